@@ -1,0 +1,26 @@
+"""Opening the Textual app, which needs a real terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def open_app(run: str | None = None) -> int:
+    """Open the app (on the monitor of `run`, where given) and return its exit code.
+
+    Without a terminal, or on a dumb one, a plain message names the commands to use instead.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        print(
+            "ftui: this is no terminal that the wizard can draw on.\n"
+            "      Each step is also a command: ftui probe, ftui plan, ftui launch, ftui runs, ftui watch --plain.\n"
+            "      ftui --help lists them.",
+            file=sys.stderr,
+        )
+        return 2
+    from ftui.screens.app import FtuiApp
+
+    app = FtuiApp(open_run=run)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,101 @@
+"""`DataProfile`: what a dataset holds, and the canonical rows that every format is turned into."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ftui.documents import Document
+
+RowKind = Literal["conversation", "text", "preference", "labelled"]
+"""The canonical kinds.  conversation: {"messages": [{"role", "content"}, ...]} (instruction and prompt/completion rows
+become one, too); text: {"text"}; preference: {"prompt": messages, "chosen": messages, "rejected": messages};
+labelled (KTO): {"prompt": messages, "completion": messages, "label": bool}."""
+
+FormatName = Literal[
+    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto",
+]
+
+
+class Detected(Document):
+    """A format that fits, with confidence in 0..1 and the columns it reads (role of the column -> its name)."""
+
+    format: FormatName
+    confidence: float
+    columns: dict[str, str] = {}
+    reason: str = ""
+
+
+class BadRow(Document):
+    """A row that could not be read. `line` counts from 1 in the source file (row number for columnar files)."""
+
+    source: str
+    line: int
+    reason: str
+
+
+class Lengths(Document):
+    """Token lengths of the rendered rows.  `histogram[i]` counts rows with `edges[i] <= length < edges[i+1]`."""
+
+    tokenizer: str
+    """The model whose tokenizer and template counted; "bytes/4" where there was none (an estimate)."""
+    exact: bool
+    sampled: int
+    """How many rows were counted; equal to the profile's rows unless the dataset is large."""
+    mean: float
+    p50: int
+    p90: int
+    p99: int
+    max: int
+    total_tokens: int
+    """Over the whole dataset, scaled up from the sample."""
+    trained_share: float
+    """Share of the tokens that the loss is taken on."""
+    edges: tuple[int, ...]
+    histogram: tuple[int, ...]
+
+    def share_over(self, length: int) -> float:
+        """The share of rows longer than `length` tokens, interpolated within a bin."""
+        over = 0.0
+        for low, high, rows in zip(self.edges, self.edges[1:], self.histogram, strict=False):
+            if low > length:
+                over += rows
+            elif high > length + 1:
+                over += rows * (high - length - 1) / (high - low)
+        return over / max(sum(self.histogram), 1)
+
+
+class Source(Document):
+    """One file or hub dataset as it was found."""
+
+    ref: str
+    path: str | None = None
+    rows: int
+    bytes: int | None = None
+    format: FormatName
+    confidence: float
+    columns: dict[str, str] = {}
+    alternatives: tuple[Detected, ...] = ()
+    available_columns: tuple[str, ...] = ()
+
+
+class DataProfile(Document):
+    """What `profile()` found; counts are in rows unless said otherwise."""
+
+    version: int = 1
+    sources: tuple[Source, ...]
+    kind: RowKind
+    rows: int
+    """Rows that can be trained on."""
+    bad_rows: int = 0
+    bad: tuple[BadRow, ...] = ()
+    """The first hundred of them."""
+    empty_rows: int = 0
+    duplicate_rows: int = 0
+    roles: dict[str, int] = {}
+    """How many turns each role has."""
+    turns_mean: float = 0.0
+    languages: dict[str, float] = {}
+    """Share of the rows by script or language, where it is cheap to tell."""
+    lengths: Lengths | None = None
+    notes: tuple[str, ...] = ()
+    """Plain sentences worth reading before training."""

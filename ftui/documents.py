@@ -1,0 +1,26 @@
+"""The base of every document that passes through the house: immutable, strict about keys, JSON both ways."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Document(BaseModel):
+    """An immutable pydantic model; unknown keys are errors, so that a misspelt one can't be lost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def to_json(self) -> str:
+        """One JSON document, two-space indent, non-finite floats as null."""
+        return self.model_dump_json(indent=2)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Raises pydantic.ValidationError if `text` is not this document."""
+        return cls.model_validate_json(text)

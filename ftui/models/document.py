@@ -1,0 +1,94 @@
+"""`ModelShape`: what a base model is, exactly, without its weights and without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ftui.documents import Document
+
+
+class Linear(Document):
+    """One kind of linear (or Conv1D) module inside a decoder layer, `count` of them in the whole model.
+
+    `name` is the last part of the module's name (`q_proj`, `down_proj`, `c_attn`): what LoRA's targets say.
+    `per_layer` is how many one layer holds (experts: the number of experts).
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+    count: int
+    per_layer: int = 1
+    packed: bool = False
+    """A fused 3-D expert parameter rather than a module: counted, but no LoRA target by name."""
+
+
+class ModelShape(Document):
+    """Sizes are of the language model; parameter counts are in elements, context length in tokens."""
+
+    version: int = 1
+    ref: str
+    """What was asked for: a hub id, a folder, a catalogue id."""
+    path: str | None = None
+    """The local folder, where the files are already on this disk."""
+    revision: str | None = None
+    """The commit hash, where it is known."""
+    source: Literal["local", "hub", "catalogue", "config"]
+    model_type: str
+    architecture: str
+    """The class name that config.json states, such as "Qwen3ForCausalLM"."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    context_length: int
+    tied_embeddings: bool
+    gated_mlp: bool = True
+    attention_bias: bool = False
+    qk_norm: bool = False
+    norm: Literal["rms", "layer"] = "rms"
+    norms_per_layer: int = 2
+    sliding_window: int | None = None
+    sliding_layers: int = 0
+    """How many of the layers attend within `sliding_window` only."""
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    learned_positions: int = 0
+    """Rows of a learned position table (GPT-2), 0 for rotary."""
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_intermediate: int = 0
+
+    linears: tuple[Linear, ...] = ()
+    """Every kind of linear module in the decoder layers, in forward order; head and embeddings are not among them."""
+    parameters: int
+    """Equal to `sum(p.numel())` of the class when `exact`."""
+    embedding_parameters: int
+    """Token embedding table (and the untied head's is the same again)."""
+    exact: bool = True
+    inexact_reason: str | None = None
+
+    dtype: str = "bfloat16"
+    """What the checkpoint's tensors are stored in: "bfloat16", "float16", "float32"."""
+    quantization: str | None = None
+    """How the checkpoint itself is quantized ("nf4", "gptq", "awq", ...), None for a plain one."""
+    weight_bytes: int | None = None
+    """Size of the weight files, where known: what a download costs."""
+    chat_template: str | None = None
+    """The Jinja text, None for a base model without one."""
+    chat_template_known: bool = True
+    """False where the source (a bare config, the catalogue) can't tell whether there is one."""
+    licence: str | None = None
+    gated: bool | None = None
+    remote_code: bool = False
+    """The model needs code of its own (auto_map); ftui doesn't run it unasked."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference, for titles."""
+        return self.ref.rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,42 @@
+"""Where ftui keeps things: everything lies under `home()`, which `FTUI_HOME` moves as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """`$FTUI_HOME`, else the user's XDG data folder for ftui. It need not exist yet."""
+    override = os.environ.get("FTUI_HOME")
+    return Path(override).expanduser().absolute() if override else Path(platformdirs.user_data_dir("ftui"))
+
+
+def runs_dir() -> Path:
+    """The folder of the run folders."""
+    return home() / "runs"
+
+
+def models_dir() -> Path:
+    """The folder of models that ftui made itself, such as the demo's."""
+    return home() / "models"
+
+
+def cache_dir() -> Path:
+    """Disposable things: indexes, look-ups, calibration tables that can be made again."""
+    return home() / "cache"
+
+
+def state_file(name: str) -> Path:
+    """A small file of the app's own state (theme, unfinished wizard), named `name`."""
+    return home() / "state" / name
+
+
+def hub_cache_dir() -> Path:
+    """Where huggingface_hub keeps downloads, by its own rules and without importing it."""
+    if cache := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(cache).expanduser()
+    hf_home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    return Path(hf_home).expanduser() / "hub"

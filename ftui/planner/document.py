@@ -1,0 +1,121 @@
+"""`Plan`: what fits, what to pick, and why."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ftui.documents import Document
+
+Method = Literal["full", "lora", "qlora", "lora-int8"]
+Fit = Literal["fits", "tight", "no"]
+Badge = Literal["estimate", "traced", "measured"]
+
+
+class MemoryParts(Document):
+    """Bytes at the peak, by part; they sum to the allocated peak plus `context` and `slack`."""
+
+    weights: int = 0
+    adapter: int = 0
+    gradients: int = 0
+    optimizer: int = 0
+    activations: int = 0
+    logits: int = 0
+    workspace: int = 0
+    """Dequantization temporaries, attention's backward buffers, cuBLAS."""
+    context: int = 0
+    """CUDA context and libraries; on a CPU the interpreter with its libraries."""
+    slack: int = 0
+    """Allocator rounding and fragmentation: reserved minus allocated."""
+
+
+class MemoryEstimate(Document):
+    """The predicted peak of one device.  `low_bytes`..`high_bytes` is the interval around `process_bytes`."""
+
+    parts: MemoryParts
+    allocated_bytes: int
+    reserved_bytes: int
+    process_bytes: int
+    """What nvidia-smi would show: reserved plus context."""
+    low_bytes: int
+    high_bytes: int
+    phase: str
+    """Where the peak stands: "loss forward", "last layer backward", "optimizer step", ..."""
+    badge: Badge = "estimate"
+    notes: tuple[str, ...] = ()
+
+
+class TimeEstimate(Document):
+    """Seconds for one optimizer step and for the whole; `low_seconds`..`high_seconds` is the interval of the whole."""
+
+    steps: int
+    step_seconds: float
+    tokens_per_second: float
+    total_seconds: float
+    low_seconds: float
+    high_seconds: float
+    source: str
+    """Where the device's rate comes from."""
+
+
+class Choice(Document):
+    """One value the planner picked: `path` is dotted as in the recipe, `reason` a sentence, `source` who says so."""
+
+    path: str
+    value: Any
+    reason: str
+    source: str
+
+
+class Verdict(Document):
+    """Whether the high end of the interval fits into what is free now, less the stated reserve.
+
+    `spare_bytes` is negative where it does not fit; `changes` are then the cheapest settings that would make it fit.
+    """
+
+    fit: Fit
+    spare_bytes: int
+    text: str
+    changes: tuple[Choice, ...] = ()
+
+
+class Option(Document):
+    """One way to train: the settings that differ from the draft (dotted path -> value), and what they cost."""
+
+    method: Method
+    title: str
+    settings: dict[str, Any]
+    memory: MemoryEstimate
+    time: TimeEstimate
+    verdict: Verdict
+    adapter_bytes: int
+    """Size of the result on disk: the adapter, or the whole model for full tuning."""
+    trainable_parameters: int
+    quality: float
+    """Expected quality relative to full tuning in 0..1: a stated rule for ordering, not a promise."""
+    note: str
+    """One sentence: what speaks for it, or why it is not the pick."""
+
+
+class Risk(Document):
+    """Something in the settings that looks wrong, with what to do."""
+
+    path: str
+    text: str
+    hint: str
+
+
+class Plan(Document):
+    """What `plan()` returns.  `choices` explain the recommendation value by value."""
+
+    version: int = 1
+    device: str
+    budget_bytes: int
+    reserve_bytes: int
+    recommendation: Option
+    choices: tuple[Choice, ...]
+    alternatives: tuple[Option, ...]
+    """The best other ways that fit, best first."""
+    rejected: tuple[Option, ...]
+    """What doesn't fit, by how much, least missing first."""
+    risks: tuple[Risk, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The recipe: its declaration, its file, its edits, and the presets."""

@@ -1,0 +1,329 @@
+"""`Recipe`: the one document a run is made from.  Each setting is declared here, once, for all its faces.
+
+A value of "auto" is left to the planner, which fills it at launch with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ftui.documents import Document
+from ftui.methods import LoraOptions, NoAdapterOptions, SftOptions
+from ftui.settings import Auto, setting
+
+
+class Goal(Document):
+    """What one wants; the planner's rules read it."""
+
+    task: Literal["chat", "instruct", "classify", "domain", "code", "reasoning"] = setting(
+        "instruct",
+        title="Task",
+        help="What the tuned model is for.",
+        why="It moves rank, epochs, learning rate and which tokens are trained.",
+    )
+    priority: Literal["quality", "balanced", "speed", "memory"] = setting(
+        "balanced",
+        title="Priority",
+        help="What to prefer where quality, time and memory pull apart.",
+        why="'quality' takes more of the card and more time; 'memory' leaves room for others.",
+    )
+
+
+class Model(Document):
+    """The base model and how it is loaded."""
+
+    base: str = setting(
+        "",
+        title="Base model",
+        help="A hub id such as Qwen/Qwen3-8B, a local folder, or 'demo' for the embedded tiny model.",
+        why="A larger model answers better and takes proportionally more memory and time.",
+        term="base model",
+    )
+    revision: str | None = setting(
+        None,
+        title="Revision",
+        help="A branch, tag or commit of the hub repository.",
+        why="Pin a commit to make the run repeatable after the repository moves.",
+        advanced=True,
+    )
+    quantization: Literal["auto", "none", "nf4", "fp4", "int8"] = setting(
+        "auto",
+        title="Base quantization",
+        help="How the frozen base is stored while an adapter trains: 16-bit (none), 4-bit (nf4, fp4) or 8-bit.",
+        why="nf4 needs a quarter of the weights' memory for a little quality and about a third more time.",
+        term="NF4",
+    )
+    double_quantization: bool = setting(
+        True,
+        title="Double quantization",
+        help="Quantizes the 4-bit scales, too: 0.37 bits less per weight.",
+        why="Off is marginally faster.",
+        advanced=True,
+        term="double quantization",
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = setting(
+        "auto",
+        title="Precision",
+        help="The number format of weights and activations.",
+        why="bfloat16 where the device has it; float16 on older cards; float32 on a CPU.",
+        term="bf16",
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = setting(
+        "auto",
+        title="Attention",
+        help="The implementation of attention.",
+        why="'eager' only for models that need it: its memory grows with the square of the length.",
+        advanced=True,
+        term="SDPA",
+    )
+
+
+class DataSource(Document):
+    """One file, folder or hub dataset."""
+
+    path: str = setting(
+        ...,
+        title="Path",
+        help="A file (JSON, JSONL, CSV, Parquet, text) or a hub dataset id.",
+        why="Several sources are mixed by weight.",
+    )
+    format: Literal[
+        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto"
+    ] = setting(
+        "auto",
+        title="Format",
+        help="How rows are to be read; 'auto' takes the one detected.",
+        why="Set it where the detection is wrong.",
+    )
+    columns: dict[str, str] = setting(
+        ...,
+        title="Columns",
+        help="Which column plays which part, such as prompt: question, completion: answer.",
+        why="For files whose columns have names of their own.",
+        default_factory=dict,
+    )
+    split: str | None = setting(None, title="Split", help="The split of a hub dataset.", why="Default: train.")
+    revision: str | None = setting(
+        None, title="Revision", help="A commit of the hub dataset.", why="Pin it to repeat a run.", advanced=True
+    )
+    weight: float = setting(
+        1.0, title="Weight", help="How often this source's rows are taken, relative to 1.",
+        why="Raise it for the source that matters most.", gt=0, le=100, advanced=True,
+    )
+    limit: int | None = setting(
+        None, title="Limit", help="At most this many rows.", why="For a quick trial.", unit="rows", ge=1
+    )
+
+
+class Data(Document):
+    """What is trained on."""
+
+    sources: tuple[DataSource, ...] = setting(
+        (), title="Sources", help="The files or hub datasets.", why="Several are mixed by weight."
+    )
+    prepare: tuple[dict[str, object], ...] = setting(
+        (), title="Repairs", help="Repairs and filters, replayed by every run.", why="Filled by the check-up.",
+        advanced=True,
+    )
+    template: str = setting(
+        "auto",
+        title="Chat template",
+        help="How turns become text: 'auto' is the model's own, else ChatML; or chatml, alpaca, or a Jinja file.",
+        why="Only for a base model without a template, or one whose template is broken.",
+        term="chat template",
+    )
+    validation: float | int | str = setting(
+        0.05,
+        title="Validation",
+        help="Held-out part: a share (0.05), a number of rows (200), or a file of its own.",
+        why="It is how one sees over-fitting; 0 switches evaluation off.",
+        term="validation loss",
+    )
+    max_length: int | Auto = setting(
+        "auto",
+        title="Sequence length",
+        help="Rows longer than this are cut.",
+        why="Activations grow with it: just enough for nearly all rows is best.",
+        unit="tokens",
+        term="sequence length",
+        ge=8,
+        le=1_048_576,
+    )
+    packing: bool | Auto = setting(
+        "auto",
+        title="Packing",
+        help="Puts several short rows into one sequence, without letting them see each other.",
+        why="Saves padding where rows are much shorter than the sequence length.",
+        term="packing",
+    )
+
+
+class Train(Document):
+    """How the optimizer is led."""
+
+    epochs: float = setting(
+        1.0, title="Epochs", help="Passes over the data.", why="1–3 for instructions; watch the validation loss.",
+        term="epoch", gt=0, le=1000,
+    )
+    max_steps: int | None = setting(
+        None, title="Step limit", help="Stop after this many optimizer steps, whatever the epochs say.",
+        why="For a trial run.", unit="steps", ge=1,
+    )
+    micro_batch: int | Auto = setting(
+        "auto", title="Micro-batch", help="Rows per device and forward pass.",
+        why="As large as fits: it fills the card; the effective batch stays.", unit="rows", term="micro-batch",
+        ge=1, le=4096,
+    )
+    effective_batch: int | Auto = setting(
+        "auto", title="Effective batch", help="Rows per optimizer step: micro-batch × accumulation × devices.",
+        why="Larger is smoother and needs a higher learning rate; smaller takes more steps per epoch.", unit="rows",
+        term="effective batch", ge=1, le=65_536,
+    )
+    learning_rate: float | Auto = setting(
+        "auto", title="Learning rate", help="The peak step size.",
+        why="Lower it when the loss jumps or diverges, raise it when it hardly moves.", term="learning rate",
+        gt=0, le=1,
+    )
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = setting(
+        "cosine", title="Schedule", help="How the learning rate falls.", why="Constant if you may extend the run.",
+        term="schedule",
+    )
+    warmup: float = setting(
+        0.03, title="Warm-up", help="Share of the steps in which the learning rate rises from zero.",
+        why="Raise it when the first steps spike.", term="warm-up", ge=0, le=0.5,
+    )
+    optimizer: Literal["auto", "adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "lion_8bit", "sgd"] = setting(
+        "auto", title="Optimizer", help="The rule that turns gradients into steps.",
+        why="8-bit and paged ones save memory in full tuning.", term="AdamW",
+    )
+    weight_decay: float = setting(
+        0.0, title="Weight decay", help="Pulls weights towards zero.", why="0.01–0.1 for full tuning.",
+        advanced=True, ge=0, le=1,
+    )
+    max_grad_norm: float = setting(
+        1.0, title="Gradient clipping", help="Gradients longer than this are shortened.",
+        why="0.3 for a rough QLoRA run; 0 switches it off.", advanced=True, term="gradient norm", ge=0,
+    )
+    checkpointing: bool | Auto = setting(
+        "auto", title="Gradient checkpointing", help="Forgets activations and computes them again going backward.",
+        why="On when memory is short: about a third slower for a fraction of the activations.",
+        term="gradient checkpointing",
+    )
+    neftune: float | None = setting(
+        None, title="NEFTune noise", help="Noise on the embeddings while training.", why="5 can help chat quality.",
+        advanced=True, ge=0,
+    )
+    eval_steps: int | Auto = setting(
+        "auto", title="Evaluate every", help="Steps between evaluations.", why="About ten per run shows the trend.",
+        unit="steps", ge=1,
+    )
+    save_steps: int | Auto = setting(
+        "auto", title="Save every", help="Steps between checkpoints.", why="What a crash may cost.", unit="steps", ge=1
+    )
+    keep_checkpoints: int = setting(
+        2, title="Checkpoints kept", help="The newest ones that stay, besides the best.", why="Each costs disk.",
+        advanced=True, ge=1, le=1000,
+    )
+    logging_steps: int = setting(
+        1, title="Log every", help="Steps between logged values.", why="Raise it for runs of millions of steps.",
+        unit="steps", advanced=True, ge=1,
+    )
+    seed: int = setting(
+        17, title="Seed", help="Makes shuffling, dropout and initial adapters repeatable.",
+        why="Change it to see how much is luck.", ge=0, le=2**31 - 1,
+    )
+
+
+class Evaluate(Document):
+    """What is looked at while training."""
+
+    prompts: tuple[str, ...] = setting(
+        (), title="Sample prompts", help="Answered at each evaluation; empty takes three from the held-out rows.",
+        why="Reading answers shows what a loss can't.",
+    )
+    max_new_tokens: int = setting(
+        64, title="Sample length", help="Most tokens in a sample's answer.", why="Longer samples cost evaluation time.",
+        unit="tokens", advanced=True, ge=1, le=8192,
+    )
+    best_by: Literal["eval_loss"] = setting(
+        "eval_loss", title="Best by", help="The value whose minimum marks the best checkpoint.", why="",
+        advanced=True,
+    )
+    patience: int | None = setting(
+        None, title="Patience", help="Stop after this many evaluations without a better one.",
+        why="3 saves time when the run over-fits.", term="early stopping", ge=1,
+    )
+
+
+Remedy = Literal["halve_batch", "checkpointing", "chunked_loss", "paged_8bit"]
+
+
+class Recovery(Document):
+    """What ftui may change by itself when memory runs out."""
+
+    out_of_memory: tuple[Remedy, ...] = setting(
+        ("halve_batch", "checkpointing"), title="When out of memory",
+        help="Remedies tried in this order, each said in the events.",
+        why="Empty to fail at once and decide yourself.", advanced=True, term="out of memory",
+    )
+
+
+class Tracking(Document):
+    """Where the curves go besides the run folder."""
+
+    wandb: str | None = setting(
+        None, title="Weights & Biases", help="The project to log to; needs `pip install wandb` and a login.",
+        why="To share curves with a team.",
+    )
+    tensorboard: bool = setting(
+        False, title="TensorBoard", help="Writes event files into the run folder; needs `pip install tensorboard`.",
+        why="If you already read curves there.",
+    )
+
+
+class Compute(Document):
+    """What the run may use."""
+
+    gpus: int | Auto = setting(
+        "auto", title="GPUs", help="How many GPUs to use; 0 forces the CPU.", why="1 leaves the rest to others.",
+        ge=0, le=1024,
+    )
+    strategy: Literal["auto", "single"] = setting(
+        "auto", title="Strategy", help="How several GPUs share the work.", why="", advanced=True
+    )
+    threads: int | Auto = setting(
+        "auto", title="CPU threads", help="Threads that torch uses for its operations.",
+        why="Small models on a CPU train faster with one.", advanced=True, ge=1, le=1024,
+    )
+    max_hours: float | None = setting(
+        None, title="Time limit", help="Stops with a checkpoint after this many hours.",
+        why="For a card rented by the hour.", unit="h", gt=0,
+    )
+    on_end: str | None = setting(
+        None, title="Command at the end", help="A shell command run when the run ends, however it ends.",
+        why="To switch a rented machine off or send a message.", advanced=True,
+    )
+
+
+Adapter = Annotated[LoraOptions | NoAdapterOptions, Field(discriminator="kind")]
+
+
+class Recipe(Document):
+    """The whole; sections in the order in which a person thinks about them."""
+
+    version: Literal[1] = 1
+    name: str = setting(
+        "run", title="Name", help="A short name; it becomes part of the run's folder.", why="To find the run again."
+    )
+    goal: Goal = Goal()
+    model: Model = Model()
+    data: Data = Data()
+    objective: SftOptions = SftOptions()
+    adapter: Adapter = LoraOptions()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    recovery: Recovery = Recovery()
+    tracking: Tracking = Tracking()
+    compute: Compute = Compute()

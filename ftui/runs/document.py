@@ -1,0 +1,62 @@
+"""`Event` and `RunInfo`: what a run writes, line by line and once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ftui.documents import Document
+
+EventKind = Literal[
+    "status", "metric", "evaluation", "sample", "checkpoint", "warning", "diagnosis", "recovery", "progress", "end"
+]
+JobKind = Literal["train", "evaluate", "merge", "export", "compress", "trace", "generate", "download", "count", "demo"]
+State = Literal[
+    "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "crashed", "unreachable"
+]
+
+
+class Event(Document):
+    """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
+
+    status      state ("preparing" | "running"), text
+    progress    text, done, total, unit ("step" | "byte" | "row"); the newest one with unit "step" is the run's own bar
+    metric      loss, learning_rate, grad_norm, epoch, tokens (seen so far), tokens_per_second, step_seconds,
+                gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,
+                gpu_utilization (0..1), gpu_temperature_c, gpu_power_w, rss_bytes
+    evaluation  eval_loss, seconds, best (bool), reason ("schedule" | "asked" | "end")
+    sample      prompt, text, index, base (the untuned model's answer, on the first evaluation)
+    checkpoint  path (relative to the run folder), bytes, best (bool), reason
+    warning     text, hint
+    diagnosis   name, text, hint, evidence
+    recovery    text, change (dotted path -> new value), attempt
+    end         status ("finished" | "stopped" | "failed"), text, hint, metrics (train_loss, eval_loss, ...), output
+
+    A float that is not finite is written as null: readers draw a gap.
+    """
+
+    v: int = 1
+    seq: int
+    attempt: int
+    time: float
+    kind: EventKind
+    step: int | None = None
+    data: dict[str, Any] = {}
+
+
+class RunInfo(Document):
+    """run.json: written once when the run is created."""
+
+    v: int = 1
+    id: str
+    kind: JobKind
+    name: str
+    created: float
+    parent: str | None = None
+    host: str
+    versions: dict[str, str] = {}
+    command: str
+    """The command line that makes this run again."""
+    seed: int | None = None
+    preset: str | None = None
+    args: dict[str, Any] = {}
+    """For jobs that are not trainings: what they work on."""

@@ -1,0 +1,1 @@
+"""The recipes that ftui ships; `ftui.recipe.presets` reads them."""
