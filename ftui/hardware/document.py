@@ -49,7 +49,7 @@ class Gpu(Document):
 
 
 class Cpu(Document):
-    """`cores` is what this process may use (affinity and cgroup quota, may be a fraction), `host_cores` the machine's."""
+    """`cores` is what this process may use (affinity and cgroup quota, a fraction at times), `host_cores` the host's."""
 
     name: str
     cores: float

@@ -1,4 +1,4 @@
-"""The catalogue: every objective and adapter, described as data.  A new one is a module here and a builder in worker/."""
+"""The catalogue: every objective and adapter, as data.  A new one is a module here and a builder in worker/."""
 
 from __future__ import annotations
 
