@@ -13,12 +13,12 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 28
+WIDTH = 16
 
 
 def main() -> int:
     """Install and return the exit code: 0 done, 1 pip failed, 2 this Python is too old."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script runs before anything checked
         print(f"ftui needs Python 3.11 or newer, this is {sys.version.split()[0]}; try: make PYTHON=python3.12 demo")
         return 2
     target = Path(sys.argv[1]).absolute()
@@ -62,8 +62,8 @@ def progress(log: str, target: Path) -> tuple[float, str]:
 def show(share: float, text: str) -> None:
     """Draw the bar over itself; where the output is no terminal, stay silent."""
     if sys.stdout.isatty():
-        done = round(WIDTH * share)
-        print(f"\r  Installing ftui [{'█' * done}{'·' * (WIDTH - done)}] {share:4.0%}  {text:<44.44}", end="", flush=True)
+        bar = "█" * round(WIDTH * share)
+        print(f"\r  Installing ftui [{bar:·<{WIDTH}}] {share:4.0%}  {text:<34.34}", end="", flush=True)
 
 
 if __name__ == "__main__":
