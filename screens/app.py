@@ -1,13 +1,112 @@
-"""The Textual app."""
+"""The Textual app: which screens there are, the theme, and the commands that work everywhere."""
 
 from __future__ import annotations
 
-from textual.app import App
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from .memory import recall, remember
+
+THEME = "textual-dark"
+
+
+def _runs() -> Screen[Any]:
+    from .runs import RunsScreen
+
+    return RunsScreen()
+
+
+def _glossary() -> Screen[Any]:
+    from .glossary import GlossaryScreen
+
+    return GlossaryScreen()
 
 
 class FtuiApp(App[int]):
-    """ftui's app; `open_run` is the id of a run whose monitor is to be shown first."""
+    """ftui's app, which opens on the home screen.
 
-    def __init__(self, open_run: str | None = None) -> None:
-        super().__init__()
-        self.open_run = open_run
+    `open_run` is the id of a run whose monitor is shown first; `demo` opens the wizard on the embedded tiny model and
+    its data.  Screens are imported when they are first shown, so that the first paint waits for none of them.
+    """
+
+    TITLE = "ftui"
+    CSS_PATH = "app.tcss"
+    # VS Code takes ctrl+p, tmux ctrl+b, screen ctrl+a; ctrl+k deletes to the end of a line in every input.
+    COMMAND_PALETTE_BINDING = "ctrl+o"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    SCREENS: dict[str, Callable[[], Screen[Any]]] = {"runs": _runs, "glossary": _glossary}
+    BINDINGS = [
+        Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True, tooltip="Leave; runs go on"),
+        Binding("f2", "command_palette", "Commands", show=False, tooltip="Search every command"),
+    ]
+
+    def __init__(self, open_run: str | None = None, demo: bool = False) -> None:
+        # Textual picks its colour filters while it is constructed, so the theme without colours must be known by then.
+        plain = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if plain else None)
+        self.open_run, self.demo = open_run, demo
+        kept = recall("app.json").get("theme")
+        self.theme = "ansi-dark" if plain else kept if kept in self.available_themes else THEME
+        self._keeps_theme = not plain
+
+    def get_default_screen(self) -> Screen[Any]:
+        from .home import HomeScreen
+
+        return HomeScreen()
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        if self.open_run:
+            self.watch_run(self.open_run)
+        elif self.demo:
+            self.new_run(demo=True)
+
+    def _keep_theme(self, name: str) -> None:
+        if self._keeps_theme:
+            try:
+                remember("app.json", {**recall("app.json"), "theme": name})
+            except OSError as error:
+                self.notify(f"The theme can't be kept: {error.strerror}.", severity="warning")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action: the app's own, then those of the screen's keys, then Textual's."""
+        yield SystemCommand("New run", "Open the wizard", self.new_run)
+        yield SystemCommand("New run on the demo", "The wizard on the embedded tiny model and its data", self.demo_run)
+        yield SystemCommand("Runs", "List, show, stop, resume and delete runs", lambda: self.push_screen("runs"))
+        yield SystemCommand("Glossary", "Every term in two sentences", lambda: self.push_screen("glossary"))
+        yield SystemCommand("Log in to the hub", "For gated models", self.log_in)
+        named = {"New run", "Runs", "Glossary", "Quit"}
+        for node, binding, enabled, tooltip in screen.active_bindings.values():
+            if enabled and binding.description and binding.description not in named and not binding.system:
+                named.add(binding.description)
+                key = self.get_key_display(binding)
+                yield SystemCommand(
+                    binding.description, f"{tooltip or binding.description} ({key})",
+                    lambda action=binding.action, node=node: self.call_later(self.run_action, action, node),
+                )
+        yield from super().get_system_commands(screen)
+
+    def new_run(self, *, demo: bool = False, preset: str | None = None, resume: bool = False) -> None:
+        """Open the wizard: fresh, on the demo, on a preset's recipe, or where it was left."""
+        from .wizard.wizard import WizardScreen
+
+        self.push_screen(WizardScreen(demo=demo, preset=preset, resume=resume))
+
+    def demo_run(self) -> None:
+        self.new_run(demo=True)
+
+    def watch_run(self, run: str) -> None:
+        """Open the monitor of the run with this id."""
+        from .monitor import MonitorScreen
+
+        self.push_screen(MonitorScreen(run))
+
+    def log_in(self) -> None:
+        from .login import LoginDialog
+
+        self.push_screen(LoginDialog())

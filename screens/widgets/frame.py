@@ -1,0 +1,81 @@
+"""The lines that frame every page: title above; what to do next, the same as a command, and the keys below."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+SHOWN_KEYS = 6
+"""More than this many keys in the bar are no longer read; the rest stand in the palette and the help."""
+SHARED_KEYS = ("back", "help")
+"""The ids of the keys of every page, which stand behind the page's own."""
+
+
+class TitleBar(Widget):
+    """One line: the page's title on the left, what it stands on (a machine, a run) on the right."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title, self._status = title, ""
+
+    def say(self, *, title: str | None = None, status: str | None = None) -> None:
+        """Change either end."""
+        self._title = self._title if title is None else title
+        self._status = self._status if status is None else status
+        self.refresh()
+
+    def render(self) -> RenderResult:
+        left = Content.assemble(("ftui", "bold $text-primary"), "  ", (self._title, "bold"))
+        room = self.size.width - left.cell_length - 2
+        status = Content(self._status).truncate(max(room, 0), ellipsis=True)
+        gap = " " * max(self.size.width - left.cell_length - status.cell_length, 1)
+        return Content.assemble(left, gap, status.stylize("$text-muted"))
+
+
+class NextLine(Static):
+    """What to do now, in one sentence."""
+
+    def say(self, text: str) -> None:
+        self.update(Content.assemble(("→ ", "bold $text-accent"), Content(text)) if text else Content(""))
+
+
+class CommandLine(Static):
+    """What the page does, as a command; a click copies it."""
+
+    command = ""
+
+    def say(self, command: str) -> None:
+        self.command = command
+        self.tooltip = "Click to copy" if command else None
+        self.update(Content.assemble(("same as: ", "$text-muted"), Content(command)) if command else Content(""))
+
+    def on_click(self) -> None:
+        if self.command:
+            self.app.copy_to_clipboard(self.command)
+            self.app.notify("Copied the command.", timeout=2)
+
+
+class KeyBar(Widget):
+    """The page's most useful keys, clickable: one widget where Textual's Footer mounts one for each key."""
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _: Screen[object]) -> None:
+        self.refresh()
+
+    def render(self) -> RenderResult:
+        shown: dict[str, Content] = {}
+        active = sorted(self.screen.active_bindings.values(), key=lambda each: each.binding.id in SHARED_KEYS)
+        for _, binding, enabled, _ in active:
+            if not binding.show or not binding.description or binding.action in shown:
+                continue
+            key = self.app.get_key_display(binding)
+            press = f"@click=app.simulate_key('{binding.key}')"
+            style = "bold $text-accent" if enabled else "dim"
+            label = Content.from_markup(f"[{press}][{style}]$key[/] $text[/]", key=key, text=binding.description)
+            shown[binding.action] = label if enabled else label.stylize("dim")
+        return Content("   ").join(list(shown.values())[:SHOWN_KEYS])

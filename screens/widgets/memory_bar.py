@@ -1,0 +1,91 @@
+"""`MemoryBar`: the predicted peak by part, held against what is free."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from ftui.planner.document import MemoryEstimate
+from ftui.units import GiB, gib
+
+PARTS: tuple[tuple[str, str, str], ...] = (
+    ("weights", "█", "$primary"),
+    ("adapter", "▙", "$success"),
+    ("gradients", "▓", "$warning"),
+    ("optimizer", "▒", "$error"),
+    ("activations", "▚", "$accent"),
+    ("logits", "▞", "$secondary"),
+    ("workspace", "░", "$text-primary"),
+    ("context", "▖", "$text-muted"),
+    ("slack", "▫", "$text-muted"),
+)
+"""Part, its character, its colour: told apart without colour, too."""
+
+
+class MemoryBar(Widget):
+    """One line of bar with a mark where the free memory ends, and a legend of one or two lines below."""
+
+    memory: reactive[MemoryEstimate | None] = reactive(None)
+    budget_bytes: reactive[int] = reactive(0)
+    reserve_bytes: reactive[int] = reactive(0)
+
+    def show(self, memory: MemoryEstimate | None, budget_bytes: int, reserve_bytes: int = 0) -> None:
+        """Show `memory` against `budget_bytes` of free memory, of which `reserve_bytes` are kept free."""
+        self.memory, self.budget_bytes, self.reserve_bytes = memory, budget_bytes, reserve_bytes
+
+    def render(self) -> RenderResult:
+        if self.memory is None or not self.budget_bytes:
+            return Content("The memory appears here once the model and the data are known.").stylize("$text-muted")
+        return Content("\n").join([self._bar(self.memory), *self._legend(self.memory)])
+
+    def _bar(self, memory: MemoryEstimate) -> Content:
+        width = max(self.size.width - 1, 10)
+        # The scale ends at whichever is larger, so that an overflow shows beyond the mark.
+        scale = width / max(self.budget_bytes, memory.high_bytes, 1)
+        limit = min(round((self.budget_bytes - self.reserve_bytes) * scale), width)
+        cells: list[tuple[str, str]] = []
+        reached = 0.0
+        for name, character, colour in PARTS:
+            reached += getattr(memory.parts, name) * scale
+            cells += [(character, colour)] * (min(round(reached), width) - len(cells))
+        unsure = min(round(memory.high_bytes * scale), width) - len(cells)
+        cells += [("╌", "$text-muted")] * unsure
+        cells += [("·", "$text-disabled")] * (width - len(cells))
+        cells.insert(limit, ("┃", "bold $error" if memory.high_bytes * scale > limit else "bold $text"))
+        return Content.assemble(*_runs(cells))
+
+    def _legend(self, memory: MemoryEstimate) -> list[Content]:
+        parts = [(name, mark, colour, getattr(memory.parts, name)) for name, mark, colour in PARTS]
+        total = memory.process_bytes
+        entries = [
+            Content.assemble((mark, colour), f" {name} ", (_short(size), "bold"))
+            for name, mark, colour, size in parts
+            if size >= total / 200
+        ]
+        entries.append(Content.assemble(("┃", "bold"), " free ", (gib(self.budget_bytes), "bold")))
+        lines, width = [Content("")], self.size.width
+        for entry in entries:
+            joined = lines[-1] + "  " + entry if lines[-1] else entry
+            if joined.cell_length <= width:
+                lines[-1] = joined
+            else:
+                lines.append(entry)
+        return lines
+
+
+def _short(size: int) -> str:
+    """GiB without the unit where the legend says it once at its end; small sizes keep theirs."""
+    return f"{size / GiB:.1f}" if size >= GiB else gib(size)
+
+
+def _runs(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbours of one style joined, so that a line of a hundred cells is a handful of spans."""
+    runs: list[tuple[str, str]] = []
+    for character, style in cells:
+        if runs and runs[-1][1] == style:
+            runs[-1] = (runs[-1][0] + character, style)
+        else:
+            runs.append((character, style))
+    return runs
