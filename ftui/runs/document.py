@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from ftui.documents import Document
 
 EventKind = Literal[
@@ -15,7 +17,13 @@ State = Literal[
 ]
 
 
-class Event(Document):
+class _Written(Document):
+    """What lies on a disk, perhaps written by a newer ftui: keys that this one doesn't know are left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Event(_Written):
     """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
 
     status      state ("preparing" | "running"), text
@@ -43,7 +51,7 @@ class Event(Document):
     data: dict[str, Any] = {}
 
 
-class RunInfo(Document):
+class RunInfo(_Written):
     """run.json: written once when the run is created."""
 
     v: int = 1

@@ -1,0 +1,148 @@
+"""One process per run: `python -m ftui.worker RUN_FOLDER`.
+
+Whatever a job throws, the run gets one `end` event that says in a sentence what happened and what to do.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from ftui.errors import BadInput, FtuiError
+from ftui.runs import inbox
+from ftui.runs.folder import Run
+from ftui.runs.writer import RunWriter
+from ftui.worker.context import JobContext, Outcome
+from ftui.worker.ending import explain
+
+Job = Callable[[JobContext], None]
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "BITSANDBYTES_NOWELCOME": "1",
+}
+
+
+def main(folder: str | Path, job: Job | None = None) -> int:
+    """Do the run in `folder` and return the exit code: 0 finished or stopped, 1 failed, 2 refused.
+
+    `job` replaces the one that run.json names.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    faulthandler.enable()
+    # A closing terminal must not reach us, also where a launcher in between has armed it again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run = Run(Path(folder).absolute())
+    try:
+        with RunWriter(run.path) as writer:
+            context = JobContext(run, writer)
+            status = _work(context, writer, job)
+            _on_end(context, status)
+            inbox.clear(run.path)
+            if writer.unwritten:
+                print(f"{writer.unwritten} events could not be written.", file=sys.stderr)
+    except FtuiError as error:
+        print(f"ftui worker: {error}", file=sys.stderr)
+        return 2
+    return 1 if status == "failed" else 0
+
+
+def _work(context: JobContext, writer: RunWriter, job: Job | None) -> str:
+    """Run the job and write its end; returns the status."""
+    _listen(context)
+    writer.emit("status", state="preparing", text="Starting." if context.attempt == 1 else "Resuming.")
+    try:
+        context.limit_hours(_max_hours(context))
+        (job or _find_job(context.info.kind))(context)
+    except BaseException as error:  # noqa: BLE001  (whatever it is, the run must end with a sentence)
+        traceback.print_exc()
+        _deafen()
+        ending = explain(error, context.run.id)
+        status: str = ending.status
+        metrics = context.outcome.metrics if context.outcome else {}
+        writer.emit("end", status=status, text=ending.text, hint=ending.hint, metrics=metrics, output=None)
+    else:
+        _deafen()
+        outcome = context.outcome or Outcome("Stopped." if context.stop_seen else "Done.")
+        status = outcome.status or ("stopped" if context.stop_seen else "finished")
+        writer.emit(
+            "end", status=status, text=outcome.text, hint=outcome.hint, metrics=outcome.metrics, output=outcome.output
+        )
+    return status
+
+
+def _find_job(kind: str) -> Job:
+    name = f"ftui.worker.jobs.{kind}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise BadInput(f"This ftui has no job {kind!r}.", "The run was made by another version of ftui.") from error
+    job: Job = module.run
+    return job
+
+
+def _max_hours(context: JobContext) -> float | None:
+    recipe = context.run.recipe()
+    return recipe.compute.max_hours if recipe else None
+
+
+def _listen(context: JobContext) -> None:
+    """SIGTERM and SIGINT ask for a stop that saves; a second SIGINT is meant at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and context.stop_reason is not None:
+            raise KeyboardInterrupt
+        context.ask_stop(f"it received {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def _deafen() -> None:
+    """From here on only the end is written: no signal may come in between."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _on_end(context: JobContext, status: str) -> None:
+    """Run the recipe's `compute.on_end`; its output goes where ours goes, into worker.log."""
+    try:
+        recipe = context.run.recipe()
+    except FtuiError:
+        # The recipe can't be read: that is what the end event already says.
+        return
+    if recipe is None or not recipe.compute.on_end:
+        return
+    environment = {
+        **os.environ, "FTUI_RUN": context.run.id, "FTUI_STATUS": status, "FTUI_FOLDER": str(context.folder)
+    }
+    code = subprocess.run(
+        recipe.compute.on_end, shell=True, env=environment, stdin=subprocess.DEVNULL, check=False
+    ).returncode
+    if code:
+        context.warn(
+            f"The command at the end failed with exit code {code}: {recipe.compute.on_end}",
+            f"Its output: ftui runs log {context.run.id}",
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m ftui.worker RUN_FOLDER")
+    sys.exit(main(sys.argv[1]))
