@@ -241,14 +241,15 @@ class Evaluate(Document):
 
     prompts: tuple[str, ...] = setting(
         (), title="Sample prompts", help="Answered at each evaluation; empty takes three from the held-out rows.",
-        why="Reading answers shows what a loss can't.",
+        why="Reading answers shows what a loss can't.", separator="\n",
     )
     max_new_tokens: int = setting(
         64, title="Sample length", help="Most tokens in a sample's answer.", why="Longer samples cost evaluation time.",
         unit="tokens", advanced=True, ge=1, le=8192,
     )
     best_by: Literal["eval_loss"] = setting(
-        "eval_loss", title="Best by", help="The value whose minimum marks the best checkpoint.", why="",
+        "eval_loss", title="Best by", help="The value whose minimum marks the best checkpoint.",
+        why="The held-out loss is the only one measured so far.",
         advanced=True,
     )
     patience: int | None = setting(
@@ -291,7 +292,8 @@ class Compute(Document):
         ge=0, le=1024,
     )
     strategy: Literal["auto", "single"] = setting(
-        "auto", title="Strategy", help="How several GPUs share the work.", why="", advanced=True
+        "auto", title="Strategy", help="How several GPUs share the work.",
+        why="'single' keeps to one card even where there are more.", advanced=True
     )
     threads: int | Auto = setting(
         "auto", title="CPU threads", help="Threads that torch uses for its operations.",
