@@ -1,0 +1,226 @@
+"""`Picture`: all that a run's events have told so far, folded for drawing.  Pure: no Textual, no files.
+
+Several attempts write one history: where a resumed run repeats a step, what the newest attempt said stands.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftui.runs.document import Event
+from ftui.units import clock, gib, plain
+
+from .monitor_axes import short
+from .monitor_series import Series
+
+KEPT_LINES = 5000
+"""Event lines held for the events tab; the file keeps them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer of the model while it was being tuned; `base` is the untuned model's answer to the same prompt."""
+
+    index: int
+    prompt: str
+    text: str
+    base: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event for reading: `tone` is "info", "good", "warning" or "error"."""
+
+    time: float
+    step: int | None
+    attempt: int
+    kind: str
+    text: str
+    hint: str | None = None
+    tone: str = "info"
+
+
+@dataclass
+class Picture:
+    """What is known of one run.  `take()` folds events in; everything else reads."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    samples: dict[int, dict[int, Sample]] = field(default_factory=dict)
+    """By step, then by the prompt's index."""
+    lines: deque[Line] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    taken_lines: int = 0
+    """How many lines there ever were: the newest `taken_lines - seen` are new to a viewer that saw `seen`."""
+    attempt: int = 0
+    step: int = 0
+    total: int | None = None
+    doing: str = ""
+    """The newest status or progress, in words."""
+    done: tuple[float, float | None, str] | None = None
+    """Progress of what is done before the first step or after the last one: done, total, unit."""
+    started: float | None = None
+    newest: float | None = None
+    """Time of the newest event."""
+    best: tuple[int, float] | None = None
+    """Step and loss of the best evaluation."""
+    end: Event | None = None
+    trouble: Event | None = None
+    """The newest diagnosis that nothing has followed yet."""
+    changes: int = 0
+    """Grows with every event: a viewer draws anew only when it has changed."""
+    _bases: dict[int, str] = field(default_factory=dict)
+    _step_times: Series = field(default_factory=Series)
+    _epochs: Series = field(default_factory=Series)
+
+    def take(self, events: Iterable[Event]) -> bool:
+        """Fold the events in, in their order; whether there were any."""
+        before = self.changes
+        for event in events:
+            self.changes += 1
+            self.newest = event.time
+            if self.started is None:
+                self.started = event.time
+            if event.attempt > self.attempt:
+                self._new_attempt(event)
+            getattr(self, f"_take_{event.kind}")(event, event.data)
+        return self.changes > before
+
+    @property
+    def metrics(self) -> set[str]:
+        """The names of the curves that hold at least one value."""
+        return {name for name, series in self.series.items() if len(series)}
+
+    def last(self, name: str) -> float | None:
+        """The newest value of a metric, None where there is none."""
+        series = self.series.get(name)
+        return series.last if series is not None else None
+
+    def peak(self, name: str) -> float | None:
+        """The largest value of a metric so far."""
+        series = self.series.get(name)
+        extent = series.bounds() if series is not None else None
+        return extent[1] if extent else None
+
+    def seconds_at(self, step: float) -> float | None:
+        """Seconds from the first metric to the one at or after `step`."""
+        reached = _at(self._step_times, step)
+        return None if reached is None else reached - self._step_times.values[0]
+
+    def epoch_at(self, step: float) -> float | None:
+        """The epoch that `step` lies in, where the run says so."""
+        return _at(self._epochs, step)
+
+    def measured(self) -> dict[str, float]:
+        """What can be held against the plan: peak bytes, seconds per step (the median so far), tokens per second."""
+        found = {
+            "peak": self.peak("gpu_reserved_bytes") or self.peak("rss_bytes"),
+            "step_seconds": _median(self.series.get("step_seconds")),
+            "tokens_per_second": _median(self.series.get("tokens_per_second")),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _new_attempt(self, event: Event) -> None:
+        if self.attempt:
+            self._say(event, f"attempt {event.attempt} begins", tone="good")
+        self.attempt = event.attempt
+        self.end = self.trouble = None
+
+    def _take_status(self, event: Event, data: dict[str, Any]) -> None:
+        self.doing = plain(str(data.get("text") or data.get("state") or ""))
+        self.done = None
+        self._say(event, self.doing or "status")
+
+    def _take_progress(self, event: Event, data: dict[str, Any]) -> None:
+        done, total, unit = _number(data.get("done")), _number(data.get("total")), str(data.get("unit") or "")
+        if data.get("text"):
+            self.doing = plain(str(data["text"]))
+        if unit == "step":
+            self.total = int(total) if total else self.total
+            self.step = int(done or 0)
+            self.done = None
+        elif done is not None:
+            self.done = done, total, unit
+
+    def _take_metric(self, event: Event, data: dict[str, Any]) -> None:
+        step = event.step
+        if step is None:
+            return
+        self.step, self.done = step, None
+        if "loss" in data and data["loss"] is None and self.last("loss") is not None:
+            self._say(event, "the loss is not a number from this step on", tone="warning")
+        for name, value in data.items():
+            if name == "epoch" and (number := _number(value)) is not None:
+                self._epochs.append(step, number, event.attempt)
+            elif value is None or _number(value) is not None:
+                self.series.setdefault(name, Series()).append(step, value, event.attempt)
+        self._step_times.append(step, event.time, event.attempt)
+
+    def _take_evaluation(self, event: Event, data: dict[str, Any]) -> None:
+        loss = _number(data.get("eval_loss"))
+        if event.step is None:
+            return
+        self.series.setdefault("eval_loss", Series()).append(event.step, loss, event.attempt)
+        self._find_best()
+        best = self.best is not None and self.best[0] == event.step
+        took = f" in {clock(data['seconds'])}" if _number(data.get("seconds")) is not None else ""
+        self._say(event, f"evaluation loss {short(loss)}{took}{', the best so far' if best else ''}", tone="good")
+
+    def _take_sample(self, event: Event, data: dict[str, Any]) -> None:
+        step, index = event.step or 0, int(_number(data.get("index")) or 0)
+        base = data.get("base")
+        if base is not None:
+            self._bases[index] = str(base)
+        at_step = self.samples.setdefault(step, {})
+        at_step[index] = Sample(index, str(data.get("prompt", "")), str(data.get("text", "")), self._bases.get(index))
+
+    def _take_checkpoint(self, event: Event, data: dict[str, Any]) -> None:
+        size = f", {gib(data['bytes'])}" if _number(data.get("bytes")) is not None else ""
+        best = ", the best so far" if data.get("best") else ""
+        self._say(event, f"checkpoint {data.get('path', '')}{size}{best}", tone="good")
+
+    def _take_warning(self, event: Event, data: dict[str, Any]) -> None:
+        self._say(event, data.get("text"), data.get("hint"), "warning")
+
+    def _take_diagnosis(self, event: Event, data: dict[str, Any]) -> None:
+        self.trouble = event
+        self._say(event, data.get("text") or data.get("name"), data.get("hint"), "warning")
+
+    def _take_recovery(self, event: Event, data: dict[str, Any]) -> None:
+        self.trouble = None
+        self._say(event, data.get("text"), tone="warning")
+
+    def _take_end(self, event: Event, data: dict[str, Any]) -> None:
+        self.end = event
+        tone = {"finished": "good", "failed": "error"}.get(str(data.get("status")), "warning")
+        self._say(event, data.get("text") or data.get("status"), data.get("hint"), tone)
+
+    def _say(self, event: Event, text: object, hint: object = None, tone: str = "info") -> None:
+        said = plain(str(hint)) if hint else None
+        line = Line(event.time, event.step, event.attempt, event.kind, plain(str(text or event.kind)), said, tone)
+        self.lines.append(line)
+        self.taken_lines += 1
+
+    def _find_best(self) -> None:
+        losses = self.series["eval_loss"]
+        self.best = min(losses, key=lambda point: point[1], default=None)
+
+
+def _number(value: object) -> float | None:
+    """The value if it is a number to draw (bool is none), else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _at(series: Series, step: float) -> float | None:
+    return series.values[min(bisect_left(series.steps, step), len(series) - 1)] if len(series) else None
+
+
+def _median(series: Series | None) -> float | None:
+    """The median of the newest values: what the run does now, whatever its first steps took."""
+    if series is None or not len(series):
+        return None
+    newest: array[float] = series.values[-501:]
+    return sorted(newest)[len(newest) // 2]
