@@ -56,7 +56,7 @@ def setting(
     hold commas), `limits` are those of its numbers (`ge`, `gt`, `le`, `lt`).  With a `default_factory`, `default` is
     left as `...`.
     """
-    extra = {"why": why, "unit": unit, "advanced": advanced, "term": term, "separator": separator}
+    extra: dict[str, Any] = {"why": why, "unit": unit, "advanced": advanced, "term": term, "separator": separator}
     start: dict[str, Any] = {"default_factory": default_factory} if default_factory else {"default": default}
     field: Any = Field(title=title, description=help, json_schema_extra=extra, **start)
     if limits:

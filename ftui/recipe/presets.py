@@ -1,0 +1,104 @@
+"""The recipes that ship with ftui, each a YAML file under a header of comments in a fixed layout.
+
+The header's first line is the title; `For:`, `Needs:`, `Costs:` and `Run:` follow, each going on over indented lines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import ftui
+from ftui.errors import BadInput
+from ftui.recipe.document import Recipe
+from ftui.recipe.names import nearest
+from ftui.recipe.text import parse, read
+
+FOLDER = Path(ftui.__file__).parent / "presets"
+
+_KEYS = {"For": "purpose", "Needs": "needs", "Costs": "cost", "Run": "command"}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe with a name and the words of its header; `command` is the exact line that launches it."""
+
+    name: str
+    path: Path
+    title: str
+    purpose: str
+    needs: str
+    cost: str
+    command: str
+    recipe: Recipe
+
+
+@cache
+def presets() -> tuple[Preset, ...]:
+    """Every preset that ships with ftui: the demo last, the others by name."""
+    found = [_preset(path) for path in sorted(FOLDER.glob("*.yaml"))]
+    return tuple(sorted(found, key=_order))
+
+
+def preset(name: str) -> Preset:
+    """The preset called `name`; BadInput with the nearest name otherwise."""
+    known = {entry.name: entry for entry in presets()}
+    if found := known.get(name.removesuffix(".yaml")):
+        return found
+    near = nearest(name, known, 0.5)
+    raise BadInput(
+        f"There is no preset {name!r}.",
+        f"Did you mean {near}?" if near else f"There are {', '.join(known)}.",
+    )
+
+
+def find(reference: str) -> Recipe:
+    """The recipe of a preset's name or of a YAML file, whichever `reference` names."""
+    if any(entry.name == reference for entry in presets()):
+        return preset(reference).recipe
+    if reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or Path(reference).exists():
+        return read(reference)
+    return preset(reference).recipe
+
+
+def demo_recipe() -> Recipe:
+    """The recipe of `ftui demo`: the embedded model and data, on any machine."""
+    return preset("cpu-demo").recipe
+
+
+def _order(entry: Preset) -> tuple[bool, list[tuple[int, str]]]:
+    """By name with its numbers as numbers, so that 8 GiB stand before 16."""
+    parts = re.findall(r"\d+|\D+", entry.name)
+    return entry.recipe.model.base == "demo", [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+
+
+def _preset(path: Path) -> Preset:
+    text = path.read_text(encoding="utf-8")
+    words = header(text)
+    missing = [key for key, field in _KEYS.items() if field not in words]
+    if missing or "title" not in words:
+        raise BadInput(f"{path} has no header line {', '.join(missing) or 'with a title'}.")
+    return Preset(name=path.stem, path=path, recipe=parse(text, str(path)), **words)
+
+
+def header(text: str) -> dict[str, str]:
+    """What the comments at the top of a preset say: title, purpose, needs, cost, command (those that are there)."""
+    found: dict[str, str] = {}
+    current: str | None = None
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        content = line[1:]
+        if not content.strip():
+            continue
+        match = re.match(r" (\w+): +(.*)", content)
+        if match and match[1] in _KEYS:
+            current = _KEYS[match[1]]
+            found[current] = match[2].strip()
+        elif current and content.startswith("   "):
+            found[current] += f" {content.strip()}"
+        elif "title" not in found:
+            found["title"] = content.strip()
+    return found
