@@ -87,6 +87,8 @@ class ModelShape(Document):
     gated: bool | None = None
     remote_code: bool = False
     """The model needs code of its own (auto_map); ftui doesn't run it unasked."""
+    notes: tuple[str, ...] = ()
+    """Plain sentences worth knowing: how the context is stretched, what is not counted."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,59 @@
+"""`describe()` and `locate()`: what a reference means, and who answers for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ftui.errors import BadInput
+from ftui.models.config import is_path
+from ftui.models.document import ModelShape
+
+DEMO = "demo"
+
+
+def describe(ref: str, revision: str | None = None) -> ModelShape:
+    """What the base model `ref` is: a local folder, a config.json, a hub id, a catalogue id, or "demo".
+
+    No torch, no weights: the config, the weight files' headers and the tokenizer's files are read.  Exact for the
+    families in `ftui.models.families`; `exact` and `inexact_reason` say where not.  `revision` (branch, tag or commit)
+    is for hub ids.  Raises BadInput or Refused with one sentence for whatever can't be described.
+    """
+    ref = ref.strip()
+    if not ref:
+        raise BadInput("No model was named.", "Give a hub id like Qwen/Qwen3-0.6B, a folder, or demo.")
+    if ref == DEMO:
+        return _demo()
+    if is_path(ref):
+        from ftui.models.local import describe_path
+
+        return describe_path(ref)
+    from ftui.models.hub import describe_hub
+
+    return describe_hub(ref, revision)
+
+
+def locate(ref: str, revision: str | None = None) -> Path | None:
+    """The folder on this disk that holds the model's config, tokenizer and uncut weights, None where none does."""
+    from ftui.models import local
+
+    if ref == DEMO:
+        from ftui.models.demo import folder
+
+        return folder() if local.whole(folder()) else None
+    if is_path(ref):
+        path = Path(os.path.expanduser(ref))
+        try:
+            return path.absolute() if path.is_dir() and local.whole(path) else None
+        except (OSError, ValueError):  # a name that no file system takes
+            return None
+    from ftui.models.hub import locate_hub
+
+    return locate_hub(ref, revision)
+
+
+def _demo() -> ModelShape:
+    from ftui.models.demo import ensure_folder
+    from ftui.models.local import describe_folder
+
+    return describe_folder(ensure_folder(), DEMO)
