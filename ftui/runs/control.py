@@ -1,0 +1,217 @@
+"""Starting, stopping, resuming, deleting and waiting for a run's worker: by files and signals, from any process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ftui.errors import Refused
+from ftui.paths import runs_dir
+from ftui.runs import heartbeat, inbox
+from ftui.runs.document import Event, JobKind
+from ftui.runs.folder import Run, create
+from ftui.runs.follow import follow
+from ftui.runs.heartbeat import Heartbeat
+from ftui.runs.logout import survival
+from ftui.runs.process import Identity, identify, whereabouts
+from ftui.runs.status import RunStatus, status
+from ftui.runs.writer import RunWriter
+
+GRACE_SECONDS = 10.0
+"""How long `stop(now=True)` leaves a worker to save before it is killed."""
+
+
+def start(run: Run) -> None:
+    """Start the worker of `run`, detached from this terminal, session and process.
+
+    Raises Refused where it has one already or the folder can't be written.
+    """
+    with _starting(run):
+        now, beat = status(run), heartbeat.read(run.heartbeat)
+        # A new run is "queued" too: nobody has it until a heartbeat names a worker.
+        if now.live and beat is not None:
+            raise Refused(f"The run {run.id} is {now.state} already.", f"Watch it: ftui watch {run.id}")
+        if beat is not None and whereabouts(beat.worker) == "alive":
+            raise Refused(f"The run {run.id} is {now.state}, but its worker is still busy ending.", "Try again soon.")
+        inbox.clear(run.path)
+        worker = _spawn(run, now.attempt + 1)
+        # Until the worker's own first beat this one says who it is: if it dies before, the run shows as crashed.
+        heartbeat.write(run.heartbeat, Heartbeat(worker, now.attempt + 1, time.time()))
+
+
+def start_job(
+    kind: JobKind, args: dict[str, Any], name: str, *, parent: str | None = None, command: str = ""
+) -> Run:
+    """Make and start a run that is not a training; `args` is what the job works on, in JSON's types."""
+    run = create(kind, name, args=args, parent=parent, command=command)
+    start(run)
+    return run
+
+
+def resume(run: Run, *, force: bool = False) -> None:
+    """Start a new attempt that goes on from the last checkpoint.
+
+    Refused while a worker has the run, once it has finished, and where it may still run on another host, unless
+    `force` says that that host is gone.
+    """
+    now = status(run)
+    if now.live:
+        raise Refused(f"The run {run.id} is {now.state}: there is nothing to resume.", f"Watch it: ftui watch {run.id}")
+    if now.state == "finished":
+        raise Refused(
+            f"The run {run.id} has finished.",
+            f"Train on by a new run from its recipe: ftui launch {run.path / 'recipe.yaml'} --set train.epochs=...",
+        )
+    if now.state == "unreachable" and not force:
+        raise Refused(now.text, now.hint)
+    start(run)
+
+
+def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunStatus:
+    """Ask the worker to save and stop at the next step; with `now`, kill it if it hasn't within `grace` seconds.
+
+    Returns the status after that.  Refused where nothing runs, or `now` is asked for on another host's worker.
+    """
+    before = status(run)
+    if not before.live and before.state != "unreachable":
+        raise Refused(f"The run {run.id} is not running: it is {before.state}.", f"ftui runs show {run.id}")
+    inbox.send(run, "stop")
+    if not now:
+        return status(run)
+    beat = heartbeat.read(run.heartbeat)
+    if beat is None or whereabouts(beat.worker) == "unknown":
+        raise Refused(
+            f"The worker of {run.id} is not on this machine"
+            + (f" but on {beat.worker.host}." if beat else ": it hasn't started yet."),
+            "It was asked to save and stop; to kill it, do this on its machine.",
+        )
+    _kill(beat.worker, grace)
+    _close(run, before)
+    return status(run)
+
+
+def delete(run: Run, *, force: bool = False) -> None:
+    """Remove the run's folder with its checkpoints and output; it vanishes from the list at once.
+
+    Refused while a worker has it, or may have it on another host (unless `force`).
+    """
+    now = status(run)
+    if now.live:
+        raise Refused(f"The run {run.id} is {now.state}.", f"Stop it first: ftui runs stop {run.id}")
+    if now.state == "unreachable" and not force:
+        raise Refused(now.text, f"If that machine is gone: ftui runs delete {run.id} --force")
+    trash = runs_dir() / ".trash"
+    try:
+        trash.mkdir(mode=0o700, exist_ok=True)
+        os.rename(run.path, trash / f"{run.id}-{time.time_ns()}")
+        # What an interrupted deletion left goes with it.
+        shutil.rmtree(trash)
+    except OSError as error:
+        where = error.filename or run.path
+        raise Refused(f"{where} can't be removed: {error.strerror}.", "Check its permissions.") from error
+
+
+def wait(run: Run, on_event: Callable[[Event], None] | None = None, *, interval: float = 0.5) -> RunStatus:
+    """Wait until `run` is over and return its last status; every event since its first is handed to `on_event`.
+
+    An interrupt ends the waiting, never the run.
+    """
+    last = status(run)
+    for item in follow(run, interval=interval):
+        if isinstance(item, RunStatus):
+            last = item
+        elif on_event:
+            on_event(item)
+    return last
+
+
+def _spawn(run: Run, attempt: int) -> Identity:
+    command = [*survival().prefix, sys.executable, "-m", "ftui.worker", str(run.path)]
+    log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(log, f"=== attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+            env=_environment(run),
+        )
+    finally:
+        os.close(log)
+    # Collects the exit code when the worker ends while this process lives, so that no zombie stays.
+    threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
+    return identify(process.pid) or Identity(process.pid, -1.0, *_here())
+
+
+def _here() -> tuple[str, str, str]:
+    me = identify()
+    assert me is not None, "this process is alive"
+    return me.host, me.boot, me.namespace
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """Ours, with what must stand before torch is imported.  Tokens travel in it as they do to every child, and no
+    further: huggingface_hub reads its own login file, and nothing of it is an argument, a file or an event."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    recipe = run.recipe()
+    if recipe is not None and isinstance(recipe.compute.threads, int):
+        environment["OMP_NUM_THREADS"] = str(recipe.compute.threads)
+    return environment
+
+
+@contextlib.contextmanager
+def _starting(run: Run) -> Iterator[None]:
+    """Only one process starts a worker at a time, so that two resumes at once can't hide each other's."""
+    try:
+        with open(run.path / ".starting", "w") as file:
+            with contextlib.suppress(OSError):
+                # Where the filesystem has no locks, the worker's own lock still sees to it that only one works.
+                fcntl.lockf(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise Refused(
+            f"The worker of {run.id} can't be started: {error.strerror} ({error.filename or run.path}).",
+            "Free some space or give write permission, then resume the run.",
+        ) from error
+
+
+def _kill(worker: Identity, grace: float) -> None:
+    """SIGTERM, which saves; after `grace` seconds SIGKILL to its whole process group.  Each time by its identity."""
+    until = time.monotonic() + grace
+    _signal(worker, signal.SIGTERM)
+    while time.monotonic() < until and whereabouts(worker) == "alive":
+        time.sleep(0.05)
+    _signal(worker, signal.SIGKILL)
+    until = time.monotonic() + 5
+    while time.monotonic() < until and whereabouts(worker) == "alive":
+        time.sleep(0.02)
+
+
+def _signal(worker: Identity, number: signal.Signals) -> None:
+    if whereabouts(worker) != "alive":
+        return
+    with contextlib.suppress(ProcessLookupError):
+        # It ended just now: all the better.
+        if number == signal.SIGKILL and os.getpgid(worker.pid) == worker.pid:
+            os.killpg(worker.pid, number)
+        else:
+            os.kill(worker.pid, number)
+
+
+def _close(run: Run, before: RunStatus) -> None:
+    """Write the `end` that a killed worker couldn't."""
+    if status(run).state != "crashed":
+        return
+    at = f" at step {before.step:,}" if before.step is not None else ""
+    with RunWriter(run.path, same_attempt=True) as writer:
+        writer.emit(
+            "end", status="stopped", text=f"Stopped at once{at}, without saving.",
+            hint=f"Go on from the last checkpoint: ftui runs resume {run.id}", metrics={}, output=None,
+        )

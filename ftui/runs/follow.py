@@ -1,0 +1,153 @@
+"""Reading a run's events while they are written: by byte offset, by any number of readers, from the first on."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ftui.runs.document import Event
+from ftui.runs.folder import Run
+from ftui.runs.lines import parse_line
+from ftui.runs.status import RunStatus, status
+
+LIMIT_BYTES = 1 << 63
+
+
+class Follower:
+    """Reads each event of a run once.  `garbage` counts the lines that were none; `restarts` how often the file was cut
+    or replaced under the reader, which then begins anew: what was drawn before must be forgotten."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.garbage = 0
+        self.restarts = 0
+        self.behind = False
+        """Whether the last `poll` left something unread because of its limit."""
+        self._offset = 0
+        self._inode: int | None = None
+
+    def poll(self, limit_bytes: int = LIMIT_BYTES) -> list[Event]:
+        """The events that came in since the last call, in their order; a last line without its end is left for later.
+
+        `limit_bytes` bounds what one call reads, so that a screen can draw in between.
+        """
+        try:
+            file = open(self.run.events, "rb")  # noqa: SIM115  (a missing file is no error, a failing read is)
+        except FileNotFoundError:
+            return []
+        with file:
+            facts = os.fstat(file.fileno())
+            if self._inode is not None and (facts.st_size < self._offset or facts.st_ino != self._inode):
+                self._offset = self.garbage = 0
+                self.restarts += 1
+            self._inode = facts.st_ino
+            file.seek(self._offset)
+            data = file.read(min(facts.st_size - self._offset, limit_bytes))
+            if b"\n" not in data and len(data) == limit_bytes:
+                # One line larger than the limit: it must be taken whole or never.
+                data += file.readline()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        self.behind = len(data) >= limit_bytes
+        events = []
+        for line in whole.split(b"\n"):
+            if event := parse_line(line):
+                events.append(event)
+            elif line:
+                self.garbage += 1
+        return events
+
+
+def history(run: Run) -> list[Event]:
+    """Every event so far, of all attempts."""
+    return Follower(run).poll()
+
+
+def follow(run: Run, *, interval: float = 0.5) -> Iterator[Event | RunStatus]:
+    """Every event from the first on, as it comes, and the status after each look, until the run is over.
+
+    The last thing yielded is the status that ended it.
+    """
+    follower = Follower(run)
+    while True:
+        now = status(run)
+        # Read after the status, so that nothing that was written before an end is missed.
+        yield from follower.poll()
+        yield now
+        if now.over:
+            return
+        time.sleep(interval)
+
+
+@dataclass
+class Series:
+    """One number over the steps: `values[i]` at `steps[i]`, NaN where it was not finite, written at `times[i]`."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    attempt: int = 0
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        return zip(self.steps, self.values, strict=True)
+
+    def put(self, step: int, value: float, when: float, attempt: int) -> None:
+        """Add a point.  A newer attempt undoes all from its first step on; within one, a step's last value counts."""
+        if attempt < self.attempt:
+            return
+        at = bisect_left(self.steps, step) if self.steps and step <= self.steps[-1] else len(self.steps)
+        if attempt > self.attempt:
+            self.attempt = attempt
+            del self.steps[at:], self.values[at:], self.times[at:]
+        if at < len(self.steps) and self.steps[at] == step:
+            self.values[at], self.times[at] = value, when
+        else:
+            self.steps.insert(at, step)
+            self.values.insert(at, value)
+            self.times.insert(at, when)
+
+
+class Curves(dict[str, Series]):
+    """Every number of a run's metrics and evaluations as a series, fed event by event."""
+
+    def add(self, event: Event) -> None:
+        """Take in one event; those that carry no numbers are left out."""
+        if event.kind not in ("metric", "evaluation") or event.step is None or not 0 <= event.step < 1 << 63:
+            return
+        for name, value in event.data.items():
+            number = _value(value)
+            if number is not None:
+                self.setdefault(name, Series()).put(event.step, number, event.time, event.attempt)
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Take in several."""
+        for event in events:
+            self.add(event)
+
+
+def curve(events: Iterable[Event], name: str) -> Series:
+    """The series of one number, empty where no event has it."""
+    curves = Curves()
+    curves.extend(events)
+    return curves.get(name, Series())
+
+
+def _value(value: object) -> float | None:
+    """A number as a float, null as NaN (it was not finite), None for what is no number."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan

@@ -1,0 +1,225 @@
+"""From an asked recipe to a started run, left to right: machine, model, data, plan, checks, folder, worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftui.data.document import DataProfile
+from ftui.errors import Refused
+from ftui.hardware.document import Hardware
+from ftui.models.document import ModelShape
+from ftui.paths import hub_cache_dir, runs_dir
+from ftui.planner.document import Estimate, Plan, Risk
+from ftui.recipe.document import DataSource, Recipe
+from ftui.runs.control import start
+from ftui.runs.folder import Run, create
+from ftui.units import gib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FRESH_SECONDS = 5.0
+"""Memory that was free longer ago than this is looked at again before a launch."""
+NAMED = frozenset({"demo", "auto"})
+"""Values that name something of ftui's own, even where a file of that name lies about."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that is known before a run starts.  `asked` is what was written, with absolute paths; `recipe` the whole."""
+
+    asked: Recipe
+    asked_text: str
+    recipe: Recipe
+    hardware: Hardware
+    shape: ModelShape
+    profile: DataProfile
+    plan: Plan
+    estimate: Estimate
+    risks: tuple[Risk, ...]
+    preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why the run would fail: a sentence, and what to do about it."""
+
+    what: str
+    hint: str
+
+
+def lay_out(
+    asked: Recipe,
+    *,
+    asked_text: str | None = None,
+    preset: str | None = None,
+    hardware: Hardware | None = None,
+    shape: ModelShape | None = None,
+    profile: DataProfile | None = None,
+) -> Layout:
+    """Find out what `asked` means on this machine; what is known already can be handed in.
+
+    `asked_text` is the recipe's file, verbatim.  Raises BadInput for a model or data that can't be used.
+    """
+    from ftui import data, models, planner
+    from ftui import hardware as machine
+    from ftui.recipe import asked as asked_paths
+    from ftui.recipe import write
+
+    draft = with_absolute_paths(asked)
+    if not draft.model.base:
+        raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
+    if not draft.data.sources:
+        raise Refused("The recipe names no data.", "Add --data FILE.")
+    hardware = hardware or machine.probe()
+    shape = shape or models.describe(draft.model.base, draft.model.revision)
+    profile = profile or data.profile(draft.data.sources, shape)
+    found = planner.plan(hardware, shape, profile, draft)
+    recipe = planner.resolve(draft, found)
+    return Layout(
+        asked=draft,
+        asked_text=asked_text or write(draft, only=asked_paths(draft)),
+        recipe=recipe,
+        hardware=hardware,
+        shape=shape,
+        profile=profile,
+        plan=found,
+        estimate=planner.estimate(recipe, hardware, shape, profile),
+        risks=tuple(planner.risks(recipe, hardware, shape, profile)),
+        preset=preset,
+    )
+
+
+def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
+    """Write the run's folder, start its worker detached, and return at once.
+
+    `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
+    can be seen now; `force` launches all the same.
+    """
+    layout = refreshed(layout)
+    if not force and (found := next(obstacles(layout), None)):
+        raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
+    run = create(
+        "train", layout.recipe.name, command=command, recipe=layout.recipe, asked_text=layout.asked_text,
+        plan=layout.plan, preset=layout.preset,
+    )
+    start(run)
+    return run
+
+
+def refreshed(layout: Layout) -> Layout:
+    """`layout` with the memory that is free now: minutes may lie between a plan and its launch."""
+    if abs(time.time() - layout.hardware.time) < FRESH_SECONDS:
+        return layout
+    from ftui import hardware as machine
+    from ftui import planner
+
+    hardware = machine.probe()
+    estimate = planner.estimate(layout.recipe, hardware, layout.shape, layout.profile)
+    return replace(layout, hardware=hardware, estimate=estimate)
+
+
+def obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """Everything that speaks against launching now, the gravest first."""
+    yield from _data_obstacles(layout)
+    yield from _model_obstacles(layout)
+    verdict = layout.estimate.verdict
+    if verdict.fit == "no":
+        changes = " ".join(f"--set {change.path}={change.value}" for change in verdict.changes)
+        yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
+    yield from _disk_obstacles(layout)
+
+
+def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    from ftui.methods import OBJECTIVES
+
+    sources = " ".join(source.path for source in layout.recipe.data.sources)
+    if layout.profile.rows == 0:
+        yield Obstacle("No row of the data can be trained on.", f"See why: ftui data check {sources}")
+    objective = OBJECTIVES[layout.recipe.objective.kind]
+    if layout.profile.kind not in objective.data:
+        yield Obstacle(
+            f"The data holds {layout.profile.kind} rows; {objective.title.lower()} trains on "
+            f"{' or '.join(objective.data)} rows.",
+            f"See what is in it: ftui data show {sources}",
+        )
+
+
+def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    from ftui import models
+
+    base = layout.recipe.model.base
+    if layout.shape.remote_code:
+        yield Obstacle(
+            f"{base} needs Python code of its own from the hub, which ftui does not run.",
+            "Choose a model of an architecture that transformers knows.",
+        )
+    if base in NAMED or models.locate(base, layout.recipe.model.revision):
+        return
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        yield Obstacle(
+            f"{base} is not whole on this disk, and HF_HUB_OFFLINE forbids to fetch it.",
+            "Unset HF_HUB_OFFLINE, or name a local folder.",
+        )
+    room = _free(hub_cache_dir())
+    if layout.shape.weight_bytes and room is not None and room < layout.shape.weight_bytes:
+        yield Obstacle(
+            f"{base} takes {gib(layout.shape.weight_bytes)} to download, and {hub_cache_dir()} has {gib(room)} free.",
+            "Free some space, or point HF_HOME at a larger disk.",
+        )
+
+
+def _disk_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    room = _free(runs_dir())
+    if room is not None and room < layout.estimate.disk_bytes:
+        yield Obstacle(
+            f"The run needs {gib(layout.estimate.disk_bytes)} of disk for checkpoints and output, and {runs_dir()} has "
+            f"{gib(room)} free.",
+            "Free some space, point FTUI_HOME at a larger disk, or keep fewer checkpoints: "
+            "--set train.keep_checkpoints=1",
+        )
+
+
+def _free(folder: Path) -> int | None:
+    """Bytes free where `folder` lies or would lie; None where that can't be told."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """`recipe` with every file that exists here named absolutely: the worker's folder is another."""
+    sources = tuple(_source(source) for source in recipe.data.sources)
+    data: dict[str, object] = {"sources": sources} if sources != recipe.data.sources else {}
+    for name in ("template", "validation"):
+        value = getattr(recipe.data, name)
+        if isinstance(value, str) and _absolute(value) != value:
+            data[name] = _absolute(value)
+    changed: dict[str, object] = {"data": recipe.data.model_copy(update=data)} if data else {}
+    if (base := _absolute(recipe.model.base)) != recipe.model.base:
+        changed["model"] = recipe.model.model_copy(update={"base": base})
+    return recipe.model_copy(update=changed) if changed else recipe
+
+
+def _source(source: DataSource) -> DataSource:
+    path = _absolute(source.path)
+    return source if path == source.path else source.model_copy(update={"path": path})
+
+
+def _absolute(path: str) -> str:
+    if not path or path in NAMED:
+        return path
+    try:
+        found = Path(path).expanduser()
+        return str(found.absolute()) if found.exists() else path
+    except (OSError, RuntimeError, ValueError):
+        # No path at all: a template's text, a name that no filesystem takes.
+        return path

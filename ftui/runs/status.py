@@ -1,0 +1,243 @@
+"""What state a run is in: derived at this moment from its last events, its heartbeat and its process, never stored."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+from ftui.documents import Document
+from ftui.errors import BadInput
+from ftui.runs import heartbeat
+from ftui.runs.document import Event, State
+from ftui.runs.folder import Run
+from ftui.runs.heartbeat import Heartbeat
+from ftui.runs.lines import backwards
+from ftui.runs.process import same_machine, whereabouts
+
+OVER: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed"})
+"""Nobody works on it, and nobody will unless it is resumed."""
+LIVE: frozenset[State] = frozenset({"queued", "preparing", "running", "paused"})
+
+START_SECONDS = 30.0
+"""How long a new run may be without a worker: its launcher is about to start one."""
+TAIL_EVENTS = 2000
+RATE_EVENTS = 200
+
+
+class RunStatus(Document):
+    """The truth about a run now.  Times are seconds since the epoch, durations seconds; `step` counts optimizer steps.
+
+    `text` and `hint` are sentences for people; `metrics` the newest value of each logged number, of the final ones
+    where the run has ended.
+    """
+
+    state: State
+    text: str
+    hint: str | None = None
+    attempt: int = 0
+    step: int | None = None
+    total: int | None = None
+    doing: str | None = None
+    """What the newest progress bar is about, such as "Tokenizing"."""
+    done: float | None = None
+    """How far that bar is, in 0..1."""
+    since: float | None = None
+    """When this state began, where the newest events tell."""
+    updated: float | None = None
+    """The time of the newest event."""
+    progressed: float | None = None
+    """When the worker last got on: old while it is running means that a step hangs."""
+    eta_seconds: float | None = None
+    metrics: dict[str, Any] = {}
+    output: str | None = None
+    pid: int | None = None
+    """The worker's process, while it lives on this machine."""
+    host: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has come to an end, good or bad."""
+        return self.state in OVER
+
+    @property
+    def live(self) -> bool:
+        """Whether a worker has it, or is about to."""
+        return self.state in LIVE
+
+
+def status(run: Run) -> RunStatus:
+    """The status of `run`; reads only the end of its events.  Never raises for what a damaged folder holds."""
+    beat = heartbeat.read(run.heartbeat)
+    # The heartbeat first: a worker that ends in between leaves its `end` event to be read after it.
+    tail = _Tail(run)
+    attempt = max(tail.attempt, beat.attempt if beat else 0)
+    common = tail.common() | {
+        "attempt": attempt, "progressed": beat.progressed if beat else None, "host": beat.worker.host if beat else None,
+    }
+    if tail.end and tail.attempt == attempt:
+        return _ended(tail.end, common)
+    if beat is None:
+        return _unattended(run, tail, common)
+    where = whereabouts(beat.worker)
+    if where == "alive" or (where == "unknown" and beat.fresh):
+        return _living(run, beat, tail, where, common)
+    if where == "unknown" and not same_machine(beat.worker):
+        return RunStatus(
+            state="unreachable",
+            text=f"It was started on {beat.worker.host}, which has not been heard of since "
+            f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(_clamp(beat.time)))}.",
+            hint=f"If that machine is gone: ftui runs resume {run.id} --force",
+            **common,
+        )
+    return _crashed(run, tail, attempt, common)
+
+
+def _ended(end: Event, common: dict[str, Any]) -> RunStatus:
+    state = end.data.get("status")
+    final = end.data.get("metrics")
+    output = end.data.get("output")
+    return RunStatus(
+        state=state if state in OVER else "failed",
+        text=str(end.data.get("text") or "It ended without saying why."),
+        hint=_text(end.data.get("hint")),
+        since=end.time,
+        output=_text(output),
+        **common | {"metrics": common["metrics"] | (final if isinstance(final, dict) else {})},
+    )
+
+
+def _unattended(run: Run, tail: _Tail, common: dict[str, Any]) -> RunStatus:
+    """No worker has left a heartbeat: it is about to start, or it never will."""
+    try:
+        created = run.info.created
+    except BadInput as error:
+        return RunStatus(state="crashed", text=error.what, hint=error.hint, **common)
+    if tail.newest is None and abs(time.time() - created) < START_SECONDS:
+        return RunStatus(state="queued", text="Waiting for its worker to start.", since=created, **common)
+    text = "It was never started." if tail.newest is None else "Its worker is gone and left no trace."
+    return RunStatus(state="crashed", text=text, hint=f"Start it: ftui runs resume {run.id}", **common)
+
+
+def _living(run: Run, beat: Heartbeat, tail: _Tail, where: str, common: dict[str, Any]) -> RunStatus:
+    pid = beat.worker.pid if where == "alive" else None
+    if tail.attempt < beat.attempt:
+        text = "Starting." if beat.attempt <= 1 else "Starting again."
+        return RunStatus(state="preparing", text=text, since=beat.time, pid=pid, **common)
+    said = tail.said.data.get("state") if tail.said else "running"
+    state: State = said if said in LIVE else "running"
+    return RunStatus(
+        state=state,
+        text=tail.sentence(),
+        since=tail.said.time if tail.said else None,
+        eta_seconds=tail.eta() if state == "running" else None,
+        pid=pid,
+        **common,
+    )
+
+
+def _crashed(run: Run, tail: _Tail, attempt: int, common: dict[str, Any]) -> RunStatus:
+    if tail.attempt < attempt:
+        text = "Its worker ended before it could say a word."
+        hint = f"Read why: ftui runs log {run.id}"
+    else:
+        at = f" at step {tail.step:,}" if tail.step is not None else ""
+        text = f"Its worker vanished{at}: killed by hand, by the kernel for want of RAM, or by a library's crash."
+        hint = f"Go on from the last checkpoint: ftui runs resume {run.id}"
+    return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
+
+
+class _Tail:
+    """What the last events say, newest first and no further back than needed."""
+
+    def __init__(self, run: Run) -> None:
+        self.newest: Event | None = None
+        self.end: Event | None = None
+        self.said: Event | None = None
+        self.bar: Event | None = None
+        self.steps: Event | None = None
+        self.step: int | None = None
+        self.metrics: dict[str, Any] = {}
+        self._pace: list[Event] = []
+        for count, event in enumerate(itertools.islice(backwards(run.events), TAIL_EVENTS)):
+            self.newest = self.newest or event
+            if event.attempt != self.attempt and (self.end or self.said):
+                break
+            self._note(event)
+            if count >= RATE_EVENTS and self.said and self.steps:
+                break
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt that has an event; 0 without any."""
+        return self.newest.attempt if self.newest else 0
+
+    def _note(self, event: Event) -> None:
+        current = event.attempt == self.attempt
+        if event.kind == "end" and current:
+            self.end = self.end or event
+        elif event.kind == "status" and current:
+            self.said = self.said or event
+        elif event.kind == "progress":
+            self.bar = self.bar or (event if current else None)
+            if event.data.get("unit", "step") == "step":
+                self.steps = self.steps or event
+        elif event.kind in ("metric", "evaluation"):
+            self.metrics = _numbers(event.data) | self.metrics
+        if event.step is not None and event.kind in ("metric", "progress"):
+            self.step = event.step if self.step is None else self.step
+            if current:
+                self._pace.append(event)
+
+    def common(self) -> dict[str, Any]:
+        """The fields that every state shares."""
+        total = _number(self.steps.data.get("total")) if self.steps else None
+        bar = self.bar.data if self.bar else {}
+        done, whole = _number(bar.get("done")), _number(bar.get("total"))
+        return {
+            "step": self.step, "total": None if total is None else int(total), "metrics": self.metrics,
+            "updated": self.newest.time if self.newest else None, "doing": _text(bar.get("text")),
+            "done": min(max(done / whole, 0.0), 1.0) if done is not None and whole else None,
+        }
+
+    def sentence(self) -> str:
+        """What goes on: the newest of the status' and the bar's texts."""
+        newest = max((e for e in (self.said, self.bar) if e), key=lambda event: event.seq, default=None)
+        return str(newest.data.get("text") or "Running.") if newest else "Running."
+
+    def eta(self) -> float | None:
+        """Seconds until the last step at the pace of the newest events."""
+        total = self.common()["total"]
+        if total is None or len(self._pace) < 2:
+            return None
+        last, first = self._pace[0], self._pace[-1]
+        steps = (last.step or 0) - (first.step or 0)
+        seconds = last.time - first.time
+        if steps <= 0 or seconds <= 0:
+            return None
+        remaining = max(total - (last.step or 0), 0) * seconds / steps
+        return max(remaining - max(time.time() - last.time, 0.0), 0.0)
+
+
+def _numbers(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if _number(value) is not None}
+
+
+def _number(value: Any) -> float | None:
+    """`value` as a finite float; None for everything else, a bool included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if abs(number) < float("inf") else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _clamp(when: float) -> float:
+    """A time that the calendar can show, whatever a damaged heartbeat holds."""
+    return when if 0 <= when < 1e11 else 0.0
