@@ -1,0 +1,95 @@
+"""Canonical rows: the four kinds that every format is turned into, and what can be said of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ftui.data.document import RowKind
+from ftui.data.encoding import broken_text
+
+Message = dict[str, Any]
+"""{"role": "system" | "user" | "assistant" | "tool", "content": str}, and "tool_calls" where the row has them."""
+
+
+class RowError(ValueError):
+    """Why one row can't be turned into a canonical one; it becomes a BadRow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One canonical row and where it comes from.  `value` is as `RowKind` says; "tools" may stand beside messages."""
+
+    source: str
+    line: int
+    kind: RowKind
+    value: dict[str, Any]
+    key: int
+    """64 bits of a hash of the value: equal rows have equal keys."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether what would be trained is blank."""
+        return not any(text.strip() for text in _answers(self.kind, self.value))
+
+
+def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any]) -> Row:
+    """Raises RowError where the value holds something that is no Unicode text."""
+    try:
+        packed = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        raise RowError(next(filter(None, map(broken_text, texts_of(value))), "not Unicode text")) from None
+    except (TypeError, ValueError) as error:
+        # Parquet may hold dates, decimals and bytes where a template would see them.
+        raise RowError(f"holds a value that is no JSON: {error}") from None
+    key = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
+    return Row(source, line, kind, value, key)
+
+
+def messages_of(row: Row) -> list[Message]:
+    """All turns of a row in order; a preference counts with its chosen answer, plain text has none."""
+    value = row.value
+    if row.kind == "conversation":
+        return list(value["messages"])
+    if row.kind == "preference":
+        return [*value["prompt"], *value["chosen"]]
+    if row.kind == "labelled":
+        return [*value["prompt"], *value["completion"]]
+    return []
+
+
+def text_of(row: Row) -> str:
+    """The row's words without any template: for languages, and for sizes where there is no tokenizer."""
+    if row.kind == "text":
+        return str(row.value["text"])
+    return "\n".join(str(message.get("content") or "") for message in messages_of(row))
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text inside a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield str(name)
+            yield from texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_of(item)
+
+
+def _answers(kind: RowKind, value: dict[str, Any]) -> Iterator[str]:
+    if kind == "text":
+        yield value["text"]
+        return
+    turns = {
+        "conversation": lambda: value["messages"],
+        "preference": lambda: [*value["chosen"], *value["rejected"]],
+        "labelled": lambda: value["completion"],
+    }[kind]()
+    for message in turns:
+        if message["role"] == "assistant":
+            yield message["content"] or ("calls" if message.get("tool_calls") else "")

@@ -1,0 +1,48 @@
+"""What is given as data: the parts of a recipe's source that this room reads, and a plain one for other callers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class SourceLike(Protocol):
+    """`ftui.recipe.document.DataSource` is one; this room stands below the recipe and reads only these."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def columns(self) -> Mapping[str, str]: ...
+    @property
+    def split(self) -> str | None: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def limit(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """A source for those who have no recipe: the command line, the wizard before its plan, tests."""
+
+    path: str
+    format: str = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    split: str | None = None
+    revision: str | None = None
+    weight: float = 1.0
+    limit: int | None = None
+
+
+def as_sources(sources: str | SourceLike | Iterable[str | SourceLike]) -> tuple[SourceLike, ...]:
+    """One source or several, as paths or as documents, in one form."""
+    if isinstance(sources, str):
+        return (Given(sources),)
+    if isinstance(sources, Iterable):
+        return tuple(Given(source) if isinstance(source, str) else source for source in sources)
+    return (sources,)

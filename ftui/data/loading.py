@@ -1,0 +1,161 @@
+"""From what was given to canonical rows: files found, format chosen, rows converted one by one, bad ones told apart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftui.data.canonical import Row, RowError, make_row
+from ftui.data.convert import FORMATS
+from ftui.data.document import BadRow, Detected, RowKind, Source
+from ftui.data.encoding import conversion_hint, name_of
+from ftui.data.formats import SAMPLE_ROWS, choose, columns_of
+from ftui.data.given import SourceLike
+from ftui.data.reading import Broken, DataFile, RawRow, open_file
+from ftui.errors import BadInput
+from ftui.units import plain
+
+_SNIFFED_ROWS = 5 * SAMPLE_ROWS
+"""How many rows are looked through at most for a sample of good ones."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A source whose format is known; `rows()` reads it anew each time."""
+
+    given: SourceLike
+    files: tuple[DataFile, ...]
+    format: Detected
+    alternatives: tuple[Detected, ...]
+    available_columns: tuple[str, ...]
+
+    @property
+    def kind(self) -> RowKind:
+        """The canonical kind of its rows."""
+        return FORMATS[self.format.format].kind
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files on disk."""
+        return sum(file.bytes for file in self.files)
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Canonical rows in file order, up to the source's limit; what can't be one comes as a BadRow."""
+        limit = self.given.limit
+        good = 0
+        format = FORMATS[self.format.format]
+        columns = self.format.columns
+        for file in self.files:
+            source = file.path.name if len(self.files) > 1 else self.given.path
+            for line, raw in file.read(file.path):
+                if isinstance(raw, Broken):
+                    yield BadRow(source=source, line=line, reason=raw)
+                    continue
+                try:
+                    row = make_row(source, line, format.kind, format.convert(raw, columns))
+                except RowError as error:
+                    yield BadRow(source=source, line=line, reason=plain(str(error)))
+                    continue
+                yield row
+                good += 1
+                if limit is not None and good >= limit:
+                    return
+
+    def described(self, rows: int) -> Source:
+        """The source as the profile shows it, with `rows` good ones."""
+        return Source(
+            ref=self.given.path,
+            path=str(self.files[0].path),
+            rows=rows,
+            bytes=self.bytes,
+            format=self.format.format,
+            confidence=self.format.confidence,
+            columns=self.format.columns,
+            alternatives=self.alternatives,
+            available_columns=self.available_columns,
+        )
+
+
+def load(given: SourceLike) -> Loaded:
+    """Find a source's files and its format.
+
+    Raises BadInput, in one sentence with what to do, where there are no files, no rows, or no format that fits.
+    """
+    if not given.path.strip():
+        raise BadInput("No data file is named.", "Give a file (JSON, JSONL, CSV, Parquet, text) or a hub dataset.")
+    files = tuple(open_file(path) for path in find_files(given))
+    sample: list[dict[str, Any]] = []
+    broken: list[tuple[DataFile, int, Broken]] = []
+    for file, line, raw in itertools.islice(_raw_rows(files), _SNIFFED_ROWS):
+        if isinstance(raw, Broken):
+            broken.append((file, line, raw))
+        else:
+            sample.append(raw)
+        if len(sample) >= SAMPLE_ROWS:
+            break
+    if not sample:
+        raise _no_rows(files, broken)
+    format, alternatives = choose(sample, name=given.format, columns=given.columns, source=given.path)
+    if FORMATS[format.format].kind == "text" and len(files) == 1:
+        _refuse_wrong_encoding(files[0], sample, format.columns["text"])
+    return Loaded(given, files, format, alternatives, tuple(columns_of(sample)))
+
+
+def find_files(given: SourceLike) -> list[Path]:
+    """The local files of a source: itself, the bundled demo data, or a hub dataset's, downloaded where need be."""
+    if given.path == "demo" and not Path("demo").exists():
+        from ftui.data import demo_path
+
+        return [demo_path()]
+    from ftui.data.hub import is_hub_dataset
+
+    if is_hub_dataset(given.path):
+        from ftui.data.hub import fetch_dataset
+
+        return fetch_dataset(given.path, split=given.split, revision=given.revision)
+    return [Path(given.path).expanduser()]
+
+
+def refuse_if_nothing_usable(given: SourceLike, good: int, bad: list[BadRow], bad_count: int) -> None:
+    """Raises BadInput where every row of a source is bad; the first one's reason stands for all."""
+    if good:
+        return
+    if bad:
+        path = Path(given.path)
+        if sum("not UTF-8" in row.reason for row in bad) * 2 > len(bad):
+            raise BadInput(f"{plain(given.path)} is not UTF-8.", conversion_hint(path, "WINDOWS-1252"))
+        raise BadInput(
+            f"None of the {bad_count} rows of {plain(given.path)} can be used.",
+            f"The first is at line {bad[0].line}: {plain(bad[0].reason)}.",
+        )
+    raise BadInput(f"{plain(given.path)} has no rows.", "It must hold at least one.")
+
+
+def _raw_rows(files: tuple[DataFile, ...]) -> Iterator[tuple[DataFile, int, dict[str, Any] | Broken]]:
+    def rows(file: DataFile) -> Iterator[tuple[DataFile, int, dict[str, Any] | Broken]]:
+        raw: RawRow
+        for raw in file.read(file.path):
+            yield file, *raw
+
+    return itertools.chain.from_iterable(map(rows, files))
+
+
+def _no_rows(files: tuple[DataFile, ...], broken: list[tuple[DataFile, int, Broken]]) -> BadInput:
+    name = name_of(files[0].path)
+    if not broken:
+        return BadInput(f"{name} has no rows.", "It must hold at least one.")
+    file, line, reason = broken[0]
+    if sum("not UTF-8" in why for _, _, why in broken) * 2 > len(broken):
+        return BadInput(f"{name_of(file.path)} is not UTF-8.", conversion_hint(file.path, "WINDOWS-1252"))
+    return BadInput(f"No row of {name} can be read.", f"The first is at line {line}: {plain(reason)}.")
+
+
+def _refuse_wrong_encoding(file: DataFile, sample: list[dict[str, Any]], column: str) -> None:
+    from ftui.data.encoding import broken_text
+
+    texts = [text for row in sample if isinstance(text := row.get(column), str) and not text.isascii()]
+    if texts and sum("not UTF-8" in (broken_text(text) or "") for text in texts) * 2 > len(texts):
+        raise BadInput(f"{name_of(file.path)} is not UTF-8.", conversion_hint(file.path, "WINDOWS-1252"))

@@ -1,0 +1,133 @@
+"""Rows as they stand in a file, one by one with their line numbers; a row that is broken doesn't stop the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftui.data.encoding import head_of, name_of, open_text
+from ftui.errors import BadInput
+
+
+class Broken(str):
+    """Why a row could not be read, in place of the row."""
+
+
+RawRow = tuple[int, "dict[str, Any] | Broken"]
+"""Line number (row number in columnar files), counted from 1, and the row's columns."""
+
+Reader = Callable[[Path], Iterator[RawRow]]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file and how its rows are read. `container` is "json", "jsonl", "csv", "parquet" or "text"."""
+
+    path: Path
+    container: str
+    read: Reader
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.path.stat().st_size
+
+
+_BY_SUFFIX = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv",
+    ".txt": "text", ".text": "text", ".md": "text", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+}
+
+
+def open_file(path: Path) -> DataFile:
+    """Find out what kind of data file `path` is, by its content first and its suffix second.
+
+    Raises BadInput with what to do for everything that isn't one.
+    """
+    head = head_of(path)
+    suffix = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    expected = _BY_SUFFIX.get(suffix)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"PAR1"):
+        from ftui.data.parquet_reader import read_parquet
+
+        return DataFile(path, "parquet", read_parquet)
+    if expected == "parquet":
+        raise BadInput(f"{name_of(path)} is named as a Parquet file but isn't one.", "Copy or download it again.")
+    if expected == "csv":
+        from ftui.data.csv_reader import read_csv
+
+        return DataFile(path, "csv", read_csv)
+    if expected == "json" or (start[:1] in (b"{", b"[") and _is_json(start)):
+        return _json_file(path, start)
+    if expected == "text":
+        return DataFile(path, "text", read_text)
+    raise BadInput(
+        f"{name_of(path)} is of no kind that is known by its name or content.",
+        "Name it .json, .jsonl, .csv, .tsv, .parquet or .txt, as what it is.",
+    )
+
+
+def _json_file(path: Path, start: bytes) -> DataFile:
+    from ftui.data.json_reader import read_json_array, read_json_lines, read_json_object
+
+    if start.startswith(b"["):
+        return DataFile(path, "json", read_json_array)
+    first, _, rest = start.partition(b"\n")
+    if start.startswith(b"{") and not (_parses(first) and rest.strip()):
+        return DataFile(path, "json", read_json_object)
+    return DataFile(path, "jsonl", read_json_lines)
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether a file of unknown or text suffix begins with a JSON row rather than with a bracket in prose."""
+    first = start.partition(b"\n")[0]
+    if _parses(first):
+        return True
+    try:
+        json.JSONDecoder().raw_decode(start.decode("utf-8", "replace").lstrip("[ \t\r\n"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def read_text(path: Path) -> Iterator[RawRow]:
+    """Plain text: blocks between blank lines are one document each; without any blank line, each line is one."""
+    with open_text(path) as file:
+        by_block = _has_blank_line_inside(file)
+    with open_text(path) as file:
+        block: list[str] = []
+        started = 1
+        for number, line in enumerate(file, 1):
+            text = line.rstrip("\r\n")
+            if text.strip():
+                if not block:
+                    started = number
+                block.append(text)
+            if block and (not by_block or not text.strip()):
+                yield started, {"text": "\n".join(block)}
+                block = []
+        if block:
+            yield started, {"text": "\n".join(block)}
+
+
+def _has_blank_line_inside(lines: Iterator[str]) -> bool:
+    seen_text = pending_blank = False
+    for line in lines:
+        if line.strip():
+            if pending_blank:
+                return True
+            seen_text = True
+        elif seen_text:
+            pending_blank = True
+    return False
