@@ -96,6 +96,19 @@ class Option(Document):
     """One sentence: what speaks for it, or why it is not the pick."""
 
 
+class Estimate(Document):
+    """What exactly one resolved recipe costs: the answer to every edit."""
+
+    memory: MemoryEstimate
+    time: TimeEstimate
+    verdict: Verdict
+    disk_bytes: int
+    """Checkpoints kept, one being written, and the output."""
+    adapter_bytes: int
+    """Size of the result on disk: the adapter, or the whole model for full tuning."""
+    trainable_parameters: int
+
+
 class Risk(Document):
     """Something in the settings that looks wrong, with what to do."""
 
@@ -113,6 +126,9 @@ class Plan(Document):
     reserve_bytes: int
     recommendation: Option
     choices: tuple[Choice, ...]
+    """The values that `resolve` fills in: those that the draft left open."""
+    advice: tuple[Choice, ...] = ()
+    """What the rules would say for values that the draft has set; never filled in."""
     alternatives: tuple[Option, ...]
     """The best other ways that fit, best first."""
     rejected: tuple[Option, ...]

@@ -1,0 +1,80 @@
+"""From allocated bytes to what the card must have: the allocator's slack, the CUDA context, and the interval.
+
+`reserved` is what the caching allocator holds from the driver; archived runs on a T4 and an RTX 4080 show it 2–12 %
+above the allocated peak with fused attention in 16 bits, up to 20 % with a 4-bit base, and up to 43 % with eager
+attention (../shared/prototypes/PLANNER.md §3b).  What stays (weights, optimizer states) is packed densely; what comes and
+goes with each layer is what fragments, so the slack is taken on the latter.
+"""
+
+from __future__ import annotations
+
+from ftui.planner.activations import holds_scores
+from ftui.planner.setup import Setup
+from ftui.planner.stack import Stack
+
+CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0), 560), ((12, 0), 600))
+"""Compute capability → MiB of CUDA context and libraries: 141 MiB measured on a T4, the others read off nvidia-smi in
+public reports, 100–600 MiB by card and driver; the interval carries the doubt."""
+
+
+def library_workspace(setup: Setup, stack: Stack) -> int:
+    """cuBLAS' workspaces, which the caching allocator counts as allocated."""
+    if setup.device == "cpu":
+        return 0
+    hopper = setup.compute_capability is not None and setup.compute_capability >= (9, 0)
+    return stack.cublas_bytes_hopper if hopper else stack.cublas_bytes
+
+
+def context(setup: Setup, stack: Stack) -> int:
+    """Memory of the process that no allocator of torch's sees; on a CPU the interpreter with its libraries."""
+    if setup.device == "cpu":
+        return stack.process_bytes_cpu
+    capability = setup.compute_capability or (8, 0)
+    return max((mib for known, mib in CONTEXTS if known <= capability), default=150) << 20
+
+
+def slack(setup: Setup, stays: float, dynamic: float) -> int:
+    """Reserved minus allocated: a share of what comes and goes, and a little of what stays."""
+    if setup.device == "cpu":
+        return int(0.01 * stays + 0.10 * dynamic)
+    if holds_scores(setup):
+        return int(0.01 * stays + 0.20 * dynamic)
+    return int((0.03 if setup.quantization != "none" else 0.01) * stays + 0.07 * dynamic)
+
+
+def interval(setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int) -> tuple[int, int]:
+    """Low and high end of the process peak: the slack may be nothing or twice as much, the formula off by its doubt."""
+    doubt = formula_doubt(setup) * dynamic
+    low = stays + dynamic - doubt + 0.1 * slack_bytes + 0.6 * context_bytes
+    high = stays + dynamic + doubt + 1.7 * slack_bytes + 1.3 * context_bytes
+    return int(low), int(high)
+
+
+def formula_doubt(setup: Setup) -> float:
+    """How far off the activations and gradients may be: 2 % where traced, more for what was not."""
+    doubt = 0.02 if setup.geometry.known else 0.08
+    if setup.geometry.experts_per_token:
+        doubt += 0.15
+    if setup.quantization == "int8":
+        doubt += 0.12
+    if setup.dropout or setup.dora:
+        doubt += 0.02
+    if setup.device == "cpu":
+        doubt += 0.08
+    return doubt
+
+
+def notes(setup: Setup) -> tuple[str, ...]:
+    """Where the formula is weak for this setup, in sentences."""
+    said = []
+    if setup.geometry.experts_per_token:
+        said.append("Mixture of experts: how tokens spread over the experts is unknown, so the interval is wide.")
+        if setup.quantization != "none" and setup.geometry.packed_weights:
+            said.append("The fused expert tensors are not linear modules: quantization leaves them in 16 bits.")
+    elif not setup.geometry.known:
+        said.append("This family's layers were not held against a trace: the interval is wider.")
+    if setup.quantization == "int8":
+        said.append("8-bit products make temporaries that the formula only estimates.")
+    if setup.device == "cpu":
+        said.append("In CPU mode this is resident memory of the training process.")
+    return tuple(said)

@@ -1,0 +1,26 @@
+"""What a run writes: checkpoints kept, the output, and a little for logs.  Bytes."""
+
+from __future__ import annotations
+
+from ftui.planner.setup import Setup
+from ftui.planner.stack import CURRENT
+from ftui.planner.states import adapter_parameters, optimizer_bytes, trained_bytes
+
+LOGS = 32 << 20
+
+
+def result_bytes(setup: Setup) -> int:
+    """Size of the result: the adapter, or the whole model for full tuning."""
+    return (setup.geometry.parameters if setup.full else adapter_parameters(setup)) * trained_bytes(setup)
+
+
+def checkpoint_bytes(setup: Setup) -> int:
+    """One checkpoint: what trains, and its optimizer states wherever those live."""
+    paged = setup.optimizer == "paged_adamw_8bit"
+    states = 2 * result_bytes(setup) // trained_bytes(setup) if paged else optimizer_bytes(setup, CURRENT)
+    return result_bytes(setup) + states
+
+
+def disk_bytes(setup: Setup, keep: int) -> int:
+    """The kept checkpoints, the best one, one more while it is written, and the output."""
+    return (keep + 2) * checkpoint_bytes(setup) + result_bytes(setup) + LOGS

@@ -1,0 +1,266 @@
+"""`plan()`, `resolve()`, `estimate()`: from a draft to a recommendation with its reasons, pure and in milliseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ftui.data.document import DataProfile
+from ftui.hardware.document import Hardware
+from ftui.models.document import ModelShape
+from ftui.planner import rules, search
+from ftui.planner.devices import Rate, rate
+from ftui.planner.disk import disk_bytes, result_bytes
+from ftui.planner.document import Choice, Estimate, Method, Option, Plan
+from ftui.planner.draft import AUTO, Draft, fill
+from ftui.planner.geometry import geometry
+from ftui.planner.memory import memory
+from ftui.planner.risks import risks
+from ftui.planner.rules import Job
+from ftui.planner.setup import Device, Setup, device_of, setup_of
+from ftui.planner.states import adapter_parameters, trainable_parameters
+from ftui.planner.time import Schedule, schedule, time
+from ftui.planner.verdict import budget, reserve, verdict
+from ftui.recipe.document import Recipe
+from ftui.units import count, gib
+
+TITLES: dict[Method, str] = {
+    "full": "Full fine-tuning", "lora": "LoRA", "qlora": "QLoRA (4-bit base)", "lora-int8": "LoRA (8-bit base)",
+}
+
+# By priority: what doubling the time costs in quality, and what filling the whole device does.
+WEIGHTS = {"quality": (0.003, 0.0), "balanced": (0.010, 0.0), "speed": (0.05, 0.0), "memory": (0.008, 0.08)}
+
+Calibration = Mapping[str, float]
+"""Device name -> measured over predicted seconds, from finished runs or a calibration on the machine."""
+
+
+def plan(
+    hardware: Hardware, shape: ModelShape, profile: DataProfile | None, draft: Recipe,
+    calibration: Calibration | None = None,
+) -> Plan:
+    """What fits this machine, what to pick and why.
+
+    What the draft has set is a constraint; only what it leaves open is varied.  The recommendation fits if anything
+    does; where nothing does, it is the option that misses by least and its verdict says "no".
+    """
+    view = Draft.of(draft)
+    cpu = device_of(draft, hardware) == "cpu"
+    job = Job(hardware, shape, profile, draft, cpu)
+    sizes = geometry(shape)
+    device: Device = "cpu" if cpu else "cuda"
+    free, kept = budget(hardware, device), reserve(hardware, device)
+    speed = _rate(job, view)
+    factor = _factor(hardware, cpu, calibration)
+    built: list[tuple[Option, dict[str, Choice]]] = []
+    for method in search.allowed(view, job):
+        candidate = search.best(job, view, method, sizes, speed, free - kept)
+        built.append(_option(job, view, method, candidate, speed, factor, free, kept))
+    ranked = _ranked(built, draft.goal.priority, free)
+    fitting = [item for item in ranked if item[0].verdict.fit != "no"]
+    missing = sorted((i for i in ranked if i[0].verdict.fit == "no"), key=lambda i: -i[0].verdict.spare_bytes)
+    picked, choices = fitting[0] if fitting else missing[0]
+    resolved = fill(draft, picked.settings)
+    return Plan(
+        device=f"CPU ({hardware.cpu.cores:g} cores)" if cpu else hardware.device_name,
+        budget_bytes=free, reserve_bytes=kept, recommendation=_explained(picked, fitting),
+        choices=tuple(c for path, c in choices.items() if path in picked.settings),
+        advice=tuple(c for path, c in choices.items() if path not in picked.settings and view.value(path) != c.value),
+        alternatives=tuple(option for option, _ in fitting[1:]),
+        rejected=tuple(option for option, _ in (missing if fitting else missing[1:])),
+        risks=risks(resolved, hardware, shape, profile), notes=_notes(job, bool(fitting)),
+    )
+
+
+def resolve(draft: Recipe, plan: Plan, option: Option | None = None) -> Recipe:
+    """`draft` with every open value filled from `option` (the recommendation by default); what the user set stays.
+
+    Where the draft was changed after the plan so that another method is asked for, that method's option is taken.
+    """
+    view = Draft.of(draft)
+    source = option or _matching(view, plan)
+    settings = {path: value for path, value in source.settings.items() if view.open(path)}
+    resolved = fill(draft, settings)
+    left = [path for path in AUTO if Draft(resolved, frozenset()).open(path) and _has(resolved, path)]
+    for other in (plan.recommendation, *plan.alternatives, *plan.rejected):
+        more = {path: other.settings[path] for path in left if path in other.settings}
+        if more:
+            resolved = fill(resolved, more)
+            left = [path for path in left if path not in more]
+    if left:
+        raise ValueError(f"the plan was made for another draft and has nothing for {', '.join(left)}: plan again")
+    return resolved
+
+
+def estimate(
+    recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None,
+    calibration: Calibration | None = None,
+) -> Estimate:
+    """Memory, time, verdict and disk of exactly this resolved recipe; ValueError where it is not resolved."""
+    setup = setup_of(recipe, hardware, shape, profile)
+    cpu = setup.device == "cpu"
+    predicted = memory(setup)
+    threads = recipe.compute.threads if isinstance(recipe.compute.threads, int) else 1
+    steps = _schedule(recipe, profile, setup)
+    return Estimate.model_construct(
+        memory=predicted,
+        time=time(setup, rate(hardware, cpu=cpu, threads=threads), steps, _factor(hardware, cpu, calibration)),
+        verdict=verdict(predicted, setup, hardware), disk_bytes=disk_bytes(setup, recipe.train.keep_checkpoints),
+        adapter_bytes=result_bytes(setup), trainable_parameters=trainable_parameters(setup),
+    )
+
+
+def _schedule(recipe: Recipe, profile: DataProfile | None, setup: Setup) -> Schedule:
+    train = recipe.train
+    assert isinstance(recipe.data.max_length, int)
+    assert isinstance(train.effective_batch, int)
+    return schedule(
+        profile, max_length=recipe.data.max_length, packing=bool(recipe.data.packing), micro_batch=setup.rows,
+        effective_batch=train.effective_batch, epochs=train.epochs, max_steps=train.max_steps,
+        validation=recipe.data.validation,
+        eval_steps=train.eval_steps if isinstance(train.eval_steps, int) else 10**9,
+    )
+
+
+def _option(
+    job: Job, view: Draft, method: Method, candidate: search.Candidate, speed: Rate, factor: float | None,
+    free: int, kept: int,
+) -> tuple[Option, dict[str, Choice]]:
+    setup = candidate.setup
+    choices = search.settle(candidate, view, method, free - kept, f"{gib(free)} free")
+    if "adapter.rank" in choices:
+        choices["adapter.rank"] = _rank_with_price(choices["adapter.rank"], setup)
+    settings: dict[str, Any] = {path: c.value for path, c in choices.items() if view.open(path)}
+    predicted = memory(setup)
+    held = verdict(predicted, setup, job.hardware, with_changes=candidate.fit != "fits")
+    every = choices["train.eval_steps"].value if view.open("train.eval_steps") else view.value("train.eval_steps")
+    steps = candidate.plan
+    evaluations = math.ceil(steps.steps / max(1, every)) if steps.held_out else 0
+    steps = Schedule(steps.rows, steps.held_out, steps.sequences, steps.steps, steps.step_sequences, steps.padded,
+                     steps.real, evaluations)
+    option = Option(
+        method=method, title=TITLES[method], settings=settings, memory=predicted,
+        time=time(setup, speed, steps, factor), verdict=held, adapter_bytes=result_bytes(setup),
+        trainable_parameters=trainable_parameters(setup), quality=quality(job, method, candidate),
+        note=_note(method, held.fit),
+    )
+    return option, choices
+
+
+def quality(job: Job, method: Method, candidate: search.Candidate) -> float:
+    """Expected quality relative to the best way to train this model, 0..1: a stated rule for ordering.
+
+    LoRA equals full tuning until the trained tokens exceed what the adapter can hold (taken as two tokens per
+    parameter); then it falls behind.  Full tuning on little data forgets more than it gains.  4 bits cost 1 %, 8 bits
+    0.8 %; tokens lost to a shorter sequence length cost their share.
+    """
+    lengths = job.profile.lengths if job.profile else None
+    trained = lengths.total_tokens * lengths.trained_share if lengths else 0.0
+    capacity = 2.0 * max(1, adapter_parameters(candidate.setup)) if method != "full" else 2.0 * _typical_adapter(job)
+    beyond = max(0.0, math.log2(max(trained, 1.0) / capacity)) if trained else 0.0
+    if method == "full":
+        value = 0.96 + min(0.04, 0.01 * beyond)
+    else:
+        value = 0.98 - min(0.06, 0.01 * beyond)
+        value -= {"qlora": 0.010, "lora-int8": 0.008}.get(method, 0.0)
+    wanted = rules.max_length(job).value
+    length = candidate.setup.length
+    if lengths and length < min(wanted, lengths.max):
+        value -= min(0.3, search.rules.cut(lengths, length)[1])
+    return round(value, 4)
+
+
+def _typical_adapter(job: Job) -> int:
+    """Parameters of a rank-16 adapter on all linear modules."""
+    linears = [x for x in job.shape.linears if not x.packed]
+    return sum(16 * (x.inputs + x.outputs) * x.count for x in linears) or job.shape.parameters // 100
+
+
+def _ranked(
+    built: list[tuple[Option, dict[str, Choice]]], priority: str, free: int
+) -> list[tuple[Option, dict[str, Choice]]]:
+    """Best first: what surely fits before what is tight, then quality less what time and memory cost."""
+    slow, full = WEIGHTS[priority]
+    fastest = min(option.time.total_seconds for option, _ in built)
+
+    def score(item: tuple[Option, dict[str, Choice]]) -> tuple[bool, float]:
+        option = item[0]
+        cost = slow * math.log2(option.time.total_seconds / fastest) + full * option.memory.process_bytes / max(free, 1)
+        return option.verdict.fit != "fits", cost - option.quality
+
+    return sorted(built, key=score)
+
+
+def _explained(picked: Option, fitting: list[tuple[Option, dict[str, Choice]]]) -> Option:
+    if not fitting:
+        return picked.model_copy(update={"note": "Nothing fits; this misses by least."})
+    return picked.model_copy(update={"note": f"The pick: {picked.note[0].lower()}{picked.note[1:]}"})
+
+
+def _note(method: Method, fit: str) -> str:
+    if fit == "no":
+        return "Does not fit, even at its smallest."
+    return {
+        "full": "Can learn and forget most; the result is a whole model.",
+        "lora": "Close to full tuning on data of this size, and the result is a small file.",
+        "qlora": "A quarter of the base model's memory for a little quality and about a third more time.",
+        "lora-int8": "Half of the base model's memory; slower than 4 bits, a little closer to 16.",
+    }[method]
+
+
+def _rank_with_price(choice: Choice, setup: Setup) -> Choice:
+    """The rank's reason with what doubling it costs: another adapter with its gradients and optimizer states."""
+    per_element = setup.adapter_bytes * 4
+    return choice.model_copy(
+        update={"reason": f"{choice.reason}; doubling it costs {gib(adapter_parameters(setup) * per_element, 2)}"}
+    )
+
+
+def _matching(view: Draft, plan: Plan) -> Option:
+    options = (plan.recommendation, *plan.alternatives, *plan.rejected)
+    recipe = view.recipe
+    full = None if view.open("adapter.kind") else recipe.adapter.kind == "none"
+    wanted = None
+    if not view.open("model.quantization"):
+        wanted = {"nf4": "qlora", "fp4": "qlora", "int8": "lora-int8"}.get(recipe.model.quantization, "plain")
+    for option in options:
+        if full is not None and (option.method == "full") != full:
+            continue
+        kind = "plain" if option.method in ("full", "lora") else option.method
+        if wanted is not None and kind != wanted:
+            continue
+        return option
+    return plan.recommendation
+
+
+def _has(recipe: Recipe, path: str) -> bool:
+    section, _, name = path.partition(".")
+    return hasattr(getattr(recipe, section), name)
+
+
+def _rate(job: Job, view: Draft) -> Rate:
+    return rate(job.hardware, cpu=job.cpu, threads=int(view.pick("compute.threads", rules.threads(job).value)))
+
+
+def _factor(hardware: Hardware, cpu: bool, calibration: Calibration | None) -> float | None:
+    if not calibration:
+        return None
+    return calibration.get("CPU" if cpu or hardware.gpu is None else hardware.gpu.name)
+
+
+def _notes(job: Job, fits: bool) -> tuple[str, ...]:
+    notes = []
+    if not fits:
+        notes.append("Nothing fits this machine as it is now: see what would change it, or take a smaller base model.")
+    if job.profile is None:
+        notes.append("No data has been read: lengths and time are assumed.")
+    elif job.profile.lengths is None:
+        notes.append("The rows' lengths are not known: every row is taken to fill the sequence length.")
+    if not job.shape.exact:
+        notes.append(job.shape.inexact_reason or f"The parameter count of {job.shape.name} is estimated.")
+    if job.shape.quantization:
+        notes.append(f"{job.shape.name} is stored in {job.shape.quantization}: an adapter trains on it as it is.")
+    if job.cpu and job.shape.parameters > 1_000_000_000:
+        notes.append(f"{count(job.shape.parameters)} parameters take days on a CPU: a smaller model shows the way.")
+    return tuple(notes)

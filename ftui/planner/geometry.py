@@ -1,0 +1,154 @@
+"""A model's sizes as the formulas need them: which modules share an input, what LoRA can target, what 4 bits reach."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ftui.models.document import Linear, ModelShape
+
+Place = Literal["attention in", "attention out", "mlp in", "mlp out"]
+
+ATTENTION_IN = {
+    "q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "query", "key", "value",
+    "q_a_proj", "kv_a_proj_with_mqa",
+}
+ATTENTION_OUT = {"o_proj", "dense", "out_proj"}
+MLP_IN = {"gate_proj", "up_proj", "gate_up_proj", "c_fc", "dense_h_to_4h", "fc1", "w1", "w3", "gate", "router"}
+MLP_OUT = {"down_proj", "dense_4h_to_h", "fc2", "w2"}
+
+BLOCKS = ("self_attn.", "mlp.", "attention.", "attn.", "")
+"""What stands between a layer's number and a linear module's name, in the usual families."""
+
+UNFUSED_GELU = {"gpt2", "phi", "gpt_neo", "codegen", "gptj"}
+"""Families whose `gelu_new` is plain Python in transformers: seven tensors of the MLP's width are kept, not one."""
+
+FAMILIES = {"llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "olmo2", "granite", "demo"}
+"""Families whose layers were held against traced steps, or that have the very same layers."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of linear module: where it sits, its widths, how many there are and whether an adapter can be put on."""
+
+    name: str
+    place: Place
+    inputs: int
+    outputs: int
+    per_layer: int
+    count: int
+    packed: bool
+
+    @property
+    def weights(self) -> int:
+        """Elements of one such module, without its bias."""
+        return self.inputs * self.outputs
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Widths in elements: `hidden` H, `query` Q, `key` K, `mlp` I as one token sees them, `vocab` V."""
+
+    layers: int
+    hidden: int
+    query: int
+    key: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    vocab: int
+    gated: bool
+    tied: bool
+    rms: bool
+    norms: int
+    qk_norm: bool
+    softcap: bool
+    head_dim: int
+    experts_per_token: int
+    expert_mlp: int
+    parameters: int
+    embedding: int
+    linear_weights: int
+    """Elements in the plain linear modules of all layers: what 4 and 8 bits reach."""
+    packed_weights: int
+    """Elements in fused expert tensors: bitsandbytes quantizes modules only, so these stay as they are."""
+    layer_weights: int
+    """Linear elements of one layer, experts included."""
+    largest_linear: int
+    targets: tuple[Target, ...]
+    gelu_copies: int
+    known: bool
+
+
+def place_of(linear: Linear, hidden: int, intermediate: int) -> Place:
+    """Where a linear module sits, by its name and, for the names that several places share, by its width."""
+    if linear.name in ATTENTION_IN:
+        return "attention in"
+    if linear.name in MLP_OUT or (linear.name == "c_proj" and linear.inputs == intermediate):
+        return "mlp out"
+    if linear.name in ATTENTION_OUT or linear.name == "c_proj":
+        return "attention out"
+    if linear.name in MLP_IN or linear.inputs == hidden:
+        return "mlp in"
+    return "mlp out"
+
+
+def geometry(shape: ModelShape) -> Geometry:
+    """The sizes of `shape`; where it lists no linear modules, those of a plain decoder layer are taken."""
+    linears = shape.linears or _plain_layer(shape)
+    targets = tuple(
+        Target(
+            x.name, place_of(x, shape.hidden, shape.intermediate), x.inputs, x.outputs, x.per_layer, x.count, x.packed
+        )
+        for x in linears
+    )
+    plain = sum(t.weights * t.count for t in targets if not t.packed)
+    packed = sum(t.weights * t.count for t in targets if t.packed)
+    return Geometry(
+        layers=shape.layers, hidden=shape.hidden, query=shape.heads * shape.head_dim,
+        key=shape.kv_heads * shape.head_dim, heads=shape.heads, kv_heads=shape.kv_heads, mlp=shape.intermediate,
+        vocab=shape.vocab, gated=shape.gated_mlp, tied=shape.tied_embeddings, rms=shape.norm == "rms",
+        norms=shape.norms_per_layer, qk_norm=shape.qk_norm,
+        softcap=bool(shape.attention_softcap), head_dim=shape.head_dim,
+        experts_per_token=shape.experts_per_token if shape.experts else 0,
+        expert_mlp=shape.expert_intermediate or shape.intermediate,
+        parameters=shape.parameters, embedding=shape.embedding_parameters, linear_weights=plain, packed_weights=packed,
+        layer_weights=(plain + packed) // max(shape.layers, 1),
+        largest_linear=max((t.weights for t in targets if not t.packed), default=0),
+        targets=targets, gelu_copies=7 if shape.model_type in UNFUSED_GELU and not shape.gated_mlp else 1,
+        known=shape.exact and not shape.experts and (shape.model_type in FAMILIES),
+    )
+
+
+def chosen(targets: tuple[Target, ...], wanted: str | tuple[str, ...]) -> tuple[Target, ...]:
+    """The kinds of module that get an adapter: all plain ones, those named, or those that a pattern names.
+
+    peft matches a single string as a pattern on whole module paths; a path's last part decides here.
+    """
+    plain = tuple(t for t in targets if not t.packed)
+    if wanted == "all-linear":
+        return plain
+    if isinstance(wanted, str):
+        words = set(re.findall(r"\w+", wanted))
+        hits = tuple(t for t in plain if t.name in words or _spelled(t.name, wanted))
+        return hits or plain
+    names = {name.rsplit(".", 1)[-1] for name in wanted}
+    return tuple(t for t in plain if t.name in names)
+
+
+def _spelled(name: str, pattern: str) -> bool:
+    """Whether peft's full match of `pattern` reaches a module called `name`; a broken pattern reaches none."""
+    paths = (f"{top}layers.0.{block}{name}" for top in ("model.", "model.language_model.") for block in BLOCKS)
+    try:
+        return any(re.fullmatch(pattern, path) for path in paths)
+    except re.error:
+        return False
+
+
+def _plain_layer(shape: ModelShape) -> tuple[Linear, ...]:
+    hidden, query, key = shape.hidden, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    sizes = [("q_proj", hidden, query), ("k_proj", hidden, key), ("v_proj", hidden, key), ("o_proj", query, hidden)]
+    sizes += [("gate_proj", hidden, shape.intermediate)] if shape.gated_mlp else []
+    sizes += [("up_proj", hidden, shape.intermediate), ("down_proj", shape.intermediate, hidden)]
+    return tuple(Linear(name=n, inputs=i, outputs=o, count=shape.layers) for n, i, o in sizes)

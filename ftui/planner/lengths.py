@@ -1,0 +1,54 @@
+"""What a length distribution says about a micro-batch: its longest row, its expected longest row, what a cut costs."""
+
+from __future__ import annotations
+
+from ftui.data.document import DataProfile, Lengths
+
+
+def peak_length(profile: DataProfile | None, max_length: int) -> int:
+    """Tokens of the longest row after the cut; without a profile, rows are taken to fill the sequence length."""
+    if profile is None or profile.lengths is None:
+        return max_length
+    return max(1, min(max_length, profile.lengths.max))
+
+
+def mean_length(profile: DataProfile | None, max_length: int) -> float:
+    """Mean tokens of a row after the cut at `max_length`."""
+    return expected_longest(profile, max_length, 1)
+
+
+def expected_longest(profile: DataProfile | None, max_length: int, rows: int) -> float:
+    """The mean over micro-batches of `rows` random rows of their longest: what a padded row costs, in tokens.
+
+    From the histogram: the sum over its bins of the chance that the longest of `rows` draws falls there, times the
+    bin's middle, each cut at `max_length`.
+    """
+    if profile is None or profile.lengths is None:
+        return float(max_length)
+    lengths = profile.lengths
+    total = sum(lengths.histogram)
+    if not total:
+        return float(min(max_length, max(lengths.mean, 1.0)))
+    expected, below, seen = 0.0, 0.0, 0
+    for low, high, count in zip(lengths.edges, lengths.edges[1:], lengths.histogram, strict=False):
+        if not count:
+            continue
+        seen += count
+        upto = (seen / total) ** rows
+        middle = (low + min(high, lengths.max + 1) - 1) / 2
+        expected += (upto - below) * min(max(middle, low), max_length)
+        below = upto
+    return max(expected, 1.0)
+
+
+def cut(lengths: Lengths, length: int) -> tuple[float, float]:
+    """The share of rows longer than `length`, and the share of all tokens that cutting them loses."""
+    total = sum(lengths.histogram)
+    if not total:
+        return 0.0, 0.0
+    lost = kept = 0.0
+    for low, high, count in zip(lengths.edges, lengths.edges[1:], lengths.histogram, strict=False):
+        middle = (low + min(high, lengths.max + 1) - 1) / 2
+        kept += count * middle
+        lost += count * max(0.0, middle - length)
+    return lengths.share_over(length), lost / kept if kept else 0.0

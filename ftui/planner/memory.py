@@ -1,0 +1,222 @@
+"""The closed form of peak memory: the largest of the moments of one training step, part by part.
+
+peak = what stays (weights, adapter, optimizer states) + the most that gradients, activations, logits and work buffers
+take together at any of: load, forward, loss, its backward, the last layer's backward, the first layer's, the embedding's,
+the optimizer step, evaluation.  Microseconds, standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftui.planner import allocator
+from ftui.planner.activations import Layer, holds_scores, layer
+from ftui.planner.document import MemoryEstimate, MemoryParts
+from ftui.planner.setup import Setup
+from ftui.planner.stack import CURRENT, Stack
+from ftui.planner.states import (
+    adapter_bytes,
+    gradient_bytes,
+    optimizer_bytes,
+    optimizer_workspace,
+    weight_bytes,
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What one moment holds beyond the weights, the adapter and the optimizer states, in bytes."""
+
+    phase: str
+    gradients: float = 0.0
+    activations: float = 0.0
+    logits: float = 0.0
+    workspace: float = 0.0
+    optimizer: bool = True
+    """Whether the optimizer's states exist by then."""
+
+    def total(self, states: int) -> float:
+        """The moment's bytes, `states` being those of the optimizer."""
+        return self.gradients + self.activations + self.logits + self.workspace + (states if self.optimizer else 0)
+
+
+def memory(setup: Setup, stack: Stack = CURRENT) -> MemoryEstimate:
+    """The predicted peak of this setup with its parts and its interval."""
+    weights, adapter = weight_bytes(setup, stack), adapter_bytes(setup)
+    states = optimizer_bytes(setup, stack)
+    peak = max(moments(setup, stack), key=lambda moment: moment.total(states))
+    states = states if peak.optimizer else 0
+    workspace = peak.workspace + allocator.library_workspace(setup, stack)
+    dynamic = peak.gradients + peak.activations + peak.logits + workspace
+    allocated = int(weights + adapter + states + dynamic)
+    slack = allocator.slack(setup, weights + adapter + states, dynamic)
+    context = allocator.context(setup, stack)
+    parts = MemoryParts.model_construct(
+        weights=weights, adapter=adapter, gradients=int(peak.gradients), optimizer=states,
+        activations=int(peak.activations), logits=int(peak.logits),
+        workspace=allocated - weights - adapter - states - int(peak.gradients) - int(peak.activations) - int(peak.logits),
+        context=context, slack=slack,
+    )
+    process = allocated + slack + context
+    low, high = allocator.interval(setup, weights + adapter + states, dynamic, slack, context)
+    return MemoryEstimate.model_construct(
+        parts=parts, allocated_bytes=allocated, reserved_bytes=allocated + slack, process_bytes=process,
+        low_bytes=min(low, process), high_bytes=max(high, process), phase=peak.phase, badge="estimate",
+        notes=allocator.notes(setup),
+    )
+
+
+def process_bytes(setup: Setup, stack: Stack = CURRENT) -> tuple[int, int]:
+    """The process peak and the high end of its interval alone: the enumeration's short way through `memory`."""
+    states = optimizer_bytes(setup, stack)
+    peak = max(moments(setup, stack), key=lambda moment: moment.total(states))
+    stays = weight_bytes(setup, stack) + adapter_bytes(setup) + (states if peak.optimizer else 0)
+    dynamic = peak.total(0) + allocator.library_workspace(setup, stack)
+    slack, context = allocator.slack(setup, stays, dynamic), allocator.context(setup, stack)
+    process = int(stays + dynamic) + slack + context
+    return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
+
+
+def moments(setup: Setup, stack: Stack = CURRENT) -> list[Moment]:
+    """Every moment of a step that can be the peak, in the order in which they pass."""
+    sizes, tokens = setup.geometry, setup.tokens
+    one = layer(setup, stack)
+    all_gradients = float(gradient_bytes(setup))
+    # With accumulation the gradients of earlier micro-batches are there from the start.
+    resident = all_gradients if setup.accumulation > 1 else 0.0
+    fresh = setup.full and not resident
+    residual = setup.weight_bytes * sizes.hidden * tokens
+    stored = residual * (sizes.layers + 1) if setup.checkpointing else 0.0
+    final = _final_norm(setup) + _positions(setup)
+    per_layer = tokens * one.kept + one.fixed + one.scores
+    kept = (stored if setup.checkpointing else per_layer * sizes.layers) + final
+    dequantized = _dequantized(setup)
+    logits_forward, logits_backward, logits_kept = _loss(setup, stack)
+    head = float(sizes.embedding * setup.weight_bytes) if fresh else 0.0
+    layer_gradients = float(sizes.layer_weights * setup.weight_bytes) if fresh else 0.0
+    backward = _backward_moments(setup, one, per_layer, stored, kept, head, layer_gradients, resident, all_gradients)
+    yield_forward = [
+        Moment("load", workspace=_dequantized(setup), optimizer=False),
+        Moment("forward", resident, kept + (per_layer if setup.checkpointing else tokens * 2 * one.transient / 3),
+               workspace=dequantized),
+        Moment("loss forward", resident, kept, logits_forward),
+        Moment("loss backward", resident, kept, logits_backward),
+        Moment("head backward", resident + head, kept, logits_kept),
+    ]
+    step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
+    return [*yield_forward, *backward, step, _evaluation(setup, stack, one)]
+
+
+def _backward_moments(
+    setup: Setup, one: Layer, per_layer: float, stored: float, kept: float, head: float, layer_gradients: float,
+    resident: float, all_gradients: float,
+) -> list[Moment]:
+    sizes, tokens, width = setup.geometry, setup.tokens, setup.weight_bytes
+    transient = tokens * one.transient
+    dequantized = _dequantized(setup)
+    scores = _score_workspace(setup)
+    moments = []
+    if setup.checkpointing:
+        moments.append(
+            Moment("last layer backward", resident + head + one.gradient_share * layer_gradients,
+                   stored + per_layer + transient, workspace=dequantized)
+        )
+        moments.append(
+            Moment("last layer attention backward", resident + head + 0.7 * layer_gradients,
+                   stored + per_layer - tokens * one.mlp_kept
+                   + tokens * (3 * width * sizes.hidden + setup.compute_bytes * (sizes.query + 2 * sizes.key)),
+                   workspace=_attention_workspace(setup) + scores + dequantized)
+        )
+    else:
+        norm = tokens * sizes.hidden * (13.4 if width == 2 else 12.0)
+        last = 2 * setup.compute_bytes * sizes.mlp + 4 * sizes.hidden if setup.full else (
+            one.transient - 4 * sizes.hidden
+        )
+        moments.append(Moment("final norm backward", resident + head, kept + norm))
+        moments.append(
+            Moment("last layer backward", resident + head, kept + max(0.0, tokens * last), workspace=dequantized)
+        )
+        if scores:
+            moments.append(Moment("last layer attention backward", resident + head, kept, workspace=scores))
+    if setup.full and not resident:
+        embedding = float(sizes.embedding * width)
+        rest = (1 - one.gradient_share) * layer_gradients
+        late = all_gradients - rest - (0.0 if sizes.tied else embedding)
+        moments.append(
+            Moment("first layer backward", max(0.0, late),
+                   per_layer + transient + tokens * (2 + width) * sizes.hidden, workspace=scores)
+        )
+    if setup.full:
+        # The table's dense gradient stands beside what it is added to: the head's, when tied, or earlier micro-batches'.
+        extra = sizes.embedding * width * ((0 if resident else 1) + 1 if sizes.tied else (1 if resident else 0))
+        moments.append(Moment("embedding backward", all_gradients + extra, float(tokens * width * sizes.hidden)))
+    return moments
+
+
+def _final_norm(setup: Setup) -> float:
+    sizes, tokens = setup.geometry, setup.tokens
+    kept = tokens * 4 * sizes.hidden if setup.weight_bytes == 2 else 0
+    return float(kept + (tokens * 2 * setup.compute_bytes * sizes.hidden if setup.full else 0))
+
+
+def _positions(setup: Setup) -> float:
+    """Rotary tables, token ids, labels and positions; with padding or packing also the mask, one byte per pair."""
+    mask = setup.rows * setup.length * setup.length if setup.padded and setup.attention != "flash_attention_2" else 0
+    return float(2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask)
+
+
+def _loss(setup: Setup, stack: Stack) -> tuple[float, float, float]:
+    """Bytes of the loss: going forward, going backward, and what of it is left when the head's backward begins."""
+    sizes, tokens, compute = setup.geometry, setup.tokens, setup.compute_bytes
+    vocab, hidden, width = sizes.vocab, sizes.hidden, setup.weight_bytes
+    head_cast = 2.0 * sizes.embedding if setup.autocast and width == 4 else 0.0
+    if setup.loss == "full":
+        forward = (compute + stack.full_logits_forward) * tokens * vocab + head_cast
+        backward = stack.full_logits_backward * tokens * vocab + head_cast
+        return forward, backward, (4.0 + compute) * tokens * vocab + head_cast + tokens * hidden * compute
+    if setup.loss == "liger":
+        chunk = 1 << max(0, (-(-tokens // -(-vocab // hidden)) - 1).bit_length())
+        head = sizes.embedding * width * 2 if setup.full else 0
+        inputs = tokens * hidden * compute + head
+        return 2.0 * chunk * vocab * compute + inputs + tokens * 4, float(inputs), 0.0
+    columns = min(vocab, stack.tile_vocabulary)
+    tile = float(min(tokens, stack.tile_tokens) * columns) * compute
+    if setup.device == "cpu":
+        tile += stack.tile_copies_cpu * 4 * min(tokens, stack.tile_tokens) * columns
+    cast = columns * hidden * compute if width == 4 and setup.autocast else 0
+    inputs = float(tokens * hidden * compute)
+    statistics = float(stack.tile_statistics * tokens)
+    accumulator = 4.0 * tokens * hidden
+    forward = tile + cast + inputs + statistics
+    head_gradient = (4 + width) * vocab * hidden if setup.full else 0
+    grown = inputs + tile + cast + accumulator + (4 * vocab * hidden if setup.full else 0) + statistics
+    handed_on = inputs + tile + accumulator + width * tokens * hidden + head_gradient
+    return forward, max(grown, handed_on), 0.0
+
+
+def _dequantized(setup: Setup) -> float:
+    """The largest weight of a quantized base, turned into 16 bits for one matrix product."""
+    return float(setup.geometry.largest_linear * setup.compute_bytes) if setup.quantization != "none" else 0.0
+
+
+def _attention_workspace(setup: Setup) -> float:
+    """Fused attention's backward on CUDA: a float32 accumulator of the query gradient, and expanded key gradients."""
+    sizes, tokens = setup.geometry, setup.tokens
+    if setup.device == "cpu" or holds_scores(setup):
+        return 0.0
+    expanded = 2 * tokens * sizes.query * setup.compute_bytes if sizes.key != sizes.query else 0
+    return float(tokens * (4 * sizes.query + 4 * sizes.heads) + expanded)
+
+
+def _score_workspace(setup: Setup) -> float:
+    """Gradients of kept scores in float32 and in the products' format, and softmax's product of the two."""
+    if not holds_scores(setup):
+        return 0.0
+    return (4.0 + 4.0) * setup.geometry.heads * setup.tokens * setup.length
+
+
+def _evaluation(setup: Setup, stack: Stack, one: Layer) -> Moment:
+    """A forward pass that keeps nothing: one layer's work and a tile of the loss; gradients are gone by then."""
+    sizes, tokens = setup.geometry, setup.tokens
+    work = tokens * (one.kept / 2 + 2 * setup.weight_bytes * sizes.hidden)
+    return Moment("evaluation", 0.0, work + _positions(setup) + one.scores, _loss(setup, stack)[0], _dequantized(setup))

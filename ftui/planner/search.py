@@ -1,0 +1,268 @@
+"""The enumeration: for each method the best of sequence length × checkpointing × optimizer × micro-batch that fits.
+
+Only what the draft leaves open is varied.  The length that the rules ask for comes first and shorter ones only where
+nothing fits at it, since a cut row is lost and a smaller micro-batch is not; the same for a leaner optimizer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ftui.planner import rules
+from ftui.planner.devices import Rate
+from ftui.planner.document import Choice, Fit, Method
+from ftui.planner.draft import Draft
+from ftui.planner.geometry import Geometry, chosen
+from ftui.planner.lengths import peak_length
+from ftui.planner.memory import process_bytes
+from ftui.planner.rules import Job
+from ftui.planner.setup import Device, Setup, number_formats
+from ftui.planner.time import Schedule, schedule, step_seconds
+from ftui.planner.verdict import fit_of
+from ftui.units import gib
+
+METHODS: tuple[Method, ...] = ("full", "lora", "qlora", "lora-int8")
+MOST_ROWS = 64
+"""Larger micro-batches no longer make a step faster, and the allocator's rounding grows."""
+SHORTEST = 256
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration of a method, with what it costs."""
+
+    setup: Setup
+    plan: Schedule
+    choices: dict[str, Choice]
+    """Every value that the planner would pick, by path; those that the draft has fixed among them."""
+    fit: Fit
+    process: int
+    high: int
+    step: float
+
+    @property
+    def seconds(self) -> float:
+        return self.step * self.plan.steps
+
+
+def allowed(draft: Draft, job: Job) -> tuple[Method, ...]:
+    """The methods that the draft, the model and the device leave."""
+    methods = list(METHODS)
+    if not draft.open("adapter.kind"):
+        full = draft.recipe.adapter.kind == "none"
+        methods = [m for m in methods if (m == "full") == full]
+    if not draft.open("model.quantization"):
+        wanted = {"nf4": "qlora", "fp4": "qlora", "int8": "lora-int8"}.get(draft.recipe.model.quantization)
+        methods = [m for m in methods if (m == wanted if wanted else m in ("full", "lora"))] or methods
+    elif job.shape.quantization:
+        # A base that is stored quantized trains as it is stored: only an adapter can go on it.
+        stored: Method = "lora-int8" if "8" in job.shape.quantization else "qlora"
+        methods = [m for m in methods if m == stored] or methods
+    else:
+        methods = [m for m in methods if _runs(m, job)] or methods
+    return tuple(methods)
+
+
+def _runs(method: Method, job: Job) -> bool:
+    """Whether bitsandbytes serves the device: not Apple's, and 8 bits from compute capability 7.5 on."""
+    gpu = None if job.cpu else job.hardware.gpu
+    if gpu is None or method in ("full", "lora"):
+        return True
+    if gpu.vendor == "apple":
+        return False
+    return method != "lora-int8" or gpu.compute_capability is None or gpu.compute_capability >= (7, 5)
+
+
+def best(job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, room: int) -> Candidate:
+    """The best configuration of `method`; where none fits, the smallest one there is."""
+    smallest: Candidate | None = None
+    priority = draft.recipe.goal.priority
+    for length in _lengths(job, draft):
+        frame = _frame(job, draft, method, length)
+        for optimizer in _optimizers(job, draft, method):
+            fitting = []
+            for checkpointing in _checkpointing(draft):
+                for candidate in _batches(job, draft, method, sizes, rate, room, frame, optimizer, checkpointing):
+                    if candidate.fit != "no":
+                        fitting.append(candidate)
+                    if smallest is None or candidate.process < smallest.process:
+                        smallest = candidate
+            found = [c for c in fitting if c.fit == "fits"]
+            if found:
+                return _preferred(found, priority)
+            if fitting and _last_resort(job, draft, method, length, optimizer):
+                return _preferred(fitting, priority)
+    assert smallest is not None
+    return smallest
+
+
+def _preferred(found: list[Candidate], priority: str) -> Candidate:
+    """The fastest; with memory first, the smallest of those that take at most half as long again."""
+    fastest = min(found, key=lambda c: (c.seconds, c.process))
+    if priority == "memory":
+        return min((c for c in found if c.seconds <= 1.5 * fastest.seconds), key=lambda c: c.process)
+    # Among nearly equal ones the leaner: a larger micro-batch that gains no time only adds risk.
+    return min((c for c in found if c.seconds <= 1.03 * fastest.seconds), key=lambda c: c.process)
+
+
+def _last_resort(job: Job, draft: Draft, method: Method, length: int, optimizer: str) -> bool:
+    return length == _lengths(job, draft)[-1] and optimizer == _optimizers(job, draft, method)[-1]
+
+
+def _lengths(job: Job, draft: Draft) -> list[int]:
+    if not draft.open("data.max_length"):
+        return [draft.value("data.max_length")]
+    wanted = rules.max_length(job).value
+    shorter, length = [], wanted
+    while length > SHORTEST:
+        length = max(SHORTEST, length // 2 // 64 * 64)
+        shorter.append(length)
+    return [wanted, *shorter]
+
+
+def _optimizers(job: Job, draft: Draft, method: Method) -> list[str]:
+    if not draft.open("train.optimizer"):
+        return [draft.value("train.optimizer")]
+    if method != "full":
+        return ["adamw"]
+    quantized = [] if job.hardware.gpu and job.hardware.gpu.vendor == "apple" else ["adamw_8bit"]
+    return ["adamw", *quantized, *(["paged_adamw_8bit"] if quantized and not job.cpu else [])]
+
+
+def _checkpointing(draft: Draft) -> list[bool]:
+    return [False, True] if draft.open("train.checkpointing") else [bool(draft.value("train.checkpointing"))]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What is settled before micro-batch, optimizer and checkpointing are varied."""
+
+    choices: dict[str, Choice]
+    values: dict[str, Any]
+    sequences: int
+
+
+def _frame(job: Job, draft: Draft, method: Method, length: int) -> _Frame:
+    recipe = draft.recipe
+    choices: dict[str, Choice] = {}
+
+    def add(choice: Choice) -> Any:
+        choices[choice.path] = choice
+        return draft.pick(choice.path, choice.value)
+
+    asked_for = rules.max_length(job)
+    add(asked_for if length == asked_for.value or not draft.open("data.max_length") else rules.plain_choice(
+        "data.max_length", length, f"{length} tokens — {asked_for.value} do not fit; longer rows are cut"))
+    packing = bool(add(rules.packing(job, length)))
+    values: dict[str, Any] = {"length": length, "packing": packing}
+    values["dtype"] = add(rules.dtype(job, method))
+    values["attention"] = add(rules.attention(job))
+    values["epochs"] = add(rules.epochs(job))
+    add(rules.threads(job))
+    add(rules.gpus(job))
+    add(rules.strategy())
+    if job.profile is not None and job.profile.kind == "text":
+        add(rules.plain_choice("objective.loss_on", "all", "all — plain text has no answers to single out", rules.FTUI))
+    add(rules.learning_rate(job, method))
+    if method != "full":
+        values["rank"] = add(rules.rank(job))
+        add(rules.alpha(job, values["rank"]))
+        values["dropout"] = add(rules.dropout(job))
+    probe = schedule(
+        job.profile, max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
+        validation=recipe.data.validation, eval_steps=1,
+    )
+    values["effective"] = add(rules.effective_batch(job, method, probe.sequences))
+    return _Frame(choices, values, probe.sequences)
+
+
+def _batches(
+    job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, room: int, frame: _Frame, optimizer: str,
+    checkpointing: bool,
+) -> Iterator[Candidate]:
+    """Candidates from the smallest micro-batch up, until one does not fit."""
+    for rows, effective in _micro_batches(draft, frame):
+        setup = _setup(job, draft, method, sizes, frame, optimizer, checkpointing, rows, effective)
+        process, high = process_bytes(setup)
+        fit = fit_of(process, high, room)
+        plan = schedule(
+            job.profile, max_length=frame.values["length"], packing=frame.values["packing"], micro_batch=rows,
+            effective_batch=effective, epochs=frame.values["epochs"], max_steps=draft.recipe.train.max_steps,
+            validation=draft.recipe.data.validation, eval_steps=1,
+        )
+        yield Candidate(setup, plan, frame.choices, fit, process, high, step_seconds(setup, rate, plan))
+        if fit == "no":
+            return
+
+
+def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
+    """Pairs of micro-batch and effective batch; where both are open the first divides the second."""
+    effective = frame.values["effective"]
+    if not draft.open("train.micro_batch"):
+        rows = draft.value("train.micro_batch")
+        whole = effective if not draft.open("train.effective_batch") else max(rows, round(effective / rows) * rows)
+        return [(rows, whole)]
+    return [(rows, effective) for rows in range(1, min(effective, MOST_ROWS) + 1) if effective % rows == 0]
+
+
+def _setup(
+    job: Job, draft: Draft, method: Method, sizes: Geometry, frame: _Frame, optimizer: str, checkpointing: bool,
+    rows: int, effective: int,
+) -> Setup:
+    recipe, values = draft.recipe, frame.values
+    device: Device = "cpu" if job.cpu else "cuda"
+    gpu = job.hardware.gpu
+    quantization = "none" if method in ("full", "lora") else draft.pick(
+        "model.quantization", "nf4" if method == "qlora" else "int8"
+    )
+    lora = recipe.adapter if recipe.adapter.kind == "lora" else None
+    targets = lora.targets if lora else "all-linear"
+    packing = values["packing"]
+    return Setup(
+        geometry=sizes, method=method, device=device, rows=rows,
+        length=values["length"] if packing else peak_length(job.profile, values["length"]),
+        padded=packing or rows > 1, checkpointing=checkpointing, attention=values["attention"], optimizer=optimizer,
+        quantization=quantization, double_quantization=recipe.model.double_quantization,
+        rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes.targets, targets),
+        dropout=bool(values.get("dropout", 0)), dora=bool(lora and lora.dora and method != "full"),
+        accumulation=max(1, math.ceil(effective / rows)),
+        compute_capability=gpu.compute_capability if gpu and not job.cpu else None,
+        **number_formats(method, device, values["dtype"]),
+    )
+
+
+def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget_text: str) -> dict[str, Choice]:
+    """All choices of a candidate: those of the rules and those that the search made by what fits."""
+    setup, plan = candidate.setup, candidate.plan
+    choices = dict(candidate.choices)
+    effective = setup.rows * setup.accumulation
+
+    def add(path: str, value: Any, reason: str, source: str = rules.MEMORY) -> None:
+        choices[path] = rules.plain_choice(path, value, reason, source)
+
+    add("adapter.kind", "none" if method == "full" else "lora",
+        "every weight trains" if method == "full" else "an adapter trains, the base model stays as it is", rules.LORA)
+    add("model.quantization", setup.quantization if method != "full" else "none", {
+        "full": "not quantized — every weight trains", "lora": f"not quantized — the base fits as it is ({budget_text})",
+        "qlora": "4 bits — a quarter of the base model's memory for a little quality and time",
+        "lora-int8": "8 bits — half of the base model's memory; slower than 4 bits",
+    }[method], rules.QLORA)
+    peak = f"{gib(candidate.process)} of {budget_text}"
+    most = "rows" if not candidate.choices["data.packing"].value else "sequences"
+    add("train.micro_batch", setup.rows, f"{setup.rows} {most} at once — {peak}")
+    if candidate.choices["train.effective_batch"].value != effective:
+        add("train.effective_batch", effective, f"{effective} — a multiple of the micro-batch of {setup.rows}", rules.FTUI)
+    add("train.checkpointing", setup.checkpointing,
+        "on — layers are computed again going backward, a third more time for most of the activations' memory"
+        if setup.checkpointing else "off — the activations fit, and nothing is computed twice", rules.CHECKPOINTING)
+    names = {"adamw": "AdamW — its states fit", "adamw_8bit": "AdamW with states in 8 bits — in full they do not fit",
+             "paged_adamw_8bit": "AdamW with 8-bit states in host memory — on the card they do not fit"}
+    add("train.optimizer", setup.optimizer, names.get(setup.optimizer, setup.optimizer),
+        rules.EIGHT_BIT if "8bit" in setup.optimizer else rules.MEMORY)
+    for choice in rules.cadence(plan.steps):
+        choices[choice.path] = choice
+    return choices
+

@@ -1,0 +1,127 @@
+"""`Setup`: one way to train in plain numbers: what the formulas of memory, time and disk read, and nothing else.
+
+It is built from a resolved recipe (`setup_of`), and the enumeration varies it by `dataclasses.replace`.  The rules by
+which the worker loads a model stand here, since the planner must foresee them:
+
+* an adapter's base keeps the recipe's dtype; 4 and 8 bits compute in that dtype;
+* adapters are float32 (peft's default) on a 16-bit base and train under autocast; trl makes them 16-bit on a quantized
+  base; on a float32 base everything is float32 and there is no autocast;
+* full tuning holds weights, gradients and optimizer states in the recipe's dtype; only float16 can't be trained so
+  (its gradients are unscaled in float16), and gets float32 weights under autocast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ftui.data.document import DataProfile
+from ftui.hardware.document import Hardware
+from ftui.methods import LoraOptions
+from ftui.models.document import ModelShape
+from ftui.planner.document import Method
+from ftui.planner.geometry import Geometry, Target, chosen, geometry
+from ftui.planner.lengths import peak_length
+from ftui.recipe.document import Recipe
+
+Loss = Literal["tiled", "full", "liger"]
+Device = Literal["cuda", "cpu"]
+
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """`rows` × `length` is the largest micro-batch in tokens; dtypes are in bytes per element."""
+
+    geometry: Geometry
+    method: Method
+    device: Device
+    rows: int
+    length: int
+    padded: bool
+    """Some rows of the largest micro-batch are shorter (or several are packed into one), so a mask is built."""
+    checkpointing: bool
+    attention: str
+    optimizer: str
+    weight_bytes: int = 2
+    compute_bytes: int = 2
+    autocast: bool = True
+    quantization: str = "none"
+    double_quantization: bool = True
+    adapter_bytes: int = 4
+    rank: int = 0
+    targets: tuple[Target, ...] = ()
+    dropout: bool = False
+    dora: bool = False
+    accumulation: int = 1
+    loss: Loss = "tiled"
+    compute_capability: tuple[int, int] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the largest micro-batch, padding included."""
+        return self.rows * self.length
+
+    @property
+    def full(self) -> bool:
+        return self.method == "full"
+
+
+def method_of(recipe: Recipe) -> Method:
+    """Which of the four methods a resolved recipe asks for."""
+    if recipe.adapter.kind == "none":
+        return "full"
+    return {"nf4": "qlora", "fp4": "qlora", "int8": "lora-int8"}.get(recipe.model.quantization, "lora")  # type: ignore[return-value]
+
+
+def device_of(recipe: Recipe, hardware: Hardware) -> Device:
+    """Where a run of this recipe trains: the best visible GPU, unless there is none or the recipe wants none."""
+    return "cpu" if recipe.compute.gpus == 0 or hardware.gpu is None else "cuda"
+
+
+def budget_of(recipe: Recipe, hardware: Hardware) -> int:
+    """Bytes that are free now where the recipe trains."""
+    return hardware.ram.available_bytes if device_of(recipe, hardware) == "cpu" else hardware.budget_bytes
+
+
+def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None) -> Setup:
+    """The numbers of a resolved recipe; "auto" in a field that matters is a ValueError of the caller's making."""
+    sizes = geometry(shape)
+    method, device = method_of(recipe), device_of(recipe, hardware)
+    train, options = recipe.train, recipe.adapter
+    rows, length = _number(train.micro_batch, "train.micro_batch"), _number(recipe.data.max_length, "data.max_length")
+    packing = bool(recipe.data.packing)
+    effective = _number(train.effective_batch, "train.effective_batch")
+    lora = options if isinstance(options, LoraOptions) else None
+    gpu = hardware.gpu
+    return Setup(
+        geometry=sizes, method=method, device=device, rows=rows,
+        length=length if packing else peak_length(profile, length), padded=packing or rows > 1,
+        checkpointing=bool(train.checkpointing), attention=recipe.model.attention, optimizer=train.optimizer,
+        quantization=recipe.model.quantization if lora else "none",
+        double_quantization=recipe.model.double_quantization,
+        rank=_number(lora.rank, "adapter.rank") if lora else 0,
+        targets=chosen(sizes.targets, lora.targets) if lora else (),
+        dropout=bool(lora and lora.dropout), dora=bool(lora and lora.dora),
+        accumulation=max(1, -(-effective // rows)),
+        compute_capability=gpu.compute_capability if gpu and device == "cuda" else None,
+        **number_formats(method, device, recipe.model.dtype),
+    )
+
+
+def number_formats(method: Method, device: Device, dtype: str) -> dict[str, Any]:
+    """Bytes of weights, of matrix products and of adapters, and whether autocast is on, as the module's text says."""
+    size = BYTES[dtype]
+    if size == 4:
+        return {"weight_bytes": 4, "compute_bytes": 4, "adapter_bytes": 4, "autocast": False}
+    if method == "full" and dtype == "float16":
+        return {"weight_bytes": 4, "compute_bytes": 2, "adapter_bytes": 4, "autocast": True}
+    adapter = 4 if method == "lora" else 2
+    return {"weight_bytes": 2, "compute_bytes": 2, "adapter_bytes": adapter, "autocast": True}
+
+
+def _number(value: int | str, path: str) -> int:
+    if isinstance(value, str):
+        raise ValueError(f"{path} is still {value!r}: resolve the recipe before estimating it")
+    return value
