@@ -272,7 +272,24 @@ def resumed(home: Path, total: int = 400) -> Recording:
     return recording
 
 
-KINDS = {"running": healthy, "finished": finished, "failed": out_of_memory, "resumed": resumed}
+def preparing(home: Path) -> Recording:
+    """A run that loads its model."""
+    recording = Recording(home, began=time.time() - 20)
+    recording.plan()
+    recording.emit("status", state="preparing", text="loading the model Qwen/Qwen3-8B")
+    recording.emit("progress", text="loading the weights", done=5.2 * GiB, total=15.3 * GiB, unit="byte")
+    recording.flush()
+    recording.log("=== attempt 1\nLoading checkpoint shards:  20%|██        | 1/5\rLoading checkpoint shards:  40%|████")
+    recording.live()
+    return recording
+
+
+def on_cpu(home: Path) -> Recording:
+    """A run on a machine without a GPU."""
+    return healthy(home, 180, 300, gpu=False)
+
+
+KINDS = {"preparing": preparing, "cpu": on_cpu, "running": healthy, "finished": finished, "failed": out_of_memory, "resumed": resumed}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ftui.units import clock
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -84,3 +86,12 @@ def short(value: float | None) -> str:
     if size >= 10:
         return f"{value:.1f}"
     return f"{value:.4f}".rstrip("0").rstrip(".") if size < 0.1 else f"{value:.3f}"
+
+
+def elapsed(seconds: float | None) -> str:
+    """Time since the start for a tick: "8:05" (m:ss) below an hour, then "1:08 h", then "2 d 4 h"."""
+    if seconds is None:
+        return "–"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    return clock(seconds)

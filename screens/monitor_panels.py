@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftui.units import GiB, clock, gib
+from ftui.units import GiB, gib
 
-from .monitor_axes import short
+from .monitor_axes import elapsed, short
 from .monitor_picture import Picture
 from .monitor_raster import Curve, Frame, Limit, visible_bounds
 from .monitor_series import LEVELS, Series, Smoothed, suited_level
@@ -182,7 +182,9 @@ def frame(
         legend.append(("line", ""))
     second = picture.series.get(panel.second) if panel.second else None
     if second is not None and len(second):
-        curves.append(Curve(second, "second", marks=panel.metric == "loss"))
+        marked = panel.metric == "loss"
+        # Sparse evaluations go on top, a second dense curve below the one that the panel is about.
+        curves.insert(len(curves) if marked else 0, Curve(second, "second", marks=marked))
         legend.append(("second", panel.second_name))
     if any(curve.series.superseded is not None for curve in curves):
         legend.append(("old", "earlier attempt"))
@@ -198,7 +200,7 @@ def frame(
 def step_sayer(picture: Picture, view: View) -> Callable[[float], str | None] | None:
     """What turns a step into what stands under the charts; None for the step's own number."""
     if view.axis == "time":
-        return lambda step: clock(picture.seconds_at(step))
+        return lambda step: elapsed(picture.seconds_at(step))
     if view.axis == "epoch" and picture.epoch_at(0) is not None:
         return lambda step: f"ep. {picture.epoch_at(step):.2f}"
     return None

@@ -62,30 +62,35 @@ class Picture:
     """The newest status or progress, in words."""
     done: tuple[float, float | None, str] | None = None
     """Progress of what is done before the first step or after the last one: done, total, unit."""
-    started: float | None = None
     newest: float | None = None
     """Time of the newest event."""
     best: tuple[int, float] | None = None
     """Step and loss of the best evaluation."""
+    saved: bool = False
+    """Whether any attempt wrote a checkpoint."""
     end: Event | None = None
     trouble: Event | None = None
     """The newest diagnosis that nothing has followed yet."""
+    restarts: int = 0
+    """How often the run's file was replaced while it was read: this picture begins with the newest one."""
     changes: int = 0
     """Grows with every event: a viewer draws anew only when it has changed."""
     _bases: dict[int, str] = field(default_factory=dict)
     _step_times: Series = field(default_factory=Series)
     _epochs: Series = field(default_factory=Series)
+    _began: float | None = None
+    """Time of this attempt's first event."""
+    _earlier: float = 0.0
+    """Seconds that earlier attempts worked."""
 
     def take(self, events: Iterable[Event]) -> bool:
         """Fold the events in, in their order; whether there were any."""
         before = self.changes
         for event in events:
             self.changes += 1
-            self.newest = event.time
-            if self.started is None:
-                self.started = event.time
             if event.attempt > self.attempt:
                 self._new_attempt(event)
+            self.newest = event.time
             getattr(self, f"_take_{event.kind}")(event, event.data)
         return self.changes > before
 
@@ -104,6 +109,12 @@ class Picture:
         series = self.series.get(name)
         extent = series.bounds() if series is not None else None
         return extent[1] if extent else None
+
+    def elapsed(self, now: float | None = None) -> float | None:
+        """Seconds of work over all attempts, up to `now` for a run that goes on; pauses between attempts don't count."""
+        if self._began is None or self.newest is None:
+            return None
+        return self._earlier + max((now or self.newest) - self._began, 0.0)
 
     def seconds_at(self, step: float) -> float | None:
         """Seconds from the first metric to the one at or after `step`."""
@@ -126,6 +137,8 @@ class Picture:
     def _new_attempt(self, event: Event) -> None:
         if self.attempt:
             self._say(event, f"attempt {event.attempt} begins", tone="good")
+        self._earlier = self.elapsed() or 0.0
+        self._began = event.time
         self.attempt = event.attempt
         self.end = self.trouble = None
 
@@ -147,27 +160,27 @@ class Picture:
 
     def _take_metric(self, event: Event, data: dict[str, Any]) -> None:
         step = event.step
-        if step is None:
+        if step is None or not 0 <= step < 1 << 62:
             return
         self.step, self.done = step, None
         if "loss" in data and data["loss"] is None and self.last("loss") is not None:
             self._say(event, "the loss is not a number from this step on", tone="warning")
         for name, value in data.items():
-            if name == "epoch" and (number := _number(value)) is not None:
-                self._epochs.append(step, number, event.attempt)
-            elif value is None or _number(value) is not None:
-                self.series.setdefault(name, Series()).append(step, value, event.attempt)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                continue
+            series = self._epochs if name == "epoch" else self.series.setdefault(name, Series())
+            series.append(step, _number(value), event.attempt)
         self._step_times.append(step, event.time, event.attempt)
 
     def _take_evaluation(self, event: Event, data: dict[str, Any]) -> None:
         loss = _number(data.get("eval_loss"))
-        if event.step is None:
+        if event.step is None or not 0 <= event.step < 1 << 62:
             return
         self.series.setdefault("eval_loss", Series()).append(event.step, loss, event.attempt)
         self._find_best()
         best = self.best is not None and self.best[0] == event.step
         took = f" in {clock(data['seconds'])}" if _number(data.get("seconds")) is not None else ""
-        self._say(event, f"evaluation loss {short(loss)}{took}{', the best so far' if best else ''}", tone="good")
+        self._say(event, f"loss {short(loss)}{took}{', the best so far' if best else ''}", tone="good")
 
     def _take_sample(self, event: Event, data: dict[str, Any]) -> None:
         step, index = event.step or 0, int(_number(data.get("index")) or 0)
@@ -178,9 +191,10 @@ class Picture:
         at_step[index] = Sample(index, str(data.get("prompt", "")), str(data.get("text", "")), self._bases.get(index))
 
     def _take_checkpoint(self, event: Event, data: dict[str, Any]) -> None:
+        self.saved = True
         size = f", {gib(data['bytes'])}" if _number(data.get("bytes")) is not None else ""
         best = ", the best so far" if data.get("best") else ""
-        self._say(event, f"checkpoint {data.get('path', '')}{size}{best}", tone="good")
+        self._say(event, f"saved {data.get('path', '')}{size}{best}", tone="good")
 
     def _take_warning(self, event: Event, data: dict[str, Any]) -> None:
         self._say(event, data.get("text"), data.get("hint"), "warning")
@@ -211,7 +225,9 @@ class Picture:
 
 def _number(value: object) -> float | None:
     """The value if it is a number to draw (bool is none), else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
+        return None
+    return float(value)
 
 
 def _at(series: Series, step: float) -> float | None:

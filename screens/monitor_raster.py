@@ -99,8 +99,8 @@ def draw(frame: Frame, width: int, height: int) -> list[list[Run]]:
         return _plot(frame, width, height)
     rows = height - 2
     vertical = Axis(frame.low * frame.scale, frame.high * frame.scale, rows, frame.log)
-    # One tick per row at most, and every second row or so at best: denser ones can't be read.
-    marks = ticks(vertical, max(2, rows // 3))
+    # Denser than every second or third row they can't be read.
+    marks = ticks(vertical, max(2, round(rows / 2.5)))
     said: dict[int, str] = {}
     for value, text in zip(marks, labels(marks), strict=True):
         said.setdefault(rows - 1 - round(vertical.place(value)), text)
@@ -144,6 +144,9 @@ def _plot(frame: Frame, width: int, height: int) -> list[list[Run]]:
                 for column, bits in enumerate(line):
                     if bits:
                         cells[row][column], styles[row][column] = chr(0x2800 + bits), style
+    for limit in frame.limits:
+        # A curve may cover the line, which is as it should be, but never the name.
+        _name(limit, axis, cells, styles)
     for curve in frame.curves:
         if curve.marks:
             _mark(curve, frame, axis, cells, styles)
@@ -202,22 +205,29 @@ def _mark(curve: Curve, frame: Frame, axis: Axis, cells: list[list[str]], styles
 
 
 def _rule(limit: Limit, axis: Axis, cells: list[list[str]], styles: list[list[str]]) -> None:
-    """A dashed line over the whole width, its name at the left end."""
+    """A dashed line over the whole width."""
     height, width = len(cells), len(cells[0])
     row = height - 1 - round(axis.place(limit.value)) // 4
-    if not 0 <= row < height:
-        return
-    text = f" {limit.label} " if len(limit.label) + 4 <= width else ""
-    line = ("╌" + text).ljust(width, "╌")[:width]
-    cells[row][:] = list(line)
-    styles[row][:] = ["limit"] * width
+    if 0 <= row < height:
+        cells[row][:] = ["╌"] * width
+        styles[row][:] = ["limit"] * width
+
+
+def _name(limit: Limit, axis: Axis, cells: list[list[str]], styles: list[list[str]]) -> None:
+    """What the line stands for, near its left end."""
+    height, width = len(cells), len(cells[0])
+    row = height - 1 - round(axis.place(limit.value)) // 4
+    text = f" {limit.label} "
+    if 0 <= row < height and len(text) + 4 <= width:
+        cells[row][1 : 1 + len(text)] = list(text)
+        styles[row][1 : 1 + len(text)] = ["limit"] * len(text)
 
 
 def _step_axis(frame: Frame, width: int, margin: int) -> list[list[Run]]:
     """The line under the plot and the steps under that."""
     inside = width - margin - 1
     axis = Axis(frame.left, frame.right, inside)
-    marks = ticks(axis, max(2, inside // 14))
+    marks = ticks(axis, max(2, inside // 8))
     line, text = ["─"] * inside, [" "] * (width + 1)
     end = 0
     for value, label in zip(marks, labels(marks), strict=True):

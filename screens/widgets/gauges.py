@@ -36,13 +36,13 @@ class ProgressLines(Widget):
     def render(self) -> RenderResult:
         width = self.size.width
         text = Content(self._text).truncate(width, ellipsis=True)
-        facts = Content(self._facts).truncate(width, ellipsis=True).stylize("$text-muted")
+        facts = Content(self._facts).truncate(width, ellipsis=True).stylize("dim")
         length = width - text.cell_length - 2
         if self._share is None or length < 8:
             return Content("\n").join([text, facts])
         full = round(min(max(self._share, 0.0), 1.0) * length)
         line = Content.assemble(
-            ("━" * full, f"$text-{self._tone}"), ("─" * (length - full), "$foreground 30%"), "  ", text
+            ("━" * full, f"$text-{self._tone}"), ("─" * (length - full), "dim"), "  ", text
         )
         return Content("\n").join([line, facts])
 
@@ -51,7 +51,8 @@ class Gauges(Widget):
     """Every panel but the main one as one line: name, newest value, and how it went; two columns where they fit."""
 
     DEFAULT_CSS = "Gauges { height: auto; padding: 0 1; }"
-    COLUMN = 38
+    COLUMN = 36
+    """The narrowest line that holds a name, a value and something to see."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -81,7 +82,7 @@ class Gauges(Widget):
 
     def _cell(self, panel: Panel, width: int) -> Content:
         value = panel.said(self._picture.last(panel.metric))
-        head = Content.assemble((f"{panel.title[:16]:<16} ", "$text-muted"), (f"{value:>9}", "bold"), " ")
+        head = Content.assemble((f"{panel.title[:16]:<16} ", "dim"), (f"{value:>9}", "bold"), " ")
         room = max(width - head.cell_length, 0)
         series = self._picture.series.get(panel.metric)
         limits = self._limits.get(panel.key, ())

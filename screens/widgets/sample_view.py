@@ -79,7 +79,7 @@ class SampleView(Vertical):
         loss = dict(losses).get(step) if losses is not None else None
         title.update(Content.assemble(
             (f"step {step:,}", "bold"), f" · evaluation {steps.index(step) + 1} of {len(steps)}",
-            f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later", "$text-muted"),
+            f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later", "dim"),
         ))
         beside = self.size.width >= SIDE_BY_SIDE
         text.update(Group(*(_beside(sample) if beside else _stacked(sample) for sample in samples)))

@@ -1,0 +1,230 @@
+"""The monitor: one run, live.  It only reads; closing it never touches the run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.widgets import ContentSwitcher, Static
+
+from ftui.runs.status import RunStatus
+from ftui.units import plain
+
+from . import monitor_words as words
+from .background import Problem, attempt
+from .monitor_actions import RunActions
+from .monitor_charts import ChartsPane
+from .monitor_panels import View
+from .monitor_picture import Picture
+from .monitor_plan import plan_view
+from .monitor_series import LEVELS
+from .monitor_watch import Look, Watch, memory_limits
+from .page import Page
+from .widgets.event_view import EventView
+from .widgets.frame import TitleBar
+from .widgets.gauges import ProgressLines
+from .widgets.log_view import LogView
+from .widgets.sample_view import SampleView
+from .widgets.tab_line import TabLine
+
+TABS = ("charts", "samples", "events", "log", "plan")
+LOOK_SECONDS, LOOK_SECONDS_OVER = 0.5, 2.0
+"""Between two looks at the run's files: while it goes on, and once it is over (somebody may resume it elsewhere)."""
+AXES = ("step", "time", "epoch")
+CHART_ACTIONS = {"log_scale", "turn", "smooth", "zoom", "pan", "reset", "axis"}
+
+
+class MonitorScreen(RunActions, Page[None]):
+    """Draws the run with this id from its files, from its first event on, and asks it for things through its inbox."""
+
+    TITLE = "monitor"
+    CSS_PATH = "monitor.tcss"
+    BINDINGS = [
+        *RunActions.KEYS,
+        Binding("l", "log_scale", "Log scale", id="monitor.log", tooltip="A logarithmic value axis, and back"),
+        Binding("m", "turn(1)", "Next chart", id="monitor.next", tooltip="Make the next metric the large chart"),
+        Binding("M", "turn(-1)", "Previous chart", show=False, tooltip="Make the previous metric the large chart"),
+        Binding("s", "smooth(1)", "Smoother", show=False, tooltip="Smooth the curves more"),
+        Binding("S", "smooth(-1)", "Rougher", show=False, tooltip="Smooth the curves less"),
+        Binding("plus,equals_sign", "zoom(0.5)", "Zoom in", show=False, tooltip="Show half as many steps"),
+        Binding("minus", "zoom(2)", "Zoom out", show=False, tooltip="Show twice as many steps"),
+        Binding("left", "pan(-0.25)", "Earlier steps", show=False, tooltip="Move the charts towards earlier steps"),
+        Binding("right", "pan(0.25)", "Later steps", show=False, tooltip="Move the charts towards later steps"),
+        Binding("0", "reset", "Whole run", show=False, tooltip="Show all steps, linear, smoothing chosen by length"),
+        Binding("x", "axis", "Step axis", show=False, tooltip="Say steps, time or epochs under the charts"),
+        *(Binding(str(n), f"tab('{name}')", f"Tab {name}", show=False) for n, name in enumerate(TABS, 1)),
+        Binding("left_square_bracket", "sample(-1)", "Earlier", key_display="[", tooltip="The evaluation before"),
+        Binding("right_square_bracket", "sample(1)", "Later", key_display="]", tooltip="The evaluation after"),
+    ]
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._watch = Watch(run_id)
+        self._picture = Picture()
+        self._status: RunStatus | None = None
+        self._looking = False
+        self._looked = 0.0
+        self._drawn = -1
+        """`Picture.changes` when the tab in sight was drawn."""
+        self._tab = TABS[0]
+
+    def compose_body(self) -> ComposeResult:
+        yield ProgressLines(id="progress")
+        yield Static(id="outcome", markup=False)
+        yield TabLine(TABS, id="tabs")
+        with ContentSwitcher(initial="waiting"):
+            yield Static("Reading the run …", id="waiting", markup=False)
+            yield ChartsPane(id="charts")
+            yield SampleView(id="samples")
+            yield EventView(id="events")
+            yield LogView(id="log")
+            with VerticalScroll(id="plan"):
+                yield Static(id="plan-text")
+
+    async def on_mount(self) -> None:
+        self.query_one("#outcome").display = False
+        opened = await attempt(self._watch.open)
+        if isinstance(opened, Problem):
+            self.query_one("#waiting", Static).update(f"{opened.what}\n{opened.hint}")
+            self.query_one("#waiting").add_class("-wrong")
+            return
+        self.query_one(TitleBar).say(title=plain(opened.info.name))
+        self.say(command=f"ftui watch {opened.id}")
+        self.set_interval(LOOK_SECONDS, self._tick)
+        self._tick()
+
+    def _tick(self) -> None:
+        """Look at the run's files unless a look is under way, nobody sees it, or the run is over and was just seen."""
+        over = self._status is not None and self._status.over and time.monotonic() - self._looked < LOOK_SECONDS_OVER
+        if not self._looking and self.is_current and not over:
+            self._looking = True
+            self.run_worker(self._look(), group="look")
+
+    async def _look(self) -> None:
+        try:
+            drawn = 0.0
+            while True:
+                look = await attempt(self._watch.look)
+                if not self.app.is_running:
+                    return
+                if isinstance(look, Problem):
+                    self.notify(f"{look.what} {look.hint}", severity="error")
+                    return
+                self._fold(look)
+                # With help or the report on top nothing is drawn; `on_screen_resume` makes up for it.
+                if self.is_current and (not look.behind or time.monotonic() - drawn > LOOK_SECONDS):
+                    self._show(look)
+                    drawn = time.monotonic()
+                if not look.behind:
+                    return
+        finally:
+            self._looking, self._looked = False, time.monotonic()
+
+    def _fold(self, look: Look) -> None:
+        if look.restarts > self._picture.restarts:
+            self._picture = Picture(restarts=look.restarts)
+        self._picture.take(look.events)
+
+    def _show(self, look: Look) -> None:
+        """Draw what is new; each widget decides for itself whether that changes it."""
+        before, self._status = self._status, look.status
+        picture, status = self._picture, look.status
+        if before is None or (before.state, before.attempt) != (status.state, status.attempt):
+            self.refresh_bindings()
+        share, text = words.progress(picture, status)
+        self.query_one(ProgressLines).show(share, text, words.facts(picture, status), words.tone(status.state))
+        self.query_one(TitleBar).say(status=words.state(status))
+        self.say(next=words.next_step(picture, status, self._watch.run))
+        outcome = self.query_one("#outcome", Static)
+        outcome.display = status.over or status.state == "unreachable"
+        if outcome.display and (before is None or before.text != status.text or before.state != status.state):
+            outcome.update(words.outcome(status, self._watch.run))
+            outcome.set_classes(f"-{words.tone(status.state)}")
+        if not picture.metrics and self._tab == "charts":
+            self.query_one("#waiting", Static).update(words.waiting(picture, status, self._watch.tail))
+        if look.log_grew or picture.changes != self._drawn or before is None:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Draw the tab in sight."""
+        picture = self._picture
+        self._drawn = picture.changes
+        counts = {"samples": len(picture.samples), "events": len(picture.lines)}
+        self.query_one(TabLine).show(self._tab, self._note(), {k: f" {n}" for k, n in counts.items() if n})
+        match self._tab:
+            case "charts":
+                self.query_one(ContentSwitcher).current = "charts" if picture.metrics else "waiting"
+                total = picture.peak("gpu_total_bytes")
+                self.query_one(ChartsPane).show(picture, memory_limits(self._watch.plan, total))
+            case "samples":
+                self.query_one(SampleView).show(picture)
+            case "events":
+                self.query_one(EventView).show(picture)
+            case "log":
+                self.query_one(LogView).show(self._watch.tail)
+            case "plan":
+                text = plan_view(self._watch.plan, self._watch.recipe_text, picture)
+                self.query_one("#plan-text", Static).update(text)
+
+    def _note(self) -> str:
+        """How the charts are looked at, where that isn't as they come."""
+        return words.view(self.query_one(ChartsPane).view, self._picture) if self._tab == "charts" else ""
+
+    def on_charts_pane_changed(self) -> None:
+        self.query_one(TabLine).show(note=self._note())
+
+    def on_screen_resume(self) -> None:
+        self._tick()
+
+    def term(self) -> str | None:
+        return words.TERMS.get(self.query_one(ChartsPane).main) if self._tab == "charts" else None
+
+    def action_tab(self, name: str) -> None:
+        self._tab = name
+        if name != "charts":
+            self.query_one(ContentSwitcher).current = name
+        scrolled = {"samples": "#samples VerticalScroll", "charts": ""}.get(name, f"#{name}")
+        self.set_focus(self.query_one(scrolled) if scrolled else None)
+        self.refresh_bindings()
+        self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in CHART_ACTIONS:
+            return self._tab == "charts"
+        return self._tab == "samples" if action == "sample" else super().check_action(action, parameters)
+
+    def action_log_scale(self) -> None:
+        self._view(log=not self.query_one(ChartsPane).view.log)
+
+    def action_smooth(self, by: int) -> None:
+        level = self.query_one(ChartsPane).view.level_in_use(self._picture)
+        self._view(level=min(max(level + by, 0), len(LEVELS) - 1))
+
+    def action_zoom(self, factor: float) -> None:
+        pane = self.query_one(ChartsPane)
+        pane.look(pane.view.zoomed(self._picture, factor))
+
+    def action_pan(self, share: float) -> None:
+        pane = self.query_one(ChartsPane)
+        pane.look(pane.view.panned(self._picture, share))
+
+    def action_reset(self) -> None:
+        self.query_one(ChartsPane).look(View())
+
+    def action_axis(self) -> None:
+        now = self.query_one(ChartsPane).view.axis
+        self._view(axis=AXES[(AXES.index(now) + 1) % len(AXES)])
+
+    def action_turn(self, by: int) -> None:
+        self.query_one(ChartsPane).turn(by)
+
+    def action_sample(self, by: int) -> None:
+        self.query_one(SampleView).turn(by)
+
+    def _view(self, **changes: Any) -> None:
+        pane = self.query_one(ChartsPane)
+        pane.look(replace(pane.view, **changes))

@@ -1,0 +1,113 @@
+"""What one can ask of the run that is looked at; every request is a file in its inbox, or a new process."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from textual import work
+from textual.binding import Binding
+from textual.screen import Screen
+
+from ftui.runs import control, inbox
+from ftui.runs.folder import Run
+from ftui.runs.status import RunStatus
+
+from .background import Problem, attempt
+from .dialogs import Confirm, Pick
+from .monitor_watch import Watch
+
+
+class RunActions(Screen[Any]):
+    """The actions of a monitor as a mix-in: it provides `_watch` and `_status`."""
+
+    KEYS = [
+        Binding("t", "stop", "Stop", id="monitor.stop", tooltip="Stop at the next step; everything is saved"),
+        Binding("r", "resume", "Resume", id="monitor.resume", tooltip="Go on from the last checkpoint"),
+        Binding("a", "ask", "Try it", id="monitor.try", tooltip="Ask the tuned and the base model the same thing"),
+        Binding("o", "report", "Report", id="monitor.report", tooltip="What was done and how to use the result"),
+        Binding("c", "command('checkpoint')", "Checkpoint", id="monitor.checkpoint", tooltip="Save a checkpoint now"),
+        Binding("e", "command('evaluate')", "Evaluate", show=False, tooltip="Evaluate now, with samples"),
+        Binding("T", "stop_now", "Stop now", show=False, tooltip="Stop at once; what came after the last checkpoint is lost"),
+        Binding("y", "copy", "Copy a command", show=False, tooltip="Watch, repeat, try or fetch it elsewhere"),
+    ]
+    NEEDS: dict[str, Callable[[RunStatus, Run], bool]] = {
+        "stop": lambda status, run: status.live,
+        "stop_now": lambda status, run: status.live,
+        "command": lambda status, run: status.live and run.info.kind == "train",
+        "resume": lambda status, run: status.over and status.state != "finished",
+        "ask": lambda status, run: run.info.kind == "train" and run.output.exists() and not status.live,
+        "report": lambda status, run: run.report.exists(),
+    }
+    """When an action makes sense; it isn't offered otherwise."""
+
+    _watch: Watch
+    _status: RunStatus | None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        needs = self.NEEDS.get(action)
+        if needs is None:
+            return True
+        return self._watch.run is not None and self._status is not None and needs(self._status, self._watch.run)
+
+    def action_stop(self) -> None:
+        self._ask_run(control.stop, "It saves and stops at the next step.")
+
+    @work
+    async def action_stop_now(self) -> None:
+        question = "Stop this run at once?"
+        if await self.app.push_screen_wait(Confirm(question, "What came after its last checkpoint may be lost.")):
+            self._ask_run(lambda run: control.stop(run, now=True), "It was stopped.")
+
+    def action_resume(self) -> None:
+        self._ask_run(control.resume, "It goes on from its last checkpoint.")
+
+    def action_command(self, name: inbox.CommandName) -> None:
+        said = {"checkpoint": "It saves a checkpoint after this step.", "evaluate": "It evaluates after this step."}
+        self._ask_run(lambda run: inbox.send(run, name), said[name])
+
+    def action_ask(self) -> None:
+        from .try_run import TryScreen
+
+        if self._watch.run is not None:
+            self.app.push_screen(TryScreen(self._watch.run))
+
+    def action_report(self) -> None:
+        from .monitor_report import ReportScreen
+
+        if self._watch.run is not None:
+            self.app.push_screen(ReportScreen(self._watch.run))
+
+    @work
+    async def action_copy(self) -> None:
+        if (run := self._watch.run) is None:
+            return
+        command = await self.app.push_screen_wait(Pick("Copy a command", commands(run)))
+        if command is not None:
+            self.app.copy_to_clipboard(command)
+            self.notify(command, title="Copied", timeout=4)
+
+    @work(group="ask")
+    async def _ask_run(self, function: Callable[[Run], object], said: str) -> None:
+        """Do something to the run beside the app's loop, and say that it was done, or why not."""
+        if (run := self._watch.run) is None:
+            return
+        outcome = await attempt(function, run)
+        self._watch.forget_status()
+        if isinstance(outcome, Problem):
+            self.notify(outcome.hint, title=outcome.what, severity="error", timeout=8)
+        else:
+            self.notify(said, timeout=4)
+
+
+def commands(run: Run) -> dict[str, str]:
+    """Command lines that concern this run, with what each is for."""
+    found = {f"ftui watch {run.id}": "this monitor"}
+    if run.info.command:
+        found[run.info.command] = "make the run again"
+    if run.output.exists():
+        folder = shlex.quote(str(run.output))
+        found[f"scp -r {run.info.host}:{folder} ./{shlex.quote(run.info.name)}"] = "fetch the result from elsewhere"
+        found[f"ftui try {run.id}"] = "tuned and base model side by side"
+    return found

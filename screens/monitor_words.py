@@ -1,0 +1,134 @@
+"""What the monitor says in words: state, progress, outcome, what to do next.  Pure."""
+
+from __future__ import annotations
+
+import time
+
+from ftui.runs.document import State
+from ftui.runs.folder import Run
+from ftui.runs.status import RunStatus
+from ftui.units import clock, gib, plain
+
+from .monitor_axes import short
+from .monitor_panels import LEVELS, View
+from .monitor_picture import Picture
+from .monitor_tail import Tail
+
+SIGNS: dict[State, str] = {
+    "queued": "…", "preparing": "…", "running": "▶", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗",
+    "crashed": "✗", "unreachable": "?",
+}
+TONES: dict[State, str] = {"finished": "success", "failed": "error", "crashed": "error", "stopped": "warning",
+                           "unreachable": "warning"}
+TERMS = {
+    "loss": "loss", "learning_rate": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "token",
+    "gpu_memory": "GPU memory", "rss": "RSS", "gpu_utilization": "GPU utilisation",
+}
+"""The glossary's word for what a chart shows, by the panel's key."""
+SILENT_SECONDS = 120.0
+"""A run that hasn't got on for so long, and for ten steps' time, may hang."""
+
+
+def state(status: RunStatus) -> str:
+    """Such as "▶ running"."""
+    return f"{SIGNS[status.state]} {status.state}"
+
+
+def tone(name: State) -> str:
+    """The theme's colour for a state."""
+    return TONES.get(name, "primary")
+
+
+def progress(picture: Picture, status: RunStatus) -> tuple[float | None, str]:
+    """The share that is done (None: unknown) and the words beside the bar."""
+    total = picture.total or status.total
+    if total and (picture.metrics or status.over):
+        share = min(picture.step / total, 1.0)
+        return share, f"{picture.step:,} / {total:,} steps  {share:.0%}"
+    if picture.done is not None:
+        return amount(picture)
+    if picture.step:
+        return None, f"step {picture.step:,}"
+    return None, picture.doing or plain(status.text)
+
+
+def amount(picture: Picture) -> tuple[float | None, str]:
+    """The progress of what isn't counted in steps: bytes of a download, rows of a data set."""
+    assert picture.done is not None
+    done, total, unit = picture.done
+    said = gib if unit == "byte" else (lambda number: f"{number:,.0f}")
+    text = f"{said(done)} of {said(total)}" if total else said(done)
+    label = f"{picture.doing}: " if picture.doing else ""
+    return (done / total if total else None), f"{label}{text}{'' if unit == 'byte' else f' {unit}s'}"
+
+
+def facts(picture: Picture, status: RunStatus) -> str:
+    """The line under the bar: time so far and to come, the best evaluation, the attempt."""
+    elapsed = picture.elapsed(time.time() if status.live else None)
+    parts = [clock(elapsed) if status.live else f"took {clock(elapsed)}"] if elapsed is not None else []
+    if status.eta_seconds is not None:
+        finish = time.strftime("%H:%M", time.localtime(time.time() + status.eta_seconds))
+        parts.append(f"{clock(status.eta_seconds)} left ({finish})")
+    if picture.best is not None:
+        step, loss = picture.best
+        parts.append(f"best eval {short(loss)} at {step:,}")
+    if status.attempt > 1:
+        parts.append(f"attempt {status.attempt}")
+    if (epoch := picture.epoch_at(picture.step)) is not None:
+        parts.append(f"epoch {epoch:.2f}")
+    return " · ".join(parts)
+
+
+def next_step(picture: Picture, status: RunStatus, run: Run | None) -> str:
+    """What to do now, in one sentence."""
+    match status.state:
+        case "queued" | "preparing":
+            return "It begins by itself; this terminal may be closed meanwhile."
+        case "running" | "paused":
+            silent = time.time() - status.progressed if status.progressed else 0.0
+            if silent > SILENT_SECONDS:
+                return f"No step for {clock(silent)}: see the log (4); T stops it at once if it hangs."
+            return "Close this when you like: the run goes on without it.  t stops and saves."
+        case "finished":
+            trained = run is not None and run.info.kind == "train"
+            return "a asks the tuned model, o opens the report, y copies a command." if trained else "Done."
+        case "unreachable":
+            return "It can be looked at here, and resumed once its machine is back or known to be gone."
+        case _:
+            return f"r {'goes on from the last checkpoint' if picture.saved else 'starts it again'}; 4 shows the log."
+
+
+def outcome(status: RunStatus, run: Run | None) -> str:
+    """What stays on the screen when a run is over: what happened, what to do, where the result is."""
+    lines = [f"{SIGNS[status.state]} {status.state}: {plain(status.text)}"]
+    if status.hint:
+        lines.append(f"→ {plain(status.hint)}")
+    if status.state == "finished" and run is not None and run.output.exists():
+        lines.append(f"The result is in {run.output}")
+    return "\n".join(lines)
+
+
+def waiting(picture: Picture, status: RunStatus, tail: Tail) -> str:
+    """What stands in place of the charts while there is no value: what goes on, and the end of the log."""
+    doing = picture.doing or plain(status.text)
+    newest = [line for line in [*tail.lines, tail.partial] if line.strip()][-8:]
+    if status.over:
+        return "\n".join(["There are no charts: it ended before its first step.  The end of its log:", "", *newest])
+    since = f" for {clock(time.time() - status.since)}" if status.since else ""
+    lines = [f"{state(status)}{since}: {doing}", ""]
+    if picture.done is not None:
+        lines[1:1] = [amount(picture)[1]]
+    return "\n".join([*lines, "The charts begin with the first step.  The log so far:", "", *newest])
+
+
+def view(view: View, picture: Picture) -> str:
+    """How the charts are looked at, in so far as it isn't the whole run on linear axes."""
+    parts = []
+    if view.left is not None or view.right is not None:
+        left, right = view.span(picture)
+        parts.append(f"steps {left:,.0f}–{right:,.0f}")
+    if view.log:
+        parts.append("log scale")
+    if view.level is not None:
+        parts.append(f"smoothing {LEVELS[view.level]:g}")
+    return " · ".join(parts)
