@@ -26,6 +26,9 @@ from ftui.runs.process import Identity, identify, whereabouts
 from ftui.runs.status import RunStatus, status
 from ftui.runs.writer import RunWriter
 
+WORKER = (sys.executable, "-m", "ftui.worker")
+"""The command line of a worker, less its run folder."""
+
 GRACE_SECONDS = 10.0
 """How long `stop(now=True)` leaves a worker to save before it is killed."""
 
@@ -83,7 +86,7 @@ def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunSta
     """
     before = status(run)
     if not before.live and before.state != "unreachable":
-        raise Refused(f"The run {run.id} is not running: it is {before.state}.", f"ftui runs show {run.id}")
+        raise Refused(f"The run {run.id} is not running ({before.state}).", f"ftui runs show {run.id}")
     inbox.send(run, "stop")
     if not now:
         return status(run)
@@ -135,7 +138,7 @@ def wait(run: Run, on_event: Callable[[Event], None] | None = None, *, interval:
 
 
 def _spawn(run: Run, attempt: int) -> Identity:
-    command = [*survival().prefix, sys.executable, "-m", "ftui.worker", str(run.path)]
+    command = [*survival().prefix, *WORKER, str(run.path)]
     log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(log, f"=== attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())

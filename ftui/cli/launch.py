@@ -1,0 +1,88 @@
+"""`ftui launch`: start a run in the background from a preset, a recipe, or a few options."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from ftui.cli.output import print_json
+from ftui.units import clock, gib
+
+
+def command(
+    reference: str = typer.Argument(None, metavar="[PRESET_OR_RECIPE]", help="A preset's name or a YAML file."),
+    model: str = typer.Option(None, "--model", "-m", help="Base model: a hub id, a local folder, or demo."),
+    data: list[str] = typer.Option([], "--data", "-d", help="A file or hub dataset; may be given several times."),
+    settings: list[str] = typer.Option([], "--set", metavar="SECTION.SETTING=VALUE", help="Change one setting."),
+    name: str = typer.Option(None, "--name", help="A name by which to find the run again."),
+    max_hours: float = typer.Option(None, "--max-hours", help="Stop with a checkpoint after so many hours."),
+    on_end: str = typer.Option(None, "--on-end", metavar="CMD", help="A shell command run when the run has ended."),
+    wait: bool = typer.Option(False, "--wait", help="Show the progress and return when the run has ended."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be run and what it takes; start nothing."),
+    force: bool = typer.Option(False, "--force", help="Launch even where it looks as if it would fail."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Plan what the recipe leaves open, check that it fits, and start it in a process that outlives this terminal."""
+    from ftui.runs.command import ask, launch_command
+    from ftui.runs.launch import launch, lay_out
+    from ftui.runs.logout import survival
+
+    flags: dict[str, Any] = {
+        "model.base": model, "name": name, "compute.max_hours": max_hours, "compute.on_end": on_end
+    }
+    asked = ask(reference, data=data, settings=settings, flags=flags)
+    layout = lay_out(asked.recipe, asked_text=asked.text, preset=asked.preset)
+    line = launch_command(layout.asked, reference=reference)
+    if dry_run:
+        _show(layout, line, as_json=as_json)
+        return
+    run = launch(layout, command=line, force=force)
+    for risk in layout.risks:
+        print(f"ftui: {risk.text} {risk.hint}", file=sys.stderr)
+    if warning := (outlives := survival()).warning:
+        print(f"ftui: {warning}" + (f"\n      {outlives.hint}" if outlives.hint else ""), file=sys.stderr)
+    if wait:
+        from ftui.cli.waiting import stand_by
+
+        if not as_json:
+            print(f"Started {run.id}", file=sys.stderr)
+        sys.exit(stand_by(run, as_json=as_json))
+    if as_json:
+        from ftui.cli.waiting import summary
+
+        print_json(summary(run))
+        return
+    estimate = layout.estimate
+    print(f"Started {run.id} in the background: {estimate.time.steps:,} steps, "
+          f"about {clock(estimate.time.total_seconds)}, {gib(estimate.memory.process_bytes)} expected.")
+    print(f"  watch   ftui watch {run.id}")
+    print(f"  stop    ftui runs stop {run.id}")
+    print(f"  folder  {run.path}")
+
+
+def _show(layout: Any, line: str, *, as_json: bool) -> None:
+    """What would be run: the resolved recipe with each reason, the estimate, and what stands in the way."""
+    from ftui.recipe import write
+    from ftui.runs.launch import obstacles
+
+    found = list(obstacles(layout))
+    if as_json:
+        print_json({
+            "recipe": layout.recipe, "choices": list(layout.plan.choices), "estimate": layout.estimate,
+            "risks": list(layout.risks), "obstacles": [{"what": o.what, "hint": o.hint} for o in found],
+            "command": line,
+        })
+        return
+    print(write(layout.recipe, comments={choice.path: choice.reason for choice in layout.plan.choices}), end="")
+    estimate = layout.estimate
+    print(f"\n{estimate.verdict.text}")
+    print(f"{estimate.time.steps:,} steps, about {clock(estimate.time.total_seconds)} "
+          f"({clock(estimate.time.low_seconds)} to {clock(estimate.time.high_seconds)}); "
+          f"{gib(estimate.disk_bytes)} of disk.")
+    for risk in layout.risks:
+        print(f"Risk: {risk.text} {risk.hint}")
+    for obstacle in found:
+        print(f"In the way: {obstacle.what} {obstacle.hint}")
+    print(f"\n{line}")

@@ -1,0 +1,184 @@
+"""`ftui runs`: list, show, stop, resume and delete runs, and read their logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import typer
+
+from ftui.cli.output import print_json
+
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+
+ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")
+JSON = typer.Option(False, "--json", help="Print one JSON document.")
+
+
+@app.callback()
+def bare(context: typer.Context, as_json: bool = JSON) -> None:
+    """List the runs, newest first."""
+    if context.invoked_subcommand is None:
+        list_(as_json)
+
+
+@app.command("list")
+def list_(as_json: bool = JSON) -> None:
+    """List the runs, newest first."""
+    from ftui.runs.folder import list_runs
+
+    rows = [_row(run) for run in list_runs()]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print("There are no runs yet. Start one: ftui launch cpu-demo")
+    else:
+        _table(rows)
+
+
+@app.command()
+def show(run_id: str = ID, as_json: bool = JSON) -> None:
+    """Show one run: its state, numbers, recipe and files."""
+    from ftui.runs.folder import find
+
+    run = find(run_id)
+    info, now = run.info, run.status()
+    if as_json:
+        recipe = run.recipe()
+        print_json({
+            **_row(run), "text": now.text, "hint": now.hint, "attempt": now.attempt, "eta_seconds": now.eta_seconds,
+            "command": info.command, "preset": info.preset, "parent": info.parent, "host": info.host,
+            "versions": info.versions, "log": str(run.log), "recipe": recipe.as_dict() if recipe else None,
+        })
+        return
+    from ftui.cli import lines
+    from ftui.cli.waiting import report
+
+    report(run, now, as_json=False)
+    if words := lines.progress(now):
+        print(f"  at      {words}")
+    made = f"  made    {time.strftime('%Y-%m-%d %H:%M', time.localtime(info.created))} on {info.host}"
+    print(made + (f" from the preset {info.preset}" if info.preset else ""))
+    if info.command:
+        print(f"  by      {info.command}")
+    print(f"  log     ftui runs log {run.id}")
+
+
+@app.command()
+def stop(
+    run_id: str = ID,
+    now: bool = typer.Option(False, "--now", help="Don't wait for a step to end: kill it after ten seconds."),
+    as_json: bool = JSON,
+) -> None:
+    """Save a checkpoint and stop."""
+    from ftui.runs import control
+    from ftui.runs.folder import find
+
+    run = find(run_id)
+    after = control.stop(run, now=now)
+    if as_json or after.over:
+        _report(run, after, as_json)
+    else:
+        print(f"{run.id} was asked to stop; it saves at the end of its step. Resume it: ftui runs resume {run.id}")
+
+
+@app.command()
+def resume(
+    run_id: str = ID,
+    wait: bool = typer.Option(False, "--wait", help="Show the progress and return when the run has ended."),
+    force: bool = typer.Option(False, "--force", help="Also where the run was on another machine that is silent now."),
+    as_json: bool = JSON,
+) -> None:
+    """Go on from the last checkpoint, in the background."""
+    from ftui.cli.waiting import stand_by
+    from ftui.runs import control
+    from ftui.runs.folder import find
+
+    run = find(run_id)
+    control.resume(run, force=force)
+    if wait:
+        sys.exit(stand_by(run, as_json=as_json))
+    if as_json:
+        _report(run, run.status(), as_json)
+    else:
+        print(f"Resumed {run.id} in the background. Watch it: ftui watch {run.id}")
+
+
+@app.command()
+def delete(
+    run_id: str = ID,
+    force: bool = typer.Option(False, "--force", help="Also where the run was on another machine that is silent now."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Don't ask."),
+    as_json: bool = JSON,
+) -> None:
+    """Remove a run with its checkpoints and its output."""
+    from ftui.runs import control
+    from ftui.runs.folder import find
+
+    run = find(run_id)
+    if not yes and not as_json and sys.stdin.isatty():
+        typer.confirm(f"Remove {run.path} with its checkpoints and output?", abort=True)
+    control.delete(run, force=force)
+    if as_json:
+        print_json({"run": run.id, "status": "deleted", "folder": str(run.path), "output": None, "metrics": {}})
+    else:
+        print(f"Removed {run.id}.")
+
+
+@app.command()
+def log(
+    run_id: str = ID,
+    lines: int = typer.Option(0, "--lines", "-n", min=0, help="Only the last so many lines; 0 prints all."),
+    as_json: bool = JSON,
+) -> None:
+    """Print what the worker wrote to its terminal."""
+    from ftui.errors import Refused
+    from ftui.runs.folder import find
+    from ftui.units import plain
+
+    run = find(run_id)
+    try:
+        text = run.log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise Refused(f"The run {run.id} has no log: its worker never started.", None) from None
+    shown = text.splitlines()[-lines:]
+    if as_json:
+        print_json({"run": run.id, "log": str(run.log), "lines": shown})
+    else:
+        for words in shown:
+            print(plain(words.rsplit("\r", 1)[-1]))
+
+
+def _report(run: Any, now: Any, as_json: bool) -> None:
+    from ftui.cli.waiting import report
+
+    report(run, now, as_json=as_json)
+
+
+def _row(run: Any) -> dict[str, Any]:
+    from ftui.cli.waiting import summary
+
+    now = run.status()
+    return {
+        **summary(run, now), "name": run.info.name, "kind": run.info.kind, "created": run.info.created,
+        "step": now.step, "total": now.total,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ftui.cli.lines import numbers
+    from ftui.units import plain
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("run", "kind", "status", "step", "values", "made"):
+        table.add_column(title, overflow="fold", justify="right" if title == "step" else "left")
+    for row in rows:
+        step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
+        values = numbers({name: row["metrics"][name] for name in ("loss", "eval_loss") if name in row["metrics"]})
+        made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
+        table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made)
+    Console(highlight=False, markup=False).print(table)
