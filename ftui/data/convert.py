@@ -195,6 +195,10 @@ def _turn(item: Any, column: str) -> Message:
         raise RowError(f"unknown role {name[:40]!r}")
     content = next((item[key] for key in ("content", "value", "text") if item.get(key) is not None), None)
     message = _message(role, _content(content))
+    thoughts = next((item[key] for key in ("reasoning_content", "thinking", "reasoning") if item.get(key)), None)
+    if role == "assistant" and isinstance(thoughts, str):
+        # Reasoning models write their thoughts so, and their templates take them apart again.
+        message["content"] = f"<think>\n{thoughts.strip()}\n</think>\n\n{message['content'].lstrip()}"
     if calls := item.get("tool_calls"):
         message["tool_calls"] = calls
     elif content is None:

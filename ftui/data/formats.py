@@ -119,12 +119,12 @@ def _complete(
     lowered = {name.strip().lower(): name for name in reversed(present)}
     chosen = dict(said)
     guesses = [candidate.columns for candidate in candidates if candidate.format == format.name]
-    for name, parts, _ in _KNOWN:
-        if name == format.name:
+    for known, parts, _ in _KNOWN:
+        if known == format.name:
             guess = {part: next((lowered[n] for n in names if n in lowered), "") for part, names in parts.items()}
             guesses.append({part: column for part, column in guess.items() if column})
-    for guess in guesses:
-        for part, column in guess.items():
+    for usual in guesses:
+        for part, column in usual.items():
             # A column that a person gave another part is not guessed for this one.
             if column not in said.values():
                 chosen.setdefault(part, column)
@@ -164,8 +164,7 @@ def _format_of_parts(said: Mapping[str, str], rows: Sequence[Mapping[str, Any]])
 
 
 def _speaks_sharegpt(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
-    turns = next((row[column] for row in rows if isinstance(row.get(column), list) and row[column]), [{}])
-    return isinstance(turns[0], Mapping) and "from" in turns[0]
+    return any(_spelled_as("sharegpt", row.get(column)) for row in rows[:SAMPLE_ROWS])
 
 
 def _check_columns(

@@ -1,0 +1,93 @@
+"""From a canonical row to token ids and the mask of the tokens that the loss is taken on."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ftui.data.canonical import Row, RowError
+from ftui.data.jinja import Span
+from ftui.data.template import ChatTemplate, LossOn
+from ftui.data.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One row: ids, and for each a 1 where the loss is taken on it."""
+
+    ids: array[int]
+    trained: bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One row as text with the characters to train on; `whole` where every token counts; `ends` that surround it."""
+
+    text: str
+    spans: tuple[Span, ...]
+    whole: bool
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+class Writer:
+    """Writes rows as text and tokens with one tokenizer, template and choice of what the loss is taken on."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, loss_on: LossOn) -> None:
+        self.tokenizer, self.template, self.loss_on = tokenizer, template, loss_on
+        self._bos = (tokenizer.bos_id,) if tokenizer.adds_bos and tokenizer.bos_id is not None else ()
+        self._eos = (tokenizer.eos_id,) if tokenizer.eos_id is not None else ()
+
+    def write(self, row: Row) -> Text:
+        """The row's text: plain text between BOS (where the model expects one) and EOS, turns by the template.
+
+        Raises RowError where there is nothing that could be trained.
+        """
+        if row.kind == "text":
+            return Text(row.value["text"], (), True, self._bos, self._eos)
+        if row.kind != "conversation":
+            raise RowError(f"a {row.kind} row can't be trained as a conversation")
+        rendered = self.template.render_row(row.value["messages"], row.value.get("tools"))
+        spans = rendered.turns[-1:] if self.loss_on == "completion" else rendered.turns
+        return Text(rendered.text, spans, self.loss_on == "all")
+
+    def tokens(self, rows: Sequence[Text]) -> list[Tokens]:
+        """Token ids and masks.  A token is trained if any of its characters is; the first of a row never is, since
+        nothing stands before it to predict it from."""
+        plain = [row for row in rows if row.whole]
+        masked = [row for row in rows if not row.whole]
+        written: dict[int, Tokens] = {}
+        for row, ids in zip(plain, self.tokenizer.encode_batch([row.text for row in plain]), strict=True):
+            written[id(row)] = _whole(array("i", (*row.before, *ids, *row.after)))
+        encoded = self.tokenizer.encode_with_offsets([row.text for row in masked])
+        for row, encoding in zip(masked, encoded, strict=True):
+            written[id(row)] = Tokens(array("i", encoding.ids), mask_of(encoding.offsets, row.spans))
+        return [written[id(row)] for row in rows]
+
+    def count(self, rows: Sequence[Text]) -> list[int]:
+        """Lengths in tokens, without masks: quicker than `tokens`."""
+        counted = self.tokenizer.encode_batch([row.text for row in rows])
+        return [len(row.before) + len(ids) + len(row.after) for row, ids in zip(rows, counted, strict=True)]
+
+
+def mask_of(offsets: Sequence[Span], spans: Sequence[Span]) -> bytearray:
+    """1 for each token that overlaps one of `spans`; both are in order of their characters."""
+    mask = bytearray(len(offsets))
+    remaining = iter(spans)
+    span = next(remaining, None)
+    for index, (start, end) in enumerate(offsets):
+        while span is not None and start >= span[1]:
+            span = next(remaining, None)
+        if span is None:
+            break
+        if end > span[0] and end > start and index:
+            mask[index] = 1
+    return mask
+
+
+def _whole(ids: array[int]) -> Tokens:
+    trained = bytearray(b"\x01") * len(ids)
+    if trained:
+        trained[0] = 0
+    return Tokens(ids, trained)

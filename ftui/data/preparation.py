@@ -1,0 +1,393 @@
+"""`prepare()`: from a recipe's sources to token ids and loss masks.  The only place where rows become tokens."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ftui.data.canonical import Message, Row, RowError
+from ftui.data.document import BadRow
+from ftui.data.given import Given, SourceLike
+from ftui.data.loading import Loaded, load, refuse_if_nothing_usable
+from ftui.data.masking import Text, Tokens, Writer
+from ftui.data.packing import pack
+from ftui.data.template import ChatTemplate, choose_template
+from ftui.data.token_rows import TokenRows, TokenStore
+from ftui.data.tokenizer import Tokenizer, load_tokenizer
+from ftui.errors import BadInput, Refused
+from ftui.models.document import ModelShape
+from ftui.units import plain
+
+BATCH_ROWS = 512
+SAMPLE_PROMPTS = 8
+KEPT_BAD_ROWS = 100
+DEFAULT_MAX_LENGTH = 2048
+
+Progress = Callable[[int, "int | None"], None]
+"""Called with the rows done and the rows expected (None where the number isn't known yet)."""
+
+
+class DataSettings(Protocol):
+    """What is read of a recipe's data section."""
+
+    @property
+    def sources(self) -> Sequence[SourceLike]: ...
+    @property
+    def prepare(self) -> Sequence[Mapping[str, object]]: ...
+    @property
+    def template(self) -> str: ...
+    @property
+    def validation(self) -> float | int | str: ...
+    @property
+    def max_length(self) -> int | Literal["auto"]: ...
+    @property
+    def packing(self) -> bool | Literal["auto"]: ...
+
+
+class RecipeLike(Protocol):
+    """`ftui.recipe.document.Recipe` is one; this room stands below the recipe."""
+
+    @property
+    def data(self) -> DataSettings: ...
+    @property
+    def objective(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class SamplePrompt:
+    """A conversation up to where the assistant is to answer, and the answer that the data gives."""
+
+    messages: list[Message]
+    prompt: str
+    """As the template writes it, ready to be encoded without special tokens and continued."""
+    answer: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows ready for a trainer, and what happened on the way.  Counts are in rows (documents) unless said otherwise."""
+
+    train: TokenRows
+    validation: TokenRows
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    max_length: int
+    packed: bool
+    train_rows: int
+    """Rows before packing and after weights."""
+    validation_rows: int
+    dropped: dict[str, int]
+    """Reason -> how many rows were left out."""
+    bad: tuple[BadRow, ...]
+    """The first hundred that were left out, with their lines."""
+    truncated: int
+    """Conversations that were cut at `max_length`."""
+    split_texts: int
+    """Plain texts longer than `max_length`, trained in several pieces."""
+    samples: tuple[SamplePrompt, ...]
+    """From the held-out rows, from the training rows where none are held out."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """The index of the longest training sequence: what memory must hold."""
+        return self.train.longest
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one epoch of training."""
+        return self.train.tokens
+
+    @property
+    def trained_tokens(self) -> int:
+        """Those of them that the loss is taken on."""
+        return self.train.trained_tokens
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids at which a generated answer ends: the model's own, and the template's end of turn where it is one."""
+        end = self.tokenizer.id_of(self.template.end_of_turn.strip())
+        return tuple(dict.fromkeys((*self.tokenizer.eos_ids, *(() if end is None else (end,)))))
+
+
+@dataclass
+class _Pile:
+    """Tokenized rows of one side (everything given, or a validation file) with what is needed to split them."""
+
+    store: TokenStore
+    pieces: list[tuple[int, int]] = field(default_factory=list)
+    """Per row the stored pieces [first, after the last)."""
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+    sources: array[int] = field(default_factory=lambda: array("i"))
+    dropped: Counter[str] = field(default_factory=Counter)
+    bad: list[BadRow] = field(default_factory=list)
+    truncated: int = 0
+    split_texts: int = 0
+    samples: list[tuple[int, int, Row]] = field(default_factory=list)
+    """The conversations of the lowest keys, as a heap of (-key, order, row)."""
+
+    def drop(self, bad: BadRow, reason: str) -> None:
+        self.dropped[reason] += 1
+        if len(self.bad) < KEPT_BAD_ROWS:
+            self.bad.append(bad)
+
+
+def prepare(
+    recipe: RecipeLike, model: ModelShape | Path | str | Tokenizer, *, seed: int, on_progress: Progress | None = None
+) -> Prepared:
+    """Turn the recipe's sources into training and validation sequences.
+
+    `model` is what `load_tokenizer` takes, or a tokenizer. The same recipe, files and `seed` give the same result.
+    Which rows are held out follows from `seed` and their content alone, so that equal rows never stand on both sides.
+    Raises BadInput where nothing can be trained on, Refused where the recipe asks for repairs.
+    """
+    data = recipe.data
+    if not data.sources:
+        raise BadInput("The recipe names no data.", "Set data.sources to a file or a hub dataset.")
+    if data.prepare:
+        raise Refused("This version of ftui knows no repairs (data.prepare).", "Remove them from the recipe.")
+    tokenizer = model if isinstance(model, Tokenizer) else load_tokenizer(model)
+    template = choose_template(data.template, tokenizer)
+    max_length = data.max_length if isinstance(data.max_length, int) else _default_length(model)
+    writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
+    store = TokenStore()
+    everything = _Pile(store)
+    loaded = [load(source) for source in data.sources]
+    _fill(everything, loaded, writer, max_length, seed, on_progress)
+    if not everything.pieces:
+        raise _nothing_left(everything, max_length)
+    wanted = _validation(data.validation)
+    if isinstance(wanted, str):
+        apart = _Pile(store)
+        _fill(apart, [load(_like(data.sources[0], wanted))], writer, max_length, seed, None)
+        if not apart.pieces:
+            raise _nothing_left(apart, max_length)
+        training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
+    else:
+        apart = everything
+        training, held_out = _split(everything, wanted, seed)
+    training = _weighted(training, everything, [source.weight for source in data.sources], seed)
+    packed = data.packing is True
+    piles = (everything,) if apart is everything else (everything, apart)
+    dropped: Counter[str] = sum((pile.dropped for pile in piles), Counter())
+    return Prepared(
+        train=_sequences(everything, training, max_length, packed=packed),
+        validation=_sequences(apart, held_out, max_length, packed=False),
+        tokenizer=tokenizer,
+        template=template,
+        max_length=max_length,
+        packed=packed,
+        train_rows=len(training),
+        validation_rows=len(held_out),
+        dropped=dict(dropped),
+        bad=tuple(bad for pile in piles for bad in pile.bad)[:KEPT_BAD_ROWS],
+        truncated=sum(pile.truncated for pile in piles),
+        split_texts=sum(pile.split_texts for pile in piles),
+        samples=_samples(apart, writer),
+        notes=template.notes,
+    )
+
+
+def _fill(
+    pile: _Pile, loaded: Sequence[Loaded], writer: Writer, max_length: int, seed: int, on_progress: Progress | None
+) -> None:
+    """Read, write and tokenize every row of the sources into the pile."""
+    for number, source in enumerate(loaded):
+        _refuse_other_kinds(source)
+        kept_before, dropped_before, good = len(pile.bad), pile.dropped.total(), 0
+        for batch in _batches(source.rows(), BATCH_ROWS):
+            good += _add_batch(pile, batch, number, writer, max_length, seed)
+            if on_progress:
+                on_progress(len(pile.pieces), None)
+        if not good:
+            bad = pile.bad[kept_before:]
+            refuse_if_nothing_usable(source.given, good, bad, pile.dropped.total() - dropped_before)
+
+
+def _refuse_other_kinds(source: Loaded) -> None:
+    if source.kind not in ("conversation", "text"):
+        raise BadInput(
+            f"{plain(source.given.path)} holds {source.kind} rows (format {source.format.format}), which supervised "
+            "fine-tuning doesn't train on.",
+            "Read it in another format, such as format: prompt-completion with columns: {prompt: ..., completion: ...}.",
+        )
+
+
+def _add_batch(
+    pile: _Pile, batch: Sequence[Row | BadRow], source: int, writer: Writer, max_length: int, seed: int
+) -> int:
+    """Add a batch of rows; how many of them can be trained on."""
+    written: list[tuple[Row, Text]] = []
+    for row in batch:
+        if isinstance(row, BadRow):
+            pile.drop(row, "unreadable")
+        elif row.is_empty:
+            pile.drop(_bad(row, "the answer is empty"), "empty")
+        else:
+            try:
+                written.append((row, writer.write(row)))
+            except RowError as error:
+                pile.drop(_bad(row, str(error)), "refused by the template")
+    added = 0
+    for (row, _), tokens in zip(written, writer.tokens([text for _, text in written]), strict=True):
+        if not any(tokens.trained):
+            pile.drop(_bad(row, "no token of it would be trained"), "nothing to train")
+            continue
+        first = len(pile.store)
+        if len(tokens.ids) > max_length and row.kind == "text":
+            pile.split_texts += 1
+            for piece in _pieces(tokens, max_length):
+                pile.store.append(piece)
+        elif len(tokens.ids) > max_length:
+            cut = Tokens(tokens.ids[:max_length], tokens.trained[:max_length])
+            if not any(cut.trained):
+                reason = f"the answer is cut off: it starts after {max_length} tokens"
+                pile.drop(_bad(row, reason), "answer cut off")
+                continue
+            pile.truncated += 1
+            pile.store.append(cut)
+        else:
+            pile.store.append(tokens)
+        key = _shuffled(row.key, seed)
+        pile.pieces.append((first, len(pile.store)))
+        pile.keys.append(key)
+        pile.sources.append(source)
+        added += 1
+        if row.kind == "conversation":
+            entry = (-key, -len(pile.pieces), row)
+            if len(pile.samples) < SAMPLE_PROMPTS:
+                heapq.heappush(pile.samples, entry)
+            elif entry > pile.samples[0]:
+                heapq.heapreplace(pile.samples, entry)
+    return added
+
+
+def _bad(row: Row, reason: str) -> BadRow:
+    return BadRow(source=row.source, line=row.line, reason=reason)
+
+
+def _pieces(tokens: Tokens, max_length: int) -> Iterator[Tokens]:
+    """A long text in consecutive pieces, so that none of it is lost; a last piece of one token teaches nothing."""
+    for start in range(0, len(tokens.ids), max_length):
+        piece = Tokens(tokens.ids[start : start + max_length], tokens.trained[start : start + max_length])
+        if len(piece.ids) > 1:
+            yield piece
+
+
+def _split(pile: _Pile, wanted: float | int, seed: int) -> tuple[list[int], list[int]]:
+    """(training rows, held-out rows): those of the lowest keys are held out, equal rows together."""
+    rows = len(pile.pieces)
+    if isinstance(wanted, int):
+        count = wanted
+        if count >= rows:
+            raise BadInput(
+                f"data.validation asks for {count} rows, but there are only {rows}.", "Lower it, or give a share: 0.05."
+            )
+    else:
+        count = min(max(1, round(wanted * rows)), rows - 1) if wanted else 0
+    if count <= 0:
+        return list(range(rows)), []
+    order = sorted(range(rows), key=lambda row: (pile.keys[row], row))
+    last = pile.keys[order[count - 1]]
+    held_out = {row for row in order if pile.keys[row] <= last}
+    if len(held_out) == rows:
+        # All the rows that would be left are copies of held-out ones.
+        held_out = {row for row in order if pile.keys[row] < last}
+    return [row for row in range(rows) if row not in held_out], sorted(held_out)
+
+
+def _weighted(training: list[int], pile: _Pile, weights: Sequence[float], seed: int) -> list[int]:
+    """Rows repeated by their source's weight; of a fraction, a random part of the rows."""
+    if all(weight == 1 for weight in weights):
+        return training
+    chooser = random.Random(seed)
+    by_source: dict[int, list[int]] = {}
+    for row in training:
+        by_source.setdefault(pile.sources[row], []).append(row)
+    chosen: list[int] = []
+    for source, rows in sorted(by_source.items()):
+        whole, part = divmod(weights[source], 1)
+        chosen += rows * int(whole) + sorted(chooser.sample(rows, round(part * len(rows))))
+    if not chosen:
+        raise BadInput("The weights of the sources leave no row.", "Raise data.sources' weight.")
+    return chosen
+
+
+def _sequences(pile: _Pile, rows: Iterable[int], max_length: int, *, packed: bool) -> TokenRows:
+    stored = [piece for row in rows for piece in range(*pile.pieces[row])]
+    if not packed:
+        return TokenRows(pile.store, ((piece,) for piece in stored))
+    groups = pack([pile.store.length(piece) for piece in stored], max_length)
+    return TokenRows(pile.store, ([stored[index] for index in group] for group in groups))
+
+
+def _samples(pile: _Pile, writer: Writer) -> tuple[SamplePrompt, ...]:
+    """Prompts of the rows of the lowest keys: the first to be held out."""
+    samples = []
+    for *_, row in sorted(pile.samples, key=lambda entry: (-entry[0], -entry[1])):
+        messages = row.value["messages"]
+        last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
+        if last == 0:
+            continue
+        try:
+            prompt = writer.template.render(messages[:last], row.value.get("tools"), prompt=True)
+        except RowError:
+            # The template takes the whole row but not its beginning; another row will do.
+            continue
+        samples.append(SamplePrompt(messages[:last], prompt, messages[last]["content"]))
+    return tuple(samples)
+
+
+def _validation(wanted: float | int | str) -> float | int | str:
+    """A share in [0, 1), a number of rows, or the path of a file; numbers may come as text."""
+    if isinstance(wanted, str):
+        try:
+            wanted = float(wanted) if "." in wanted else int(wanted)
+        except ValueError:
+            return str(wanted)
+    if isinstance(wanted, float) and wanted >= 1 and wanted.is_integer():
+        wanted = int(wanted)
+    if not wanted >= 0 or (isinstance(wanted, float) and wanted >= 1):
+        raise BadInput(
+            f"data.validation is {wanted}.", "It is a share below 1 (0.05), a number of rows (200), or a file."
+        )
+    return wanted
+
+
+def _like(source: SourceLike, path: str) -> SourceLike:
+    """A validation file is read in the way of the first source."""
+    return Given(path, format=source.format, columns=source.columns)
+
+
+def _default_length(model: object) -> int:
+    context = model.context_length if isinstance(model, ModelShape) else DEFAULT_MAX_LENGTH
+    return min(DEFAULT_MAX_LENGTH, context or DEFAULT_MAX_LENGTH)
+
+
+def _shuffled(key: int, seed: int) -> int:
+    """A row's place in the order of this seed: a bijective mix of its 64-bit key (splitmix64)."""
+    mask = (1 << 64) - 1
+    mixed = (key + (seed + 1) * 0x9E3779B97F4A7C15) & mask
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
+    return mixed ^ (mixed >> 31)
+
+
+def _nothing_left(pile: _Pile, max_length: int) -> BadInput:
+    why = ", ".join(f"{count} {plain(reason)}" for reason, count in pile.dropped.most_common())
+    first = f"The first, line {pile.bad[0].line}: {plain(pile.bad[0].reason)}." if pile.bad else "There are none."
+    if pile.dropped.get("answer cut off"):
+        first += f" Raise data.max_length above {max_length}."
+    return BadInput(f"No row is left to train on ({why}).", first)
+
+
+def _batches(rows: Iterator[Row | BadRow], size: int) -> Iterator[list[Row | BadRow]]:
+    while batch := list(itertools.islice(rows, size)):
+        yield batch

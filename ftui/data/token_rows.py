@@ -1,0 +1,117 @@
+"""Many rows of tokens in little memory: five bytes per token, whatever the number of rows."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TypedDict, overload
+
+from ftui.data.masking import Tokens
+
+UNTRAINED = -100
+"""The label that the loss ignores."""
+
+
+class TrainingRow(TypedDict):
+    """One sequence as a trainer takes it; `seq_lengths` are the lengths of the rows packed into it."""
+
+    input_ids: list[int]
+    labels: list[int]
+    seq_lengths: list[int]
+
+
+class TokenStore:
+    """Rows appended one by one into flat arrays."""
+
+    def __init__(self) -> None:
+        self.ids = array("i")
+        self.trained = bytearray()
+        self.starts = array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def append(self, tokens: Tokens) -> int:
+        """Add a row; its index."""
+        self.ids.extend(tokens.ids)
+        self.trained += tokens.trained
+        self.starts.append(len(self.ids))
+        return len(self) - 1
+
+    def length(self, index: int) -> int:
+        """Tokens of a row."""
+        return self.starts[index + 1] - self.starts[index]
+
+    def row(self, index: int) -> Tokens:
+        """A row."""
+        start, end = self.starts[index], self.starts[index + 1]
+        return Tokens(self.ids[start:end], self.trained[start:end])
+
+
+class TokenRows(Sequence[TrainingRow]):
+    """Sequences for a trainer: each is one stored row, or several that are packed into one.
+
+    Behaves as a map-style dataset: `len(rows)`, `rows[i]`.
+    """
+
+    def __init__(self, store: TokenStore, groups: Iterable[Sequence[int]]) -> None:
+        self._store = store
+        self._members = array("q")
+        self._starts = array("q", [0])
+        for group in groups:
+            self._members.extend(group)
+            self._starts.append(len(self._members))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TrainingRow]: ...
+
+    def __getitem__(self, index: int | slice) -> TrainingRow | list[TrainingRow]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        members = self.members(index)
+        ids: list[int] = []
+        labels: list[int] = []
+        lengths: list[int] = []
+        for member in members:
+            tokens = self._store.row(member)
+            own = tokens.ids.tolist()
+            ids += own
+            # A packed row's first token would be predicted from its neighbour's last.
+            labels += [token if trained and place else UNTRAINED
+                       for place, (token, trained) in enumerate(zip(own, tokens.trained, strict=True))]  # fmt: skip
+            lengths.append(len(own))
+        return {"input_ids": ids, "labels": labels, "seq_lengths": lengths}
+
+    def members(self, index: int) -> list[int]:
+        """The stored rows of which a sequence consists."""
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        return self._members[self._starts[index] : self._starts[index + 1]].tolist()
+
+    def lengths(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [sum(map(self._store.length, self.members(index))) for index in range(len(self))]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences."""
+        return sum(map(self._store.length, self._members))
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that the loss is taken on, in all sequences."""
+        starts, trained = self._store.starts, self._store.trained
+        return sum(trained.count(1, starts[member], starts[member + 1]) for member in self._members)
+
+    @property
+    def longest(self) -> int:
+        """The index of the longest sequence; 0 where there is none."""
+        lengths = self.lengths()
+        return max(range(len(lengths)), key=lengths.__getitem__, default=0)
