@@ -112,7 +112,7 @@ class MonitorScreen(RunActions, Page[None]):
                 if not self.app.is_running:
                     return
                 if isinstance(look, Problem):
-                    self.notify(f"{look.what} {look.hint}", severity="error")
+                    self.notify(f"{look.what} {look.hint}", severity="error", markup=False)
                     return
                 self._fold(look)
                 # With help or the report on top nothing is drawn; `on_screen_resume` makes up for it.

@@ -86,7 +86,7 @@ class RunActions(Screen[Any]):
         command = await self.app.push_screen_wait(Pick("Copy a command", commands(run)))
         if command is not None:
             self.app.copy_to_clipboard(command)
-            self.notify(command, title="Copied", timeout=4)
+            self.notify(command, title="Copied", timeout=4, markup=False)
 
     @work(group="ask")
     async def _ask_run(self, function: Callable[[Run], object], said: str) -> None:
@@ -96,9 +96,9 @@ class RunActions(Screen[Any]):
         outcome = await attempt(function, run)
         self._watch.forget_status()
         if isinstance(outcome, Problem):
-            self.notify(outcome.hint, title=outcome.what, severity="error", timeout=8)
+            self.notify(outcome.hint, title=outcome.what, severity="error", timeout=8, markup=False)
         else:
-            self.notify(said, timeout=4)
+            self.notify(said, timeout=4, markup=False)
 
 
 def commands(run: Run) -> dict[str, str]:
