@@ -2,8 +2,8 @@
 
 `reserved` is what the caching allocator holds from the driver; archived runs on a T4 and an RTX 4080 show it 2–12 %
 above the allocated peak with fused attention in 16 bits, up to 20 % with a 4-bit base, and up to 43 % with eager
-attention (../shared/prototypes/PLANNER.md §3b).  What stays (weights, optimizer states) is packed densely; what comes and
-goes with each layer is what fragments, so the slack is taken on the latter.
+attention (79 and 11 runs, see docs/plan.md).  What stays (weights, optimizer states) is packed densely; what comes and
+goes with each layer is what fragments, so the slack is taken mostly on the latter.
 """
 
 from __future__ import annotations

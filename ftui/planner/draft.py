@@ -19,6 +19,10 @@ AUTO = (
 )
 """Settings whose "auto" means that the planner fills them."""
 
+SECTIONS = ("model", "data", "objective", "adapter", "train", "compute")
+ORDER = sorted((*UNASKED, *AUTO), key=lambda path: SECTIONS.index(path.partition(".")[0]))
+"""All of them in the recipe's order of sections."""
+
 
 @dataclass(frozen=True)
 class Draft:

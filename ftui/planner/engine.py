@@ -13,7 +13,7 @@ from ftui.planner import rules, search
 from ftui.planner.devices import Rate, rate
 from ftui.planner.disk import disk_bytes, result_bytes
 from ftui.planner.document import Choice, Estimate, Method, Option, Plan
-from ftui.planner.draft import AUTO, Draft, fill
+from ftui.planner.draft import AUTO, ORDER, Draft, fill
 from ftui.planner.geometry import geometry
 from ftui.planner.memory import memory
 from ftui.planner.risks import risks
@@ -61,12 +61,13 @@ def plan(
     fitting = [item for item in ranked if item[0].verdict.fit != "no"]
     missing = sorted((i for i in ranked if i[0].verdict.fit == "no"), key=lambda i: -i[0].verdict.spare_bytes)
     picked, choices = fitting[0] if fitting else missing[0]
+    ordered = sorted(choices.values(), key=lambda choice: ORDER.index(choice.path))
     resolved = fill(draft, picked.settings)
     return Plan(
         device=f"CPU ({hardware.cpu.cores:g} cores)" if cpu else hardware.device_name,
         budget_bytes=free, reserve_bytes=kept, recommendation=_explained(picked, fitting),
-        choices=tuple(c for path, c in choices.items() if path in picked.settings),
-        advice=tuple(c for path, c in choices.items() if path not in picked.settings and view.value(path) != c.value),
+        choices=tuple(c for c in ordered if c.path in picked.settings),
+        advice=tuple(c for c in ordered if c.path not in picked.settings and view.value(c.path) != c.value),
         alternatives=tuple(option for option, _ in fitting[1:]),
         rejected=tuple(option for option, _ in (missing if fitting else missing[1:])),
         risks=risks(resolved, hardware, shape, profile), notes=_notes(job, bool(fitting)),
@@ -143,7 +144,7 @@ def _option(
         method=method, title=TITLES[method], settings=settings, memory=predicted,
         time=time(setup, speed, steps, factor), verdict=held, adapter_bytes=result_bytes(setup),
         trainable_parameters=trainable_parameters(setup), quality=quality(job, method, candidate),
-        note=_note(method, held.fit),
+        note=_note(method, setup, held.fit),
     )
     return option, choices
 
@@ -198,9 +199,9 @@ def _explained(picked: Option, fitting: list[tuple[Option, dict[str, Choice]]]) 
     return picked.model_copy(update={"note": f"The pick: {picked.note[0].lower()}{picked.note[1:]}"})
 
 
-def _note(method: Method, fit: str) -> str:
+def _note(method: Method, setup: Setup, fit: str) -> str:
     if fit == "no":
-        return "Does not fit, even at its smallest."
+        return f"Does not fit even with {setup.rows} {'row' if setup.rows == 1 else 'rows'} of {setup.length} tokens at once."
     return {
         "full": "Can learn and forget most; the result is a whole model.",
         "lora": "Close to full tuning on data of this size, and the result is a small file.",

@@ -1,8 +1,8 @@
 """The closed form of peak memory: the largest of the moments of one training step, part by part.
 
 peak = what stays (weights, adapter, optimizer states) + the most that gradients, activations, logits and work buffers
-take together at any of: load, forward, loss, its backward, the last layer's backward, the first layer's, the embedding's,
-the optimizer step, evaluation.  Microseconds, standard library only.
+take together at any moment: load, forward, loss, its backward, the last layer's backward, the first layer's, the
+embedding's, the optimizer step, evaluation.  Microseconds, standard library only.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def memory(setup: Setup, stack: Stack = CURRENT) -> MemoryEstimate:
     allocated = int(weights + adapter + states + dynamic)
     slack = allocator.slack(setup, weights + adapter + states, dynamic)
     context = allocator.context(setup, stack)
+    gradients, activations, logits = int(peak.gradients), int(peak.activations), int(peak.logits)
     parts = MemoryParts.model_construct(
-        weights=weights, adapter=adapter, gradients=int(peak.gradients), optimizer=states,
-        activations=int(peak.activations), logits=int(peak.logits),
-        workspace=allocated - weights - adapter - states - int(peak.gradients) - int(peak.activations) - int(peak.logits),
+        weights=weights, adapter=adapter, gradients=gradients, optimizer=states, activations=activations, logits=logits,
+        workspace=allocated - weights - adapter - states - gradients - activations - logits,
         context=context, slack=slack,
     )
     process = allocated + slack + context
@@ -147,7 +147,7 @@ def _backward_moments(
                    per_layer + transient + tokens * (2 + width) * sizes.hidden, workspace=scores)
         )
     if setup.full:
-        # The table's dense gradient stands beside what it is added to: the head's, when tied, or earlier micro-batches'.
+        # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.
         extra = sizes.embedding * width * ((0 if resident else 1) + 1 if sizes.tied else (1 if resident else 0))
         moments.append(Moment("embedding backward", all_gradients + extra, float(tokens * width * sizes.hidden)))
     return moments
@@ -176,9 +176,8 @@ def _loss(setup: Setup, stack: Stack) -> tuple[float, float, float]:
         return forward, backward, (4.0 + compute) * tokens * vocab + head_cast + tokens * hidden * compute
     if setup.loss == "liger":
         chunk = 1 << max(0, (-(-tokens // -(-vocab // hidden)) - 1).bit_length())
-        head = sizes.embedding * width * 2 if setup.full else 0
-        inputs = tokens * hidden * compute + head
-        return 2.0 * chunk * vocab * compute + inputs + tokens * 4, float(inputs), 0.0
+        held = float(tokens * hidden * compute + (sizes.embedding * width * 2 if setup.full else 0))
+        return 2.0 * chunk * vocab * compute + held + tokens * 4, held, 0.0
     columns = min(vocab, stack.tile_vocabulary)
     tile = float(min(tokens, stack.tile_tokens) * columns) * compute
     if setup.device == "cpu":

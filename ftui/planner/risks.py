@@ -45,18 +45,21 @@ def _data(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> lis
         over, lost = cut(profile.lengths, length)
         if over > 0.10:
             found.append(Risk(
-                path="data.max_length", text=f"{over:.0%} of the rows are longer than {length:,} tokens and lose {lost:.0%} of all tokens.",
+                path="data.max_length",
+                text=f"{over:.0%} of the rows are longer than {length:,} tokens and lose {lost:.0%} of all tokens.",
                 hint=f"Raise it (99 % of rows have at most {profile.lengths.p99:,} tokens), or leave those rows out.",
             ))
     if not recipe.data.validation:
         found.append(Risk(
-            path="data.validation", text="Nothing is held out, so over-fitting can't be seen and no best checkpoint is chosen.",
+            path="data.validation",
+            text="Nothing is held out, so over-fitting can't be seen and no best checkpoint is chosen.",
             hint="Hold out 5 % or a few hundred rows.",
         ))
     elif not isinstance(recipe.data.validation, str) and held_out(profile.rows, recipe.data.validation) < 8:
         held = held_out(profile.rows, recipe.data.validation)
         found.append(Risk(
-            path="data.validation", text=f"Only {held} {'row is' if held == 1 else 'rows are'} held out: the validation loss will be noise.",
+            path="data.validation",
+            text=f"Only {held} {'row is' if held == 1 else 'rows are'} held out: the validation loss will be noise.",
             hint="Hold out more rows, or read the samples rather than the loss.",
         ))
     if profile.duplicate_rows > 0.1 * profile.rows:
@@ -79,7 +82,8 @@ def _training(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) ->
         ))
     if isinstance(rate, float) and recipe.adapter.kind == "none" and rate > 1e-4 and not small:
         found.append(Risk(
-            path="train.learning_rate", text=f"{rate:g} is high for full tuning of {count(shape.parameters)} parameters.",
+            path="train.learning_rate",
+            text=f"{rate:g} is high for full tuning of {count(shape.parameters)} parameters.",
             hint="1e-5 to 5e-5 is usual; LoRA takes about ten times as much.",
         ))
     elif isinstance(rate, float) and rate > 2e-3 and not small:
@@ -92,7 +96,8 @@ def _training(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) ->
     rows = max(1, profile.rows - held_out(profile.rows, recipe.data.validation))
     if isinstance(train.effective_batch, int) and train.effective_batch >= rows and not train.max_steps:
         found.append(Risk(
-            path="train.effective_batch", text=f"One step takes {train.effective_batch} rows and only {rows} train: an epoch is one step.",
+            path="train.effective_batch",
+            text=f"One step takes {train.effective_batch} rows and only {rows} train: an epoch is one step.",
             hint="Lower the effective batch, so that an epoch has at least ten steps.",
         ))
     passes = train.epochs
@@ -111,9 +116,10 @@ def _training(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) ->
                 path="adapter.rank", text=f"{rows:,} rows can't feed a rank of {adapter.rank}.",
                 hint=f"{fed} or less learns as much from so few rows, and over-fits later.",
             ))
-        if adapter.rank >= 64 and not adapter.rslora and isinstance(adapter.alpha, float) and adapter.alpha < adapter.rank:
+        starved = isinstance(adapter.alpha, float) and adapter.alpha < adapter.rank and not adapter.rslora
+        if adapter.rank >= 64 and starved:
             found.append(Risk(
-                path="adapter.alpha", text=f"alpha {adapter.alpha:g} at rank {adapter.rank} scales the update down to {adapter.alpha / adapter.rank:.2g}.",
+                path="adapter.alpha", text=f"alpha {adapter.alpha:g} at rank {adapter.rank} scales the update down.",
                 hint="Take twice the rank, or rank-stabilized scaling.",
             ))
     return found
@@ -128,7 +134,8 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
     found = []
     if recipe.adapter.kind == "none" and shape.parameters > LARGE:
         found.append(Risk(
-            path="adapter.kind", text=f"Full tuning of {count(shape.parameters)} parameters on one card: slow, and every checkpoint is a whole model.",
+            path="adapter.kind",
+            text=f"Full tuning of {count(shape.parameters)} parameters on one card is slow, its checkpoints large.",
             hint="LoRA reaches nearly the same on data of usual size.",
         ))
     if recipe.adapter.kind == "none" and recipe.model.dtype == "float16":
@@ -139,7 +146,8 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
     talks = profile is not None and profile.kind == "conversation" and recipe.goal.task == "chat"
     if talks and shape.chat_template_known and not shape.chat_template and recipe.data.template == "auto":
         found.append(Risk(
-            path="data.template", text=f"{shape.name} is a base model without a chat template: ChatML is used, whose marks it has to learn.",
+            path="data.template",
+            text=f"{shape.name} is a base model without a chat template: it has to learn the marks of ChatML.",
             hint="Take the instruct version of the model, or set the template that you will serve it with.",
         ))
     if shape.gated and not shape.path:
@@ -149,7 +157,8 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
         ))
     if shape.remote_code:
         found.append(Risk(
-            path="model.base", text=f"{shape.name} needs code of its own from the hub, which ftui does not run unasked.",
+            path="model.base",
+            text=f"{shape.name} needs code of its own from the hub, which ftui does not run unasked.",
             hint="Take a model whose architecture transformers knows.",
         ))
     if not shape.exact:
@@ -166,7 +175,8 @@ def _machine(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
     if gpu is not None and gpu.used_bytes > SHARED * gpu.total_bytes:
         holders = ", ".join(sorted({process.name or f"process {process.pid}" for process in gpu.processes}))
         found.append(Risk(
-            path="compute.gpus", text=f"{gib(gpu.used_bytes)} of {gpu.name} are held by others{f' ({holders})' if holders else ''}.",
+            path="compute.gpus",
+            text=f"{gib(gpu.used_bytes)} of {gpu.name} are held by others{f' ({holders})' if holders else ''}.",
             hint="What they take later is missing here: agree with them, or wait.",
         ))
     if hardware.torch.problem:
@@ -178,7 +188,8 @@ def _machine(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
         needed = disk_bytes(setup_of(recipe, hardware, shape, profile), recipe.train.keep_checkpoints)
         if needed > disk.free_bytes:
             found.append(Risk(
-                path="train.keep_checkpoints", text=f"The run needs about {gib(needed)} on {disk.path}, where {gib(disk.free_bytes)} are free.",
+                path="train.keep_checkpoints",
+                text=f"The run needs about {gib(needed)} on {disk.path}, where {gib(disk.free_bytes)} are free.",
                 hint="Keep fewer checkpoints, free some space, or set FTUI_HOME to a larger disk.",
             ))
         if disk.volatile:
@@ -189,7 +200,8 @@ def _machine(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
     cache = next((d for d in hardware.disks if d.purpose == "hub cache"), None)
     if cache is not None and not shape.path and shape.weight_bytes and shape.weight_bytes > cache.free_bytes:
         found.append(Risk(
-            path="model.base", text=f"The download takes {gib(shape.weight_bytes)}, and {gib(cache.free_bytes)} are free on {cache.path}.",
+            path="model.base",
+            text=f"The download takes {gib(shape.weight_bytes)}, and {gib(cache.free_bytes)} are free on {cache.path}.",
             hint="Free some space, or set HF_HOME to a larger disk.",
         ))
     return found

@@ -19,7 +19,7 @@ from ftui.planner.geometry import Geometry, chosen
 from ftui.planner.lengths import peak_length
 from ftui.planner.memory import process_bytes
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, number_formats
+from ftui.planner.setup import Device, Setup, devices_of, number_formats
 from ftui.planner.time import Schedule, schedule, step_seconds
 from ftui.planner.verdict import fit_of
 from ftui.units import gib
@@ -67,7 +67,9 @@ def allowed(draft: Draft, job: Job) -> tuple[Method, ...]:
 
 
 def _runs(method: Method, job: Job) -> bool:
-    """Whether bitsandbytes serves the device: not Apple's, and 8 bits from compute capability 7.5 on."""
+    """Whether bitsandbytes serves the device (not Apple's; 8 bits from compute capability 7.5 on) and the adapter."""
+    if method == "lora-int8" and getattr(job.draft.adapter, "dora", False):
+        return False
     gpu = None if job.cpu else job.hardware.gpu
     if gpu is None or method in ("full", "lora"):
         return True
@@ -201,11 +203,16 @@ def _batches(
 def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
     """Pairs of micro-batch and effective batch; where both are open the first divides the second."""
     effective = frame.values["effective"]
+    devices = devices_of(draft.recipe)
+    fixed = not draft.open("train.effective_batch")
     if not draft.open("train.micro_batch"):
         rows = draft.value("train.micro_batch")
-        whole = effective if not draft.open("train.effective_batch") else max(rows, round(effective / rows) * rows)
-        return [(rows, whole)]
-    return [(rows, effective) for rows in range(1, min(effective, MOST_ROWS) + 1) if effective % rows == 0]
+        unit = rows * devices
+        return [(rows, effective if fixed else max(unit, round(effective / unit) * unit))]
+    if not fixed:
+        effective = max(devices, effective // devices * devices)
+    shares = max(1, effective // devices)
+    return [(rows, effective) for rows in range(1, min(shares, MOST_ROWS) + 1) if shares % rows == 0]
 
 
 def _setup(
@@ -228,7 +235,7 @@ def _setup(
         quantization=quantization, double_quantization=recipe.model.double_quantization,
         rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes.targets, targets),
         dropout=bool(values.get("dropout", 0)), dora=bool(lora and lora.dora and method != "full"),
-        accumulation=max(1, math.ceil(effective / rows)),
+        accumulation=max(1, math.ceil(effective / (rows * devices_of(recipe)))),
         compute_capability=gpu.compute_capability if gpu and not job.cpu else None,
         **number_formats(method, device, values["dtype"]),
     )
@@ -238,7 +245,7 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
     """All choices of a candidate: those of the rules and those that the search made by what fits."""
     setup, plan = candidate.setup, candidate.plan
     choices = dict(candidate.choices)
-    effective = setup.rows * setup.accumulation
+    effective = setup.rows * setup.accumulation * devices_of(draft.recipe)
 
     def add(path: str, value: Any, reason: str, source: str = rules.MEMORY) -> None:
         choices[path] = rules.plain_choice(path, value, reason, source)
@@ -246,7 +253,8 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
     add("adapter.kind", "none" if method == "full" else "lora",
         "every weight trains" if method == "full" else "an adapter trains, the base model stays as it is", rules.LORA)
     add("model.quantization", setup.quantization if method != "full" else "none", {
-        "full": "not quantized — every weight trains", "lora": f"not quantized — the base fits as it is ({budget_text})",
+        "full": "not quantized — every weight trains",
+        "lora": f"not quantized — the base fits as it is ({budget_text})",
         "qlora": "4 bits — a quarter of the base model's memory for a little quality and time",
         "lora-int8": "8 bits — half of the base model's memory; slower than 4 bits",
     }[method], rules.QLORA)
@@ -254,7 +262,8 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
     most = "rows" if not candidate.choices["data.packing"].value else "sequences"
     add("train.micro_batch", setup.rows, f"{setup.rows} {most} at once — {peak}")
     if candidate.choices["train.effective_batch"].value != effective:
-        add("train.effective_batch", effective, f"{effective} — a multiple of the micro-batch of {setup.rows}", rules.FTUI)
+        add("train.effective_batch", effective, f"{effective} — a multiple of {setup.rows} rows per device and pass",
+            rules.FTUI)
     add("train.checkpointing", setup.checkpointing,
         "on — layers are computed again going backward, a third more time for most of the activations' memory"
         if setup.checkpointing else "off — the activations fit, and nothing is computed twice", rules.CHECKPOINTING)

@@ -80,9 +80,9 @@ def device_of(recipe: Recipe, hardware: Hardware) -> Device:
     return "cpu" if recipe.compute.gpus == 0 or hardware.gpu is None else "cuda"
 
 
-def budget_of(recipe: Recipe, hardware: Hardware) -> int:
-    """Bytes that are free now where the recipe trains."""
-    return hardware.ram.available_bytes if device_of(recipe, hardware) == "cpu" else hardware.budget_bytes
+def devices_of(recipe: Recipe) -> int:
+    """How many devices share an optimizer step: one, unless the recipe asks for more."""
+    return recipe.compute.gpus if isinstance(recipe.compute.gpus, int) and recipe.compute.gpus > 1 else 1
 
 
 def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None) -> Setup:
@@ -104,7 +104,7 @@ def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
         rank=_number(lora.rank, "adapter.rank") if lora else 0,
         targets=chosen(sizes.targets, lora.targets) if lora else (),
         dropout=bool(lora and lora.dropout), dora=bool(lora and lora.dora),
-        accumulation=max(1, -(-effective // rows)),
+        accumulation=max(1, -(-effective // (rows * devices_of(recipe)))),
         compute_capability=gpu.compute_capability if gpu and device == "cuda" else None,
         **number_formats(method, device, recipe.model.dtype),
     )

@@ -1,7 +1,8 @@
 """How long a run takes: matrix products, memory traffic and kernel launches of one step, times the steps.
 
-Per token and matrix parameter, full tuning does 6 operations (2 forward, 2 for the input's gradient, 2 for the weight's),
-LoRA 4, and checkpointing 2 more for the layers it computes again.  Attention adds its share that grows with the length.
+Per token and matrix parameter, full tuning does 6 operations (2 forward, 2 for the input's gradient, 2 for the
+weight's), LoRA 4, and checkpointing 2 more for the layers it computes again.  Attention adds its share that grows with
+the length.
 Rows of a padded micro-batch cost what the longest of them costs, by the dataset's own length distribution.
 """
 
@@ -82,7 +83,7 @@ def held_out(rows: int, validation: float | int | str) -> int:
 
 
 def time(setup: Setup, rate: Rate, plan: Schedule, factor: float | None = None) -> TimeEstimate:
-    """Seconds of a step and of the whole; `factor` is measured over predicted seconds of finished runs on this device."""
+    """Seconds of a step and of the whole; `factor` is measured over predicted seconds of runs on this device."""
     step = step_seconds(setup, rate, plan)
     doubt = rate.doubt
     source = rate.source
@@ -98,7 +99,7 @@ def time(setup: Setup, rate: Rate, plan: Schedule, factor: float | None = None) 
 
 
 def step_seconds(setup: Setup, rate: Rate, plan: Schedule) -> float:
-    """Seconds of one optimizer step: products, traffic and launches don't overlap much in eager PyTorch, so they add."""
+    """Seconds of one optimizer step: products, traffic and launches hardly overlap in eager PyTorch, so they add."""
     tokens = plan.step_sequences * plan.padded
     passes = math.ceil(plan.step_sequences / setup.rows)
     tflops = rate.half if setup.compute_bytes == 2 else rate.single

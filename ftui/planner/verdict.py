@@ -43,11 +43,12 @@ def verdict(estimate: MemoryEstimate, setup: Setup, hardware: Hardware, *, with_
     where = "of free RAM" if setup.device == "cpu" else "free now"
     expected = f"{gib(estimate.process_bytes)} expected, {gib(estimate.high_bytes)} at most"
     if fit == "fits":
-        return Verdict(fit=fit, spare_bytes=spare, text=f"Fits: {expected}, {gib(free)} {where}; {gib(spare)} to spare.")
+        text = f"Fits: {expected}, {gib(free)} {where}; {gib(spare)} to spare."
+        return Verdict(fit=fit, spare_bytes=spare, text=text)
     if fit == "tight":
         return Verdict(
             fit=fit, spare_bytes=spare,
-            text=f"Tight: {expected}, {gib(free)} {where}; it may miss by {gib(-spare)} with {gib(kept)} kept in reserve.",
+            text=f"Tight: {expected}, {gib(free)} {where} less {gib(kept)} in reserve; it may miss by {gib(-spare)}.",
             changes=changes(setup, room) if with_changes else (),
         )
     missing = estimate.process_bytes - room
