@@ -8,6 +8,8 @@ from typing import Literal
 
 from ftui.errors import FtuiError
 
+LESS_MEMORY = "Lower train.micro_batch or data.max_length, switch train.checkpointing on"
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -25,17 +27,15 @@ def explain(error: BaseException, run: str) -> Ending:
         return Ending("failed", error.what, error.hint)
     if isinstance(error, KeyboardInterrupt):
         return Ending("stopped", "Stopped at once, without saving.", _resume(run))
+    if isinstance(error, MemoryError) or "defaultcpuallocator" in str(error).lower():
+        return Ending(
+            "failed", "The machine ran out of memory (RAM).",
+            f"{LESS_MEMORY}, choose a smaller or quantized base, or close what else fills the RAM. {_resume(run)}",
+        )
     # By name, for this module is read where torch isn't; "out of memory" is how CUDA's and cuBLAS's own errors say it.
     if "OutOfMemoryError" in names or (isinstance(error, RuntimeError) and _says_out_of_memory(error)):
         return Ending(
-            "failed", f"The GPU ran out of memory: {_first_line(error)}",
-            "Lower train.micro_batch or data.max_length, or switch train.checkpointing on; "
-            f"{_resume(run)[0].lower()}{_resume(run)[1:]}",
-        )
-    if isinstance(error, MemoryError):
-        return Ending(
-            "failed", "The machine ran out of memory (RAM).",
-            "Choose a smaller model, a quantized base or a shorter sequence length, or close what else fills the RAM.",
+            "failed", f"The GPU ran out of memory: {_first_line(error)}", f"{LESS_MEMORY}. {_resume(run)}"
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
@@ -55,7 +55,7 @@ def explain(error: BaseException, run: str) -> Ending:
 
 def _says_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "cublas_status_alloc_failed" in text
+    return "out of memory" in text or "cublas_status_alloc_failed" in text
 
 
 def _first_line(error: BaseException) -> str:

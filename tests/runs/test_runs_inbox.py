@@ -1,0 +1,60 @@
+"""Commands to a worker: in order, once, and only what is a command."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ftui.errors import BadInput
+from ftui.runs import inbox
+from ftui.runs.folder import Run
+from ftui.runs.inbox import Command, send, take
+
+
+def test_commands_are_taken_once_and_in_order(run: Run) -> None:
+    send(run, "evaluate")
+    send(run, "sample", prompt="größer?")
+    send(run, "stop")
+    assert take(run.path) == [Command("evaluate"), Command("sample", {"prompt": "größer?"}), Command("stop")]
+    assert take(run.path) == []
+
+
+def test_an_unknown_command_is_refused_by_name(run: Run) -> None:
+    with pytest.raises(BadInput, match="Known: stop, checkpoint, evaluate, sample"):
+        send(run, "explode")  # type: ignore[arg-type]
+
+
+def test_what_is_no_command_is_removed_and_left_out(run: Run, tmp_path: os.PathLike[str]) -> None:
+    (run.inbox / "1-bad.json").write_text('["rm", {}]')
+    (run.inbox / "2-list.json").write_text('["stop"]')
+    secret = run.path / "secret"
+    secret.write_text('["stop", {}]')
+    (run.inbox / "3-link.json").symlink_to(secret)
+    os.mkfifo(run.inbox / "4-pipe.json")
+    send(run, "stop")
+    assert take(run.path) == [Command("stop")]
+    assert secret.exists()
+
+
+def test_a_file_that_is_being_written_is_left_alone(run: Run) -> None:
+    (run.inbox / ".5.json.tmp").write_text('["stop", {}]')
+    assert take(run.path) == []
+    assert (run.inbox / ".5.json.tmp").exists()
+
+
+def test_a_cleared_inbox_and_a_missing_one_are_empty(run: Run) -> None:
+    send(run, "stop")
+    inbox.clear(run.path)
+    assert take(run.path) == []
+    run.inbox.rmdir()
+    assert take(run.path) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_in_the_inbox_are_a_command_or_nothing(run: Run, content: bytes) -> None:
+    (run.inbox / "1.json").write_bytes(content)
+    assert take(run.path) == []

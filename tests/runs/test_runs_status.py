@@ -1,0 +1,207 @@
+"""The status is the truth about files and processes at this moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ftui.runs import heartbeat, process
+from ftui.runs.folder import Run
+from ftui.runs.heartbeat import Heartbeat
+from ftui.runs.process import Identity, identify, start_time, whereabouts
+from ftui.runs.status import status
+from ftui.runs.writer import RunWriter
+
+
+@pytest.fixture
+def other_process() -> Iterator[subprocess.Popen[bytes]]:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield sleeper
+    sleeper.kill()
+    sleeper.wait()
+
+
+def beat(run: Run, worker: Identity | None = None, *, attempt: int = 1, ago: float = 0.0, **changes: Any) -> None:
+    """Write a heartbeat by hand: by default this process's, just now."""
+    me = worker or identify()
+    assert me is not None
+    heartbeat.write(run.heartbeat, Heartbeat(replace(me, **changes), attempt, time.time() - ago))
+
+
+def lines(run: Run, *events: dict[str, Any]) -> None:
+    """Append events by hand."""
+    with run.events.open("a") as file:
+        for seq, event in enumerate(events, 1):
+            file.write(json.dumps({"seq": seq, "attempt": 1, "time": time.time(), "data": {}} | event) + "\n")
+
+
+def test_a_run_just_made_is_queued_and_one_never_started_is_crashed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status(run).state == "queued"
+    created = run.info.created
+    monkeypatch.setattr(time, "time", lambda: created + 31)
+    now = status(run)
+    assert (now.state, now.text) == ("crashed", "It was never started.")
+    assert run.id in (now.hint or "")
+
+
+def test_a_worker_that_lives_but_says_nothing_yet_is_preparing(run: Run) -> None:
+    beat(run)
+    now = status(run)
+    assert (now.state, now.pid) == ("preparing", os.getpid())
+
+
+def test_a_running_worker_shows_step_total_numbers_and_time_left(run: Run) -> None:
+    beat(run)
+    began = time.time() - 10
+    lines(run, {"kind": "status", "data": {"state": "running", "text": "Training."}, "time": began})
+    for step in range(1, 11):
+        lines(
+            run,
+            {"kind": "metric", "step": step, "data": {"loss": 1 / step}, "time": began + step},
+            {"kind": "progress", "step": step, "data": {"text": "Training", "done": step, "total": 40, "unit": "step"},
+             "time": began + step},
+        )
+    lines(run, {"kind": "evaluation", "step": 10, "data": {"eval_loss": 3.0, "best": True}})
+    now = status(run)
+    assert (now.state, now.step, now.total, now.done) == ("running", 10, 40, 0.25)
+    assert now.metrics == {"loss": 0.1, "eval_loss": 3.0}
+    assert now.eta_seconds == pytest.approx(30, abs=1)
+    assert now.since == began
+
+
+def test_a_dead_worker_without_a_last_word_is_crashed(run: Run, other_process: subprocess.Popen[bytes]) -> None:
+    worker = identify(other_process.pid)
+    assert worker is not None
+    beat(run, worker)
+    lines(run, {"kind": "status", "data": {"state": "running"}}, {"kind": "metric", "step": 7, "data": {"loss": 1.0}})
+    assert status(run).state == "running"
+    other_process.kill()
+    while whereabouts(worker) == "alive":
+        time.sleep(0.01)
+    # Not yet waited for: a zombie has the pid and the start time and does no work.
+    now = status(run)
+    assert now.state == "crashed"
+    assert "step 7" in now.text
+    assert "resume" in (now.hint or "")
+
+
+def test_a_reused_pid_is_not_taken_for_the_worker(run: Run) -> None:
+    me = identify()
+    assert me is not None
+    beat(run, started=me.started - 1)
+    lines(run, {"kind": "metric", "step": 1, "data": {"loss": 1.0}})
+    assert status(run).state == "crashed"
+
+
+def test_a_clock_set_back_or_forth_does_not_kill_a_run(
+    run: Run, other_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = identify(other_process.pid)
+    beat(run, worker)
+    lines(run, {"kind": "status", "data": {"state": "running"}}, {"kind": "metric", "step": 1, "data": {"loss": 1.0}})
+    real = time.time
+    for shift in (-86_400.0, 86_400.0):
+        monkeypatch.setattr(time, "time", lambda shift=shift: real() + shift)
+        assert status(run).state == "running"
+
+
+def test_start_times_do_not_depend_on_the_clock() -> None:
+    ticks = start_time(os.getpid())
+    assert ticks is not None
+    up = float((process.PROC / "uptime").read_text().split()[0])
+    assert 0 < ticks / os.sysconf("SC_CLK_TCK") <= up
+
+
+def test_an_end_counts_even_while_its_process_is_still_tidying_up(run: Run) -> None:
+    beat(run)
+    lines(
+        run,
+        {"kind": "end", "data": {"status": "finished", "metrics": {"train_loss": 1.0}, "output": "/x"}},
+        {"kind": "warning", "data": {"text": "The command at the end failed."}},
+    )
+    now = status(run)
+    assert (now.state, now.metrics, now.output, now.pid) == ("finished", {"train_loss": 1.0}, "/x", None)
+
+
+def test_a_resume_is_preparing_and_crashed_if_it_dies_before_a_word(
+    run: Run, other_process: subprocess.Popen[bytes]
+) -> None:
+    lines(run, {"kind": "metric", "step": 5, "data": {"loss": 1.0}}, {"kind": "end", "data": {"status": "stopped"}})
+    assert status(run).state == "stopped"
+    worker = identify(other_process.pid)
+    beat(run, worker, attempt=2)
+    now = status(run)
+    assert (now.state, now.attempt, now.step) == ("preparing", 2, 5)
+    other_process.kill()
+    other_process.wait()
+    now = status(run)
+    assert now.state == "crashed"
+    assert "log" in (now.hint or "")
+
+
+def test_another_hosts_worker_is_believed_while_its_heart_beats_and_unreachable_after(run: Run) -> None:
+    lines(run, {"kind": "status", "data": {"state": "running"}}, {"kind": "metric", "step": 1, "data": {"loss": 1.0}})
+    beat(run, host="gpu-7", boot="another")
+    assert status(run).state == "running"
+    beat(run, host="gpu-7", boot="another", ago=60)
+    now = status(run)
+    assert now.state == "unreachable"
+    assert "gpu-7" in now.text
+    assert not now.live
+    assert not now.over
+
+
+def test_another_containers_worker_on_this_machine_is_crashed_once_it_falls_silent(run: Run) -> None:
+    lines(run, {"kind": "metric", "step": 1, "data": {"loss": 1.0}})
+    beat(run, host="3f2a", namespace="pid:[1]")
+    assert status(run).state == "running"
+    beat(run, host="3f2a", namespace="pid:[1]", ago=60)
+    assert status(run).state == "crashed"
+
+
+def test_a_machine_that_was_started_again_has_killed_its_runs(run: Run) -> None:
+    lines(run, {"kind": "metric", "step": 1, "data": {"loss": 1.0}})
+    beat(run, boot="before")
+    assert status(run).state == "crashed"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff" * 50, b'{"pid": 1e999}'])
+def test_a_damaged_heartbeat_is_none(run: Run, content: bytes) -> None:
+    run.heartbeat.write_bytes(content)
+    assert status(run).state == "queued"
+
+
+def test_the_status_of_a_long_run_reads_only_its_end(run: Run) -> None:
+    with RunWriter(run.path) as writer:
+        writer.emit("status", state="running", text="Training.")
+        for step in range(20_000):
+            writer.emit("metric", step, loss=1.0, learning_rate=1e-4, grad_norm=0.5)
+        began = time.perf_counter()
+        now = status(run)
+        assert time.perf_counter() - began < 0.5
+    assert (now.state, now.step) == ("running", 19_999)
+
+
+def test_nothing_in_a_folder_without_description_raises(run: Run) -> None:
+    (run.path / "run.json").write_text("nothing")
+    assert status(Run(run.path)).state == "crashed"
+
+
+def test_identities_of_no_process_are_none() -> None:
+    assert identify(0) is None
+    assert identify(-1) is None
+    assert identify(2**40) is None
+    for data in (None, [], {}, {"pid": []}, {"pid": 1, "started": "x", "host": ""}):
+        assert Identity.from_dict(data) is None
+
+
