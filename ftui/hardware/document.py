@@ -49,7 +49,7 @@ class Gpu(Document):
 
 
 class Cpu(Document):
-    """`cores` is what this process may use (affinity and cgroup quota, a fraction at times), `host_cores` the host's."""
+    """`cores` is what this process may use (affinity and cgroup quota, maybe a fraction), `host_cores` the host's."""
 
     name: str
     cores: float
@@ -68,7 +68,7 @@ class Ram(Document):
 class Disk(Document):
     """Free space where something of ours goes."""
 
-    purpose: Literal["runs", "hub cache"]
+    purpose: Literal["runs", "hub cache", "other"]
     path: str
     total_bytes: int
     free_bytes: int
@@ -109,6 +109,8 @@ class Hardware(Document):
     cpu: Cpu
     ram: Ram
     disks: tuple[Disk, ...] = ()
+    other_disks: tuple[Disk, ...] = ()
+    """Writable disks that stay and have more room than where runs go, roomiest first."""
     torch: TorchBuild = Field(default_factory=TorchBuild)
     problems: tuple[str, ...] = ()
 

@@ -1,0 +1,111 @@
+"""What the GPUs do right now, cheap enough to be asked at every step: it never raises and never waits for the driver.
+
+A thread of its own reads NVML about once a second, so that a driver that hangs stops the gauges and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+from ftui.hardware.document import Gpu
+from ftui.hardware.driver import Driver, DriverError
+from ftui.hardware.visible import chosen
+
+EVERY_SECONDS = 1.0
+STALE_SECONDS = 15.0
+FIRST_SECONDS = 1.0
+"""How long the first call waits for the first reading: NVML takes about so long to start."""
+
+
+class Gauges:
+    """The newest reading of `driver` (NVML), taken by a daemon thread that starts with the first question."""
+
+    def __init__(self, driver: Driver | None = None) -> None:
+        self._driver = driver
+        self._stats: list[dict[str, Any]] = []
+        self._time = 0.0
+        self._thread: threading.Thread | None = None
+        self._first = threading.Event()
+        self._wanted = threading.Event()
+
+    def read(self) -> list[dict[str, Any]]:
+        """The newest reading, empty where there is none from the last seconds; a new one is asked for."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="gpu-gauges", daemon=True)
+            self._thread.start()
+        self._wanted.set()
+        self._first.wait(FIRST_SECONDS)
+        return list(self._stats) if time.monotonic() - self._time < STALE_SECONDS else []
+
+    def _work(self) -> None:
+        try:
+            self._watch()
+        except Exception:  # noqa: BLE001 - gauges are for looking: a run must not end because they do
+            self._stats = []
+        finally:
+            self._first.set()
+
+    def _watch(self) -> None:
+        driver = self._driver
+        if driver is None:
+            from ftui.hardware.nvml import Nvml
+
+            try:
+                driver = Nvml()
+            except (DriverError, ImportError):
+                return
+        gpus = _visible(driver)
+        while gpus:
+            self._wanted.wait()
+            self._wanted.clear()
+            self._stats = [stats for index, uuid in gpus if (stats := _stats(driver, index, uuid))]
+            self._time = time.monotonic()
+            self._first.set()
+            time.sleep(EVERY_SECONDS)
+
+
+def _visible(driver: Driver) -> list[tuple[int, str | None]]:
+    """Index and UUID of the GPUs that CUDA_VISIBLE_DEVICES leaves, in CUDA's order."""
+    gpus = [
+        Gpu(index=index, name="", uuid=_ask(driver, "uuid", index), total_bytes=0, used_bytes=0, free_bytes=0)
+        for index in range(driver.ask("count"))
+    ]
+    return [(gpu.index, gpu.uuid) for gpu in chosen(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))]
+
+
+def _stats(driver: Driver, index: int, uuid: str | None) -> dict[str, Any] | None:
+    memory = _ask(driver, "memory", index)
+    if not isinstance(memory, dict):
+        return None
+    return {
+        "index": index, "uuid": uuid, "total_bytes": memory["total"], "used_bytes": memory["used"],
+        "free_bytes": memory["free"], "utilization": _ask(driver, "utilization", index),
+        "temperature_c": _ask(driver, "temperature", index), "power_w": _ask(driver, "power", index),
+    }
+
+
+def _ask(driver: Driver, question: str, index: int) -> Any:
+    try:
+        return driver.ask(question, index)
+    except DriverError:
+        return None
+
+
+_gauges: Gauges | None = None
+_owner = 0
+
+
+def gpu_stats() -> list[dict[str, Any]]:
+    """One mapping for each visible NVIDIA GPU, in CUDA's order; empty without one.
+
+    Keys: index, uuid, total_bytes, used_bytes, free_bytes, utilization (0..1), temperature_c, power_w; what a card
+    doesn't tell is None.  The reading is at most about a second older than the last call.
+    """
+    global _gauges, _owner
+    if _gauges is None or _owner != os.getpid():
+        # A forked child has no thread of its parent's.
+        _gauges, _owner = Gauges(), os.getpid()
+    return _gauges.read()
