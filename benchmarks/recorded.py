@@ -279,7 +279,7 @@ def preparing(home: Path) -> Recording:
     recording.emit("status", state="preparing", text="loading the model Qwen/Qwen3-8B")
     recording.emit("progress", text="loading the weights", done=5.2 * GiB, total=15.3 * GiB, unit="byte")
     recording.flush()
-    recording.log("=== attempt 1\nLoading checkpoint shards:  20%|██        | 1/5\rLoading checkpoint shards:  40%|████")
+    recording.log("=== attempt 1\nLoading the shards:  20%|██   | 1/5\rLoading the shards:  40%|████ | 2/5")
     recording.live()
     return recording
 
@@ -289,7 +289,10 @@ def on_cpu(home: Path) -> Recording:
     return healthy(home, 180, 300, gpu=False)
 
 
-KINDS = {"preparing": preparing, "cpu": on_cpu, "running": healthy, "finished": finished, "failed": out_of_memory, "resumed": resumed}
+KINDS = {
+    "preparing": preparing, "cpu": on_cpu, "running": healthy, "finished": finished, "failed": out_of_memory,
+    "resumed": resumed,
+}
 
 
 if __name__ == "__main__":

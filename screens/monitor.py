@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import ContentSwitcher, Static
 
@@ -18,6 +17,7 @@ from . import monitor_words as words
 from .background import Problem, attempt
 from .monitor_actions import RunActions
 from .monitor_charts import ChartsPane
+from .monitor_keys import TABS, bindings
 from .monitor_panels import View
 from .monitor_picture import Picture
 from .monitor_plan import plan_view
@@ -31,7 +31,6 @@ from .widgets.log_view import LogView
 from .widgets.sample_view import SampleView
 from .widgets.tab_line import TabLine
 
-TABS = ("charts", "samples", "events", "log", "plan")
 LOOK_SECONDS, LOOK_SECONDS_OVER = 0.5, 2.0
 """Between two looks at the run's files: while it goes on, and once it is over (somebody may resume it elsewhere)."""
 AXES = ("step", "time", "epoch")
@@ -42,24 +41,11 @@ class MonitorScreen(RunActions, Page[None]):
     """Draws the run with this id from its files, from its first event on, and asks it for things through its inbox."""
 
     TITLE = "monitor"
+    ABOUT = "One run, live. This page only reads the run's files: closing it never touches the run."
     CSS_PATH = "monitor.tcss"
-    BINDINGS = [
-        *RunActions.KEYS,
-        Binding("l", "log_scale", "Log scale", id="monitor.log", tooltip="A logarithmic value axis, and back"),
-        Binding("m", "turn(1)", "Next chart", id="monitor.next", tooltip="Make the next metric the large chart"),
-        Binding("M", "turn(-1)", "Previous chart", show=False, tooltip="Make the previous metric the large chart"),
-        Binding("s", "smooth(1)", "Smoother", show=False, tooltip="Smooth the curves more"),
-        Binding("S", "smooth(-1)", "Rougher", show=False, tooltip="Smooth the curves less"),
-        Binding("plus,equals_sign", "zoom(0.5)", "Zoom in", show=False, tooltip="Show half as many steps"),
-        Binding("minus", "zoom(2)", "Zoom out", show=False, tooltip="Show twice as many steps"),
-        Binding("left", "pan(-0.25)", "Earlier steps", show=False, tooltip="Move the charts towards earlier steps"),
-        Binding("right", "pan(0.25)", "Later steps", show=False, tooltip="Move the charts towards later steps"),
-        Binding("0", "reset", "Whole run", show=False, tooltip="Show all steps, linear, smoothing chosen by length"),
-        Binding("x", "axis", "Step axis", show=False, tooltip="Say steps, time or epochs under the charts"),
-        *(Binding(str(n), f"tab('{name}')", f"Tab {name}", show=False) for n, name in enumerate(TABS, 1)),
-        Binding("left_square_bracket", "sample(-1)", "Earlier", key_display="[", tooltip="The evaluation before"),
-        Binding("right_square_bracket", "sample(1)", "Later", key_display="]", tooltip="The evaluation after"),
-    ]
+    BINDINGS = bindings()
+    # On the charts nothing has the focus, lest a list in a hidden tab take the arrow keys.
+    AUTO_FOCUS = ""
 
     def __init__(self, run_id: str) -> None:
         super().__init__()

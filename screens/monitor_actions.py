@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from textual import work
-from textual.binding import Binding
 from textual.screen import Screen
 
 from ftui.runs import control, inbox
@@ -22,16 +21,6 @@ from .monitor_watch import Watch
 class RunActions(Screen[Any]):
     """The actions of a monitor as a mix-in: it provides `_watch` and `_status`."""
 
-    KEYS = [
-        Binding("t", "stop", "Stop", id="monitor.stop", tooltip="Stop at the next step; everything is saved"),
-        Binding("r", "resume", "Resume", id="monitor.resume", tooltip="Go on from the last checkpoint"),
-        Binding("a", "ask", "Try it", id="monitor.try", tooltip="Ask the tuned and the base model the same thing"),
-        Binding("o", "report", "Report", id="monitor.report", tooltip="What was done and how to use the result"),
-        Binding("c", "command('checkpoint')", "Checkpoint", id="monitor.checkpoint", tooltip="Save a checkpoint now"),
-        Binding("e", "command('evaluate')", "Evaluate", show=False, tooltip="Evaluate now, with samples"),
-        Binding("T", "stop_now", "Stop now", show=False, tooltip="Stop at once; what came after the last checkpoint is lost"),
-        Binding("y", "copy", "Copy a command", show=False, tooltip="Watch, repeat, try or fetch it elsewhere"),
-    ]
     NEEDS: dict[str, Callable[[RunStatus, Run], bool]] = {
         "stop": lambda status, run: status.live,
         "stop_now": lambda status, run: status.live,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ftui.units import clock
 
@@ -58,7 +59,7 @@ def labels(values: list[float]) -> list[str]:
     largest = max(abs(v) for v in values)
     if len(values) > 2 and min((v for v in values if v > 0), default=largest) * 9 < largest:
         return [short(v) for v in values]
-    gap = min((b - a for a, b in zip(values, values[1:], strict=False)), default=largest)
+    gap = min((b - a for a, b in pairwise(values)), default=largest)
     if largest and largest < 0.01:
         return [short(v) for v in values]
     scale, suffix = next(((s, t) for s, t in ((1e9, "B"), (1e6, "M"), (1e4, "k")) if largest >= s), (1.0, ""))

@@ -1,4 +1,4 @@
-"""`ChartsPane`: the curves; one large chart, and the others as small charts where there is room, else as one line each."""
+"""`ChartsPane`: one large chart; the other curves as small charts where there is room, else as one line each."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Picture:
         return extent[1] if extent else None
 
     def elapsed(self, now: float | None = None) -> float | None:
-        """Seconds of work over all attempts, up to `now` for a run that goes on; pauses between attempts don't count."""
+        """Seconds of work over all attempts, up to `now` for a run that goes on; pauses between them don't count."""
         if self._began is None or self.newest is None:
             return None
         return self._earlier + max((now or self.newest) - self._began, 0.0)

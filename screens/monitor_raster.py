@@ -113,15 +113,13 @@ def draw(frame: Frame, width: int, height: int) -> list[list[Run]]:
     return result + _step_axis(frame, width, margin)
 
 
-def spark(series: Series, width: int, height: int = 1, points: int | None = None, floor: float | None = None) -> list[str]:
-    """The newest part of a series as bare braille, `width` × `height` cells; the newest value is at the right edge."""
+def spark(series: Series, width: int, floor: float | None = None) -> str:
+    """The whole of a series in one row of `width` cells, bare; `floor` is a value that the foot stands for."""
     if not series.steps:
-        return [" " * width] * height
-    right = float(series.steps[-1])
-    left = float(series.steps[max(0, len(series) - points)]) if points else float(series.steps[0])
+        return " " * width
+    left, right = float(series.steps[0]), float(series.steps[-1])
     low, high = visible_bounds([Curve(series, "line")], left, right, False, floor)
-    rows = _plot(Frame([Curve(series, "line")], left, right, low, high), width, height)
-    return ["".join(text for text, _ in row) for row in rows]
+    return "".join(text for text, _ in _plot(Frame([Curve(series, "line")], left, right, low, high), width, 1)[0])
 
 
 def _plot(frame: Frame, width: int, height: int) -> list[list[Run]]:

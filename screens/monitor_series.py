@@ -218,7 +218,8 @@ class Smoothed:
         self.source = source
         self.weight = weight
         self._series = Series()
-        self._start_over()
+        self._sum, self._bias = 0.0, 1.0
+        self._rewinds = source.rewinds
 
     def series(self) -> Series:
         """The average so far, brought up to date first."""
@@ -239,8 +240,7 @@ class Smoothed:
 
     def _start_over(self) -> None:
         self._series = Series()
-        self._sum = 0.0
-        self._bias = 1.0
+        self._sum, self._bias = 0.0, 1.0
         self._rewinds = self.source.rewinds
 
 

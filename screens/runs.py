@@ -27,6 +27,7 @@ class RunsScreen(Page[None]):
     """A live table; only the lines in sight, and what has changed, are read."""
 
     TITLE = "runs"
+    ABOUT = "Every run of this home, newest first. Enter opens a run's monitor."
     CSS_PATH = "runs.tcss"
     BINDINGS = [
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/", tooltip="By name, kind, preset, state"),

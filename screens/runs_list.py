@@ -1,4 +1,4 @@
-"""`RunsList`: every run of this home, cheaply: folders are listed when they change, statuses derived when they do.  Pure."""
+"""`RunsList`: every run of this home, cheaply: what hasn't changed isn't read again.  Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Known:
 
     def matches(self, words: Iterable[str]) -> bool:
         """Whether every word is in its name, id, kind, preset or state."""
-        info = self.run.info
-        told = f"{info.id} {info.name} {info.kind} {info.preset or ''} {self.status.state if self.status else ''}".lower()
+        info, state = self.run.info, self.status.state if self.status else ""
+        told = f"{info.id} {info.name} {info.kind} {info.preset or ''} {state}".lower()
         return all(word in told for word in words)
 
 

@@ -89,7 +89,7 @@ class Gauges(Widget):
         if limits and series is not None and len(series):
             drawn = memory_bar(series.values[-1], limits, room)
         elif series is not None and room > 3:
-            drawn = Content(spark(series, room, floor=panel.floor)[0]).stylize("$text-primary")
+            drawn = Content(spark(series, room, panel.floor)).stylize("$text-primary")
         else:
             drawn = Content("")
         return Content.assemble(head, drawn).pad_right(max(width - head.cell_length - drawn.cell_length, 0))

@@ -24,8 +24,9 @@ from ..monitor_words import SIGNS, tone
 from ..runs_list import Known
 
 WIDTHS = {"state": 13, "name": 0, "kind": 9, "step": 17, "loss": 8, "eval": 8, "started": 13, "took": 8}
-"""Cells of each column; the name takes what is left.  Leftmost dropped first in DROPPED when the room is short."""
+"""Cells of each column; the name takes what is left."""
 DROPPED = ("kind", "took")
+"""What goes first where the room is short."""
 LEAST_NAME = 18
 
 
@@ -195,7 +196,8 @@ def _number(value: object) -> str:
 def _when(created: float) -> str:
     """Today's as a time, others as a date."""
     then, now = time.localtime(created), time.localtime()
-    return time.strftime("today %H:%M" if then[:3] == now[:3] else "%b %d %H:%M" if then[0] == now[0] else "%Y-%m-%d", then)
+    style = "today %H:%M" if then[:3] == now[:3] else "%b %d %H:%M" if then[0] == now[0] else "%Y-%m-%d"
+    return time.strftime(style, then)
 
 
 def _cell(text: str, width: int) -> str:

@@ -65,7 +65,7 @@ class SampleView(Vertical):
             return
         steps = sorted(self._picture.samples)
         step = self._step if self._step in steps else steps[-1] if steps else None
-        samples = [self._picture.samples[step][index] for index in sorted(self._picture.samples[step])] if steps else []
+        samples = [sample for _, sample in sorted(self._picture.samples[step].items())] if step is not None else []
         state = (step, len(steps), samples)
         if state == self._drawn:
             return
