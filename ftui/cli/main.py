@@ -32,10 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from ftui.cli.app import open_app
 
         sys.exit(open_app())
+    if arguments == ["--version"]:
+        from ftui import __version__
+
+        print(f"ftui {__version__}")
+        return
     from ftui.cli.output import reporting
 
-    with reporting(arguments):
-        build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
+    # `--debug` is everyone's: it may stand anywhere in the line.
+    debug = "--debug" in arguments or bool(os.environ.get("FTUI_DEBUG"))
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    with reporting(arguments, debug):
+        code = build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
+        sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def build(arguments: Sequence[str]):  # type: ignore[no-untyped-def]  # typer's click command, not worth its import
@@ -54,11 +64,7 @@ def build(arguments: Sequence[str]):  # type: ignore[no-untyped-def]  # typer's 
         version: bool = typer.Option(False, "--version", help="Print the version and leave."),
         debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
     ) -> None:
-        if version:
-            from ftui import __version__
-
-            typer.echo(f"ftui {__version__}")
-            raise typer.Exit
+        """Both are dealt with before typer is imported; they stand here for `--help` to show."""
 
     for noun, summary in NOUNS.items():
         if named in NOUNS and noun != named:
