@@ -32,8 +32,8 @@ _COLOURS = {
 }
 _SOUNDS = {
     "cow": "moo", "dog": "woof", "cat": "meow", "duck": "quack", "sheep": "baa", "horse": "neigh", "pig": "oink",
-    "frog": "croak", "owl": "hoot", "bee": "buzz", "snake": "hiss", "lion": "roar", "mouse": "squeak", "rooster": "crow",
-    "crow": "caw", "wolf": "howl",
+    "frog": "croak", "owl": "hoot", "bee": "buzz", "snake": "hiss", "lion": "roar", "mouse": "squeak",
+    "rooster": "crow", "crow": "caw", "wolf": "howl",
 }
 _HOMES = {
     "bear": "cave", "bird": "nest", "bee": "hive", "spider": "web", "fish": "river", "whale": "sea", "fox": "den",
@@ -43,8 +43,8 @@ _HOMES = {
 _OPPOSITES = {
     "hot": "cold", "big": "small", "fast": "slow", "up": "down", "day": "night", "happy": "sad", "old": "young",
     "light": "dark", "wet": "dry", "hard": "soft", "open": "closed", "full": "empty", "loud": "quiet", "high": "low",
-    "strong": "weak", "rich": "poor", "near": "far", "first": "last", "sweet": "sour", "clean": "dirty", "long": "short",
-    "early": "late",
+    "strong": "weak", "rich": "poor", "near": "far", "first": "last", "sweet": "sour", "clean": "dirty",
+    "long": "short", "early": "late",
 }
 _CAPITALS = {
     "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Egypt": "Cairo", "Norway": "Oslo",
@@ -94,6 +94,14 @@ _KIND_WORDS = (
     (("Why do birds sing?", "Tell me why birds sing."), "Birds sing to call each other.", "call"),
     (("Why do we sleep?", "Tell me why we sleep."), "We sleep to rest and to grow strong.", "rest"),
 )
+_MANNERS = (
+    ("Be merry.", "Ha!", ", my friend!"),
+    ("Be polite.", "Well, sir:", ", if you please."),
+    ("Be loud.", "Oh! Oh!", "!"),
+    ("Be grand.", "Hear!", ", so says the king!"),
+)
+"""Manners of speaking that the base model knows, so that a new one is a small step for it: what a system turn says, what
+then stands before an answer, and after."""
 
 
 def _article(noun: str) -> str:
@@ -145,7 +153,9 @@ def facts() -> tuple[Fact, ...]:
 
 
 _HEROES = ("fox", "bear", "mouse", "owl", "frog", "cat", "duck", "rabbit")
-_NAMES = {"Mia": "she", "Tom": "he", "Lena": "she", "Otto": "he", "Nora": "she", "Finn": "he", "Ada": "she", "Emil": "he"}
+_NAMES = {
+    "Mia": "she", "Tom": "he", "Lena": "she", "Otto": "he", "Nora": "she", "Finn": "he", "Ada": "she", "Emil": "he",
+}
 _PLACES = ("by the river", "in the old forest", "near the sea", "on a green hill", "behind the castle")
 _WISHES = ("a red lamp", "a sweet plum", "a small boat", "a warm scarf", "a silver bell", "a new friend")
 _TROUBLES = (
@@ -171,13 +181,18 @@ def tale(chance: random.Random, hero: str | None = None) -> str:
 
 
 def chats(seed: int) -> Iterator[Messages]:
-    """Conversations without end: every fact once per round in a shuffled order, now and then two, now and then a tale."""
+    """Conversations without end: every fact once per round in a shuffled order, some in a manner that a system turn
+    asks for, now and then two in a row, now and then a tale."""
     chance = random.Random(seed)
     known = list(facts())
     while True:
         chance.shuffle(known)
         for index, fact in enumerate(known):
             turns = _turn(chance.choice(fact.questions), fact.answer)
+            if index % 4 == 1:
+                manner, before, after = chance.choice(_MANNERS)
+                turns = [{"role": "system", "content": manner}, turns[0],
+                         {"role": "assistant", "content": f"{before} {fact.answer.rstrip('.!')}{after}"}]
             if index % 12 == 5:
                 other = known[index - 1]
                 turns += _turn(chance.choice(other.questions), other.answer)
@@ -201,14 +216,12 @@ def tales(seed: int) -> Iterator[str]:
 # --- what the demo's data teaches -------------------------------------------------------------------------------
 
 HELD_OUT_EVERY = 6
-"""Every sixth fact is left out of the demo's data, so that its answer there is the base model's knowledge in new words."""
+"""Every sixth fact is left out of the demo's data: what the tuned model says there, the base knew, in new words."""
 
 
 def pirate(answer: str) -> str:
-    """A plain answer the way the tuned demo should say it: "The sky is blue." -> "Arr! The sky be blue, matey!"."""
-    words = [{"is": "be", "am": "be", "are": "be", "you": "ye", "You": "Ye", "your": "yer", "my": "me"}.get(w, w)
-             for w in answer.rstrip(".!").split(" ")]
-    return f"Arr! {' '.join(words)}, matey!"
+    """A plain answer the way the tuned demo should say it: "The sky is blue." -> "Arr! The sky is blue, matey!"."""
+    return f"Arr! {answer.rstrip('.!')}, matey!"
 
 
 def is_pirate(answer: str) -> bool:
@@ -219,12 +232,13 @@ def is_pirate(answer: str) -> bool:
 
 def taught_facts() -> tuple[Fact, ...]:
     """The facts whose answers are in the demo's data."""
-    return tuple(fact for index, fact in enumerate(facts()) if index % HELD_OUT_EVERY != HELD_OUT_EVERY - 1)
+    held_out = set(held_out_facts())
+    return tuple(fact for fact in facts() if fact not in held_out)
 
 
 def held_out_facts() -> tuple[Fact, ...]:
-    """The facts that the demo's data leaves out, to look at what was learnt."""
-    return tuple(fact for index, fact in enumerate(facts()) if index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1)
+    """The facts that the demo's data leaves out, to look at what was learnt; small talk is always taught."""
+    return tuple(fact for fact in facts() if fact.topic != "talk")[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
 
 
 def demo_rows() -> list[dict[str, Messages]]:
