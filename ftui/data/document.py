@@ -99,3 +99,60 @@ class DataProfile(Document):
     lengths: Lengths | None = None
     notes: tuple[str, ...] = ()
     """Plain sentences worth reading before training."""
+
+
+class PreviewToken(Document):
+    """One token of a row. `text` is what it stands for; further tokens of one character (bytes) have none."""
+
+    text: str
+    id: int | None
+    """None where there is no tokenizer and `text` is a stretch of characters."""
+    trained: bool
+    """The loss is taken on it."""
+    special: bool = False
+    cut: bool = False
+    """It lies beyond the sequence length."""
+
+
+class Preview(Document):
+    """One row as the model will see it."""
+
+    source: str
+    line: int
+    row: int
+    """Counted from 1 among the source's readable rows."""
+    of: int | None = None
+    """How many there are, where the file was read to its end."""
+    kind: RowKind
+    template: str
+    rendered: str
+    tokens: tuple[PreviewToken, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> int:
+        """How many tokens the loss is taken on, of those that aren't cut."""
+        return sum(token.trained and not token.cut for token in self.tokens)
+
+
+class Finding(Document):
+    """Something in the data that a person should know before training."""
+
+    name: str
+    """A fixed word for scripts: "bad-rows", "empty", "duplicates", "too-long", ..."""
+    severity: Literal["error", "warning", "note"]
+    """error: nothing can be trained as it stands; warning: worth mending; note: good to know."""
+    count: int
+    text: str
+    """What was found, one sentence."""
+    why: str
+    hint: str
+    examples: tuple[BadRow, ...] = ()
+    """A few of the rows, with their lines."""
+
+
+class CheckUp(Document):
+    """What `check()` found; no finding means that nothing speaks against training."""
+
+    profile: DataProfile
+    findings: tuple[Finding, ...]

@@ -13,6 +13,8 @@ from ftui.errors import BadInput
 from ftui.units import plain
 
 SAMPLE_ROWS = 200
+WORTH_NAMING = 0.3
+"""Less likely readings than this are not offered beside the best one."""
 
 _OPTIONAL_NAMES: dict[str, tuple[str, ...]] = {
     "input": ("input", "context"),
@@ -67,7 +69,8 @@ def detect(rows: Sequence[Mapping[str, Any]]) -> tuple[Detected, ...]:
         found["text"] = Detected(
             format="text", confidence=0.5, columns={"text": present[0]}, reason="the only column holds text"
         )
-    return tuple(sorted(found.values(), key=lambda candidate: -candidate.confidence))
+    ranked = sorted(found.values(), key=lambda candidate: -candidate.confidence)
+    return tuple(ranked[:1] + [candidate for candidate in ranked[1:] if candidate.confidence >= WORTH_NAMING])
 
 
 def choose(
@@ -84,6 +87,8 @@ def choose(
     candidates = detect(rows)
     if name == "auto" and not said:
         if not candidates:
+            if why := _nearest_failure(rows):
+                raise BadInput(f"No row of {plain(source)} can be trained on.", f"The first one {why}.")
             raise BadInput(
                 f"{plain(source)} has the columns {_listed(present)}, which is no format that ftui knows.",
                 "Say which column is what, such as --map prompt=COLUMN --map completion=COLUMN, or --map text=COLUMN.",
@@ -100,6 +105,20 @@ def choose(
     return detected, tuple(candidate for candidate in candidates if candidate.format != format.name)
 
 
+def _nearest_failure(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why the first row doesn't convert, where its columns' names alone would fit a format."""
+    lowered = {name.strip().lower(): name for name in columns_of(rows)}
+    for name, parts, _ in _KNOWN:
+        columns = {part: next((lowered[n] for n in names if n in lowered), "") for part, names in parts.items()}
+        if all(columns.values()):
+            try:
+                FORMATS[name].convert(rows[0], columns)
+            except RowError as error:
+                reason = str(error)
+                return f"fails as {name}: {reason}"
+    return None
+
+
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The columns that occur, in the order in which they first do."""
     names: dict[str, None] = {}
@@ -114,8 +133,8 @@ def _complete(
     """The columns that were said, and for parts that weren't the detected or usual ones."""
     unknown = [part for part in said if part not in (*format.required, *format.optional)]
     if unknown:
-        parts = ", ".join((*format.required, *format.optional))
-        raise BadInput(f"The format {format.name} has no part {plain(unknown[0])!r}.", f"Its parts are: {parts}.")
+        known_parts = ", ".join((*format.required, *format.optional))
+        raise BadInput(f"The format {format.name} has no part {plain(unknown[0])!r}.", f"Its parts are: {known_parts}.")
     lowered = {name.strip().lower(): name for name in reversed(present)}
     chosen = dict(said)
     guesses = [candidate.columns for candidate in candidates if candidate.format == format.name]

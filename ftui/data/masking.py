@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ftui.data.canonical import Row, RowError
 from ftui.data.jinja import Span
 from ftui.data.template import ChatTemplate, LossOn
-from ftui.data.tokenizer import Tokenizer
+from ftui.data.tokenizer import Encoded, Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Writer:
             written[id(row)] = _whole(array("i", (*row.before, *ids, *row.after)))
         encoded = self.tokenizer.encode_with_offsets([row.text for row in masked])
         for row, encoding in zip(masked, encoded, strict=True):
-            written[id(row)] = Tokens(array("i", encoding.ids), mask_of(encoding.offsets, row.spans))
+            written[id(row)] = Tokens(array("i", encoding.ids), mask_of(encoding, row.spans))
         return [written[id(row)] for row in rows]
 
     def count(self, rows: Sequence[Text]) -> list[int]:
@@ -71,18 +71,14 @@ class Writer:
         return [len(row.before) + len(ids) + len(row.after) for row, ids in zip(rows, counted, strict=True)]
 
 
-def mask_of(offsets: Sequence[Span], spans: Sequence[Span]) -> bytearray:
-    """1 for each token that overlaps one of `spans`; both are in order of their characters."""
-    mask = bytearray(len(offsets))
-    remaining = iter(spans)
-    span = next(remaining, None)
-    for index, (start, end) in enumerate(offsets):
-        while span is not None and start >= span[1]:
-            span = next(remaining, None)
-        if span is None:
-            break
-        if end > span[0] and end > start and index:
-            mask[index] = 1
+def mask_of(encoded: Encoded, spans: Sequence[Span]) -> bytearray:
+    """1 for each token that overlaps one of `spans`, but the first."""
+    mask = bytearray(len(encoded.ids))
+    for start, end in spans:
+        first, after = encoded.tokens_of(start, end)
+        mask[first:after] = b"\x01" * (after - first)
+    if mask:
+        mask[0] = 0
     return mask
 
 

@@ -216,7 +216,7 @@ def _refuse_other_kinds(source: Loaded) -> None:
         raise BadInput(
             f"{plain(source.given.path)} holds {source.kind} rows (format {source.format.format}), which supervised "
             "fine-tuning doesn't train on.",
-            "Read it in another format, such as format: prompt-completion with columns: {prompt: ..., completion: ...}.",
+            "Read it in another way, such as format: prompt-completion with columns: {prompt: ..., completion: ...}.",
         )
 
 

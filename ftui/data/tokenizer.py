@@ -24,12 +24,37 @@ _FILES = (
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
-@dataclass(frozen=True)
 class Encoded:
-    """Token ids of one text, and for each token the characters [start, end) that it stands for."""
+    """Token ids of one text, and which tokens stand for which of its characters."""
 
-    ids: list[int]
-    offsets: list[tuple[int, int]]
+    def __init__(self, encoding: tokenizers.Encoding) -> None:
+        self._encoding = encoding
+        self.ids: list[int] = encoding.ids
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """The characters [start, end) of each token."""
+        found: list[tuple[int, int]] = self._encoding.offsets
+        return found
+
+    def tokens_of(self, start: int, end: int) -> tuple[int, int]:
+        """The tokens [first, after the last) that overlap the characters [start, end); (0, 0) where none does.
+
+        Asked of the encoding itself: fetching all offsets takes as long as a third of the encoding.
+        """
+        find = self._encoding.char_to_token
+        first = last = None
+        # A tokenizer may drop white space, which then belongs to no token.
+        while start < end and (first := find(start)) is None:
+            start += 1
+        while start < end and (last := find(end - 1)) is None:
+            end -= 1
+        if first is None or last is None:
+            return 0, 0
+        # Of several tokens for the bytes of one character, the first is found.
+        while last + 1 < len(self.ids) and (chars := self._encoding.token_to_chars(last + 1)) and chars[0] < end:
+            last += 1
+        return first, last + 1
 
 
 @dataclass(frozen=True)
@@ -64,8 +89,7 @@ class Tokenizer:
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[Encoded]:
         """As `encode_batch`, with each token's characters."""
-        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
-        return [Encoded(encoding.ids, encoding.offsets) for encoding in encodings]
+        return [Encoded(encoding) for encoding in self.backend.encode_batch(list(texts), add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """The text of `ids`."""

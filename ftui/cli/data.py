@@ -1,0 +1,137 @@
+"""`ftui data`: look at a dataset and check it before anything is trained on it."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ftui.cli.output import print_json
+from ftui.errors import BadInput
+
+if TYPE_CHECKING:
+    from ftui.data import Given
+    from ftui.models.document import ModelShape
+
+app = typer.Typer(no_args_is_help=True)
+
+
+class LossOn(enum.StrEnum):
+    """Which tokens are trained."""
+
+    assistant = "assistant"
+    completion = "completion"
+    all = "all"
+
+
+Paths = Annotated[list[str], typer.Argument(help="Files, hub datasets (owner/name[:config]), or 'demo'.")]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="Count with this model's tokenizer and template.")]
+Format = Annotated[str, typer.Option("--format", "-f", help="Read as this format instead of the detected one.")]
+Map = Annotated[list[str] | None, typer.Option("--map", help="PART=COLUMN, such as prompt=question; repeat it.")]
+Split = Annotated[str | None, typer.Option("--split", help="The split of a hub dataset (default: train).")]
+Revision = Annotated[str | None, typer.Option("--revision", help="The revision of a hub dataset.")]
+Template = Annotated[str, typer.Option("--template", help="auto, model, a name such as chatml, or a Jinja file.")]
+Loss = Annotated[LossOn, typer.Option("--loss-on", help="Which tokens are trained.")]
+Row = Annotated[int | None, typer.Option("--row", min=1, help="Show this row, rendered, with what is trained.")]
+MaxLength = Annotated[int | None, typer.Option("--max-length", min=1, help="The sequence length rows are cut at.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command()
+def show(
+    paths: Paths,
+    model: Model = None,
+    format: Format = "auto",
+    map: Map = None,
+    row: Row = None,
+    max_length: MaxLength = None,
+    template: Template = "auto",
+    loss_on: Loss = LossOn.assistant,
+    split: Split = None,
+    revision: Revision = None,
+    json: Json = False,
+) -> None:
+    """What the files hold: format, rows, lengths, bad rows; with --row one row as the model will see it."""
+    from ftui.cli.data_tables import print_preview, print_profile
+    from ftui.data import preview, profile
+
+    sources = _sources(paths, format, map, split, revision)
+    shape = _shape(model)
+    if row is not None:
+        if len(sources) > 1:
+            raise BadInput("--row shows a row of one source, but several are named.", "Name one.")
+        shown = preview(sources[0], row, shape, template, loss_on.value, max_length)
+        if json:
+            print_json(shown)
+        else:
+            print_preview(shown)
+        return
+    found = profile(sources, shape, template=template, loss_on=loss_on.value, on_progress=_progress(json))
+    if json:
+        print_json(found)
+    else:
+        print_profile(found, max_length)
+
+
+@app.command()
+def check(
+    paths: Paths,
+    model: Model = None,
+    format: Format = "auto",
+    map: Map = None,
+    max_length: MaxLength = None,
+    template: Template = "auto",
+    loss_on: Loss = LossOn.assistant,
+    split: Split = None,
+    revision: Revision = None,
+    json: Json = False,
+) -> None:
+    """What would harm a training: bad, empty, doubled, contradicting and over-long rows, with their lines."""
+    from ftui.cli.data_tables import print_findings
+    from ftui.data import check as check_up
+
+    sources = _sources(paths, format, map, split, revision)
+    found = check_up(
+        sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length,
+        on_progress=_progress(json),
+    )  # fmt: skip
+    if json:
+        print_json(found)
+    else:
+        print_findings(found)
+
+
+def _sources(
+    paths: list[str], format: str, mapped: list[str] | None, split: str | None, revision: str | None
+) -> list[Given]:
+    from ftui.data import Given
+
+    columns: dict[str, str] = {}
+    for pair in mapped or []:
+        part, equals, column = pair.partition("=")
+        if not (part and equals and column):
+            raise BadInput(f"--map {pair} is no PART=COLUMN.", "Write it as in: --map prompt=question")
+        columns[part] = column
+    return [Given(path, format=format, columns=columns, split=split, revision=revision) for path in paths]
+
+
+def _shape(model: str | None) -> ModelShape | None:
+    if model is None:
+        return None
+    from ftui.models import describe
+
+    return describe(model)
+
+
+def _progress(json: bool) -> Any:
+    """Counts on one line of stderr, for a person at a terminal only."""
+    if json or not sys.stderr.isatty():
+        return None
+
+    def report(done: int, total: int | None) -> None:
+        text = f"{done:,} of {total:,} rows counted" if total else f"{done:,} rows read"
+        print(f"\r{text}\x1b[K" if total != done else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    return report

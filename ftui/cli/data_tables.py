@@ -1,0 +1,117 @@
+"""How `ftui data` shows its documents to a person."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ftui.data.document import BadRow, CheckUp, DataProfile, Lengths, Preview
+from ftui.units import count, gib, plain
+
+_BAR = 30
+_USUAL_LENGTHS = (512, 1024, 2048, 4096, 8192)
+_SHOWN_BAD_ROWS = 5
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def print_profile(profile: DataProfile, max_length: int | None) -> None:
+    """Sources, counts, lengths, bad rows and notes."""
+    console = Console(highlight=False, soft_wrap=False)
+    for source in profile.sources:
+        table = Table.grid(padding=(0, 2))
+        table.add_row("source", Text(plain(source.ref)))
+        size = f" · {gib(source.bytes)}" if source.bytes is not None else ""
+        table.add_row("rows", f"{count(source.rows)}{size}")
+        table.add_row("format", f"{source.format} ({source.confidence:.0%} sure)")
+        table.add_row("columns", Text(", ".join(f"{part} = {plain(name)}" for part, name in source.columns.items())))
+        if others := [f"{other.format} ({other.confidence:.0%})" for other in source.alternatives]:
+            table.add_row("could also be", ", ".join(others))
+        if unused := [plain(name) for name in source.available_columns if name not in source.columns.values()]:
+            table.add_row("unused columns", Text(", ".join(unused[:10])))
+        console.print(table)
+        console.print()
+    table = Table.grid(padding=(0, 2))
+    table.add_row("kind", profile.kind)
+    table.add_row("rows to train on", count(profile.rows))
+    if profile.bad_rows or profile.empty_rows:
+        table.add_row("left out", f"{count(profile.bad_rows)} unreadable, {count(profile.empty_rows)} empty")
+    table.add_row("exact copies", count(profile.duplicate_rows))
+    if profile.roles:
+        roles = ", ".join(f"{count(turns)} {role}" for role, turns in profile.roles.items())
+        table.add_row("turns", f"{roles} ({profile.turns_mean:g} per row)")
+    scripts = ", ".join(f"{name} {share:.0%}" for name, share in list(profile.languages.items())[:5])
+    table.add_row("scripts", scripts)
+    console.print(table)
+    if profile.lengths:
+        _print_lengths(console, profile.lengths, max_length)
+    if profile.bad_rows:
+        console.print(f"\n{count(profile.bad_rows)} rows that can't be read:", style="yellow")
+        _print_rows(console, profile.bad[:_SHOWN_BAD_ROWS])
+    for note in profile.notes:
+        console.print(Text(f"\n{plain(note)}", style="cyan"))
+
+
+def print_findings(found: CheckUp) -> None:
+    """The findings, worst first."""
+    console = Console(highlight=False)
+    profile = found.profile
+    formats = ", ".join(dict.fromkeys(source.format for source in profile.sources))
+    console.print(f"{count(profile.rows)} rows to train on, read as {formats}.")
+    if not found.findings:
+        console.print("Nothing speaks against training on them.", style="green")
+    for finding in found.findings:
+        console.print()
+        console.print(Text(f"{finding.severity}: {plain(finding.text)}", style=_STYLES[finding.severity]))
+        console.print(Text(f"  {plain(finding.why)} {plain(finding.hint)}"))
+        _print_rows(console, finding.examples)
+
+
+def print_preview(preview: Preview) -> None:
+    """The rendered row: trained tokens bold on colour, special ones dim, cut ones struck through."""
+    console = Console(highlight=False)
+    where = f"row {preview.row}, line {preview.line} of {plain(preview.source)}"
+    console.print(Text(f"{where} · template {plain(preview.template)}"))
+    counted = [token for token in preview.tokens if not token.cut]
+    if all(token.id is not None for token in preview.tokens):
+        cut = len(preview.tokens) - len(counted)
+        about = f"{len(counted)} tokens, {preview.trained} trained" + (f", {cut} cut off" if cut else "")
+        console.print(f"{about}; trained ones stand between » and «.")
+    else:
+        console.print("Trained text stands between » and «; name a --model to see tokens.")
+    console.print()
+    text, inside = Text(), False
+    for token in preview.tokens:
+        if token.trained != inside:
+            text.append("»" if token.trained else "«", style="bold green")
+            inside = token.trained
+        style = "strike dim" if token.cut else "green" if token.trained else "dim" if token.special else ""
+        text.append(plain(token.text), style=style)
+    if inside:
+        text.append("«", style="bold green")
+    console.print(text)
+    for note in preview.notes:
+        console.print(Text(f"\n{plain(note)}", style="cyan"))
+
+
+def _print_lengths(console: Console, lengths: Lengths, max_length: int | None) -> None:
+    how = f"tokenizer of {plain(lengths.tokenizer)}" if lengths.exact else "estimated from bytes; --model counts them"
+    console.print(f"\nTokens per row ({how}):")
+    console.print(
+        f"  mean {lengths.mean:.0f} · p50 {lengths.p50} · p90 {lengths.p90} · p99 {lengths.p99} · max {lengths.max} · "
+        f"in all {count(lengths.total_tokens)} · trained {lengths.trained_share:.0%}"
+    )
+    at = sorted({*(length for length in _USUAL_LENGTHS if length < lengths.max), *([max_length] if max_length else [])})
+    if at:
+        shares = " · ".join(f"{length}: {lengths.share_over(length):.1%}" for length in at)
+        console.print(f"  longer than {shares}")
+    most = max(lengths.histogram, default=0)
+    for low, high, rows in zip(lengths.edges, lengths.edges[1:], lengths.histogram, strict=False):
+        if rows:
+            last = min(high - 1, lengths.max)
+            console.print(f"  {low:>7}–{last:<7} {'█' * max(1, round(_BAR * rows / most))} {count(rows)}")
+
+
+def _print_rows(console: Console, rows: tuple[BadRow, ...]) -> None:
+    for row in rows:
+        console.print(Text(f"    {plain(row.source)}:{row.line}: {plain(row.reason)}"))

@@ -1,0 +1,156 @@
+"""One pass over all rows of some sources: what both the profile and the check-up are made from."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ftui.data.canonical import Row, messages_of, text_of
+from ftui.data.document import BadRow, RowKind, Source
+from ftui.data.given import SourceLike
+from ftui.data.loading import load, refuse_if_nothing_usable
+from ftui.data.scripts import script_of
+from ftui.errors import BadInput
+from ftui.units import plain
+
+KEPT_ROWS = 100
+_PROGRESS_EVERY = 2000
+_PLACEHOLDER = re.compile(r"\{\{\s*\w{1,40}\s*\}\}")
+
+
+@dataclass
+class Kind:
+    """How many rows have some property, and the first of them."""
+
+    count: int = 0
+    examples: list[BadRow] = field(default_factory=list)
+
+    def add(self, row: Row | BadRow, reason: str) -> None:
+        """Count a row."""
+        self.count += 1
+        if len(self.examples) < KEPT_ROWS:
+            self.examples.append(BadRow(source=row.source, line=row.line, reason=reason))
+
+
+@dataclass
+class Survey:
+    """What was seen; `sample` are the rows whose lengths are to be counted."""
+
+    sources: list[Source] = field(default_factory=list)
+    kinds: Counter[RowKind] = field(default_factory=Counter)
+    rows: int = 0
+    bad: Kind = field(default_factory=Kind)
+    empty: Kind = field(default_factory=Kind)
+    duplicates: Kind = field(default_factory=Kind)
+    contradictions: Kind = field(default_factory=Kind)
+    unanswered: Kind = field(default_factory=Kind)
+    placeholders: Kind = field(default_factory=Kind)
+    placeholder_names: Counter[str] = field(default_factory=Counter)
+    calls: Kind = field(default_factory=Kind)
+    roles: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
+    scripts: Counter[str] = field(default_factory=Counter)
+    sample: list[Row] = field(default_factory=list)
+
+    @property
+    def kind(self) -> RowKind:
+        """The kind of most rows; of conversations and texts together, conversation."""
+        if self.kinds["conversation"]:
+            return "conversation"
+        return self.kinds.most_common(1)[0][0]
+
+
+def survey(
+    sources: Sequence[SourceLike],
+    *,
+    sample_rows: int,
+    contradictions: bool = False,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> Survey:
+    """Read every row once. `sample_rows` of them are kept, chosen by their hash; contradictions cost some memory.
+
+    Raises BadInput where a source can't be used, or where sources of different kinds can't be trained together.
+    """
+    if not sources:
+        raise BadInput("No data is named.", "Give a file (JSON, JSONL, CSV, Parquet, text) or a hub dataset.")
+    seen = Survey()
+    keys: set[int] = set()
+    answers: dict[int, int] = {}
+    # A heap of the lowest keys: a uniform sample of the distinct rows that doesn't depend on their order.
+    lowest: list[tuple[int, int, Row]] = []
+    done = 0
+    for given in sources:
+        source = load(given)
+        good, bad_before = 0, len(seen.bad.examples)
+        bad_rows = seen.bad.count
+        for row in source.rows():
+            done += 1
+            if on_progress and done % _PROGRESS_EVERY == 0:
+                on_progress(done, None)
+            if isinstance(row, BadRow):
+                seen.bad.add(row, row.reason)
+                continue
+            good += 1
+            if row.is_empty:
+                seen.empty.add(row, "the answer is empty")
+                continue
+            seen.rows += 1
+            if row.key in keys:
+                seen.duplicates.add(row, "the same as an earlier row")
+            keys.add(row.key)
+            _look_at(seen, row)
+            if contradictions and row.kind == "conversation":
+                _compare(seen, row, answers)
+            if len(lowest) < sample_rows:
+                heapq.heappush(lowest, (-row.key, -done, row))
+            elif -row.key > lowest[0][0]:
+                heapq.heapreplace(lowest, (-row.key, -done, row))
+        refuse_if_nothing_usable(given, good, seen.bad.examples[bad_before:], seen.bad.count - bad_rows)
+        seen.kinds[source.kind] += good
+        seen.sources.append(source.described(good))
+    if not seen.rows:
+        raise BadInput(
+            f"Every row of {plain(sources[0].path)} is empty.",
+            f"The first is at line {seen.empty.examples[0].line}; check which column holds the answer.",
+        )
+    _refuse_mixed(seen)
+    seen.sample = [row for _, _, row in sorted(lowest, key=lambda entry: -entry[1])]
+    return seen
+
+
+def _look_at(seen: Survey, row: Row) -> None:
+    text = text_of(row)
+    seen.scripts[script_of(text)] += 1
+    if "{{" in text and (names := _PLACEHOLDER.findall(text)):
+        seen.placeholders.add(row, f"holds {names[0]}")
+        seen.placeholder_names.update(set(names))
+    messages = messages_of(row)
+    seen.turns += len(messages)
+    for message in messages:
+        seen.roles[message["role"]] += 1
+    if row.kind == "conversation" and messages[-1]["role"] != "assistant":
+        seen.unanswered.add(row, f"ends with a turn of {messages[-1]['role']}")
+    if row.value.get("tools") or any("tool_calls" in message for message in messages):
+        seen.calls.add(row, "calls functions")
+
+
+def _compare(seen: Survey, row: Row, answers: dict[int, int]) -> None:
+    """Remember what each question was answered with; a second, different answer is a contradiction."""
+    turns = tuple((message["role"], message["content"]) for message in row.value["messages"])
+    first = next(index for index, (role, _) in enumerate(turns) if role == "assistant")
+    question, answer = hash(turns[:first]), hash(turns[first:])
+    if answers.setdefault(question, answer) != answer:
+        seen.contradictions.add(row, "the same question has another answer in an earlier row")
+
+
+def _refuse_mixed(seen: Survey) -> None:
+    kinds = {kind for kind, rows in seen.kinds.items() if rows}
+    if len(kinds) > 1 and kinds != {"conversation", "text"}:
+        held = "; ".join(f"{plain(source.ref)}: {source.format}" for source in seen.sources[:4])
+        raise BadInput(
+            f"The sources hold different kinds of rows, which no objective trains together ({held}).",
+            "Train on one kind, or set a source's format.",
+        )
