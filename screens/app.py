@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
 from .memory import recall, remember
+from .messages import NewRun, WatchRun
 
 THEME = "textual-dark"
 
@@ -35,11 +37,11 @@ class FtuiApp(App[int]):
     """
 
     TITLE = "ftui"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = ["app.tcss", "home.tcss"]
     # VS Code takes ctrl+p, tmux ctrl+b, screen ctrl+a; ctrl+k deletes to the end of a line in every input.
     COMMAND_PALETTE_BINDING = "ctrl+o"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    SCREENS: dict[str, Callable[[], Screen[Any]]] = {"runs": _runs, "glossary": _glossary}
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {"runs": _runs, "glossary": _glossary}
     BINDINGS = [
         Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True, tooltip="Leave; runs go on"),
         Binding("f2", "command_palette", "Commands", show=False, tooltip="Search every command"),
@@ -62,9 +64,9 @@ class FtuiApp(App[int]):
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
         if self.open_run:
-            self.watch_run(self.open_run)
+            self.watch_run(WatchRun(self.open_run))
         elif self.demo:
-            self.new_run(demo=True)
+            self.new_run(NewRun(demo=True))
 
     def _keep_theme(self, name: str) -> None:
         if self._keeps_theme:
@@ -75,36 +77,34 @@ class FtuiApp(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action: the app's own, then those of the screen's keys, then Textual's."""
-        yield SystemCommand("New run", "Open the wizard", self.new_run)
-        yield SystemCommand("New run on the demo", "The wizard on the embedded tiny model and its data", self.demo_run)
+        yield SystemCommand("New run", "Open the wizard", lambda: self.new_run(NewRun()))
+        demo = "The wizard on the embedded tiny model and its data"
+        yield SystemCommand("New run on the demo", demo, lambda: self.new_run(NewRun(demo=True)))
         yield SystemCommand("Runs", "List, show, stop, resume and delete runs", lambda: self.push_screen("runs"))
         yield SystemCommand("Glossary", "Every term in two sentences", lambda: self.push_screen("glossary"))
         yield SystemCommand("Log in to the hub", "For gated models", self.log_in)
-        named = {"New run", "Runs", "Glossary", "Quit"}
+        named = {"New run", "Runs", "Glossary", "Quit", "Commands"}
         for node, binding, enabled, tooltip in screen.active_bindings.values():
-            if enabled and binding.description and binding.description not in named and not binding.system:
+            # Textual's own keys (cursor, scrolling, focus) carry no tooltip; ftui's all do.
+            if enabled and tooltip and binding.description not in named:
                 named.add(binding.description)
-                key = self.get_key_display(binding)
                 yield SystemCommand(
-                    binding.description, f"{tooltip or binding.description} ({key})",
+                    binding.description, f"{tooltip} ({self.get_key_display(binding)})",
                     lambda action=binding.action, node=node: self.call_later(self.run_action, action, node),
                 )
         yield from super().get_system_commands(screen)
 
-    def new_run(self, *, demo: bool = False, preset: str | None = None, resume: bool = False) -> None:
-        """Open the wizard: fresh, on the demo, on a preset's recipe, or where it was left."""
+    @on(NewRun)
+    def new_run(self, wanted: NewRun) -> None:
         from .wizard.wizard import WizardScreen
 
-        self.push_screen(WizardScreen(demo=demo, preset=preset, resume=resume))
+        self.push_screen(WizardScreen(demo=wanted.demo, preset=wanted.preset, resume=wanted.resume))
 
-    def demo_run(self) -> None:
-        self.new_run(demo=True)
-
-    def watch_run(self, run: str) -> None:
-        """Open the monitor of the run with this id."""
+    @on(WatchRun)
+    def watch_run(self, wanted: WatchRun) -> None:
         from .monitor import MonitorScreen
 
-        self.push_screen(MonitorScreen(run))
+        self.push_screen(MonitorScreen(wanted.run))
 
     def log_in(self) -> None:
         from .login import LoginDialog

@@ -1,9 +1,6 @@
-"""The home screen: what this machine can do, the presets, the runs, and the way into a new one."""
+"""The home screen: what this machine can do, the runs, the presets, and the way into a new run."""
 
 from __future__ import annotations
-
-import time
-from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -11,52 +8,129 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
+from . import lookups
+from .background import Problem, attempt
 from .memory import recall
+from .messages import NewRun, WatchRun
 from .page import Page
 from .widgets.choice_table import ChoiceTable, Column, Row
 
-if TYPE_CHECKING:
-    from ftui.hardware.document import Hardware
-
 REFRESH_SECONDS = 2.0
-RECENT = 8
+MOST_RUNS = 8
 
 
 class HomeScreen(Page[None]):
     """Reads nothing before its first paint; the machine, the presets and the runs follow from threads."""
 
-    TITLE = "home"
-    CSS_PATH = "home.tcss"
+    TITLE = "fine-tune a language model"
     BINDINGS = [
         Binding("n", "new", "New run", id="home.new", tooltip="Open the wizard"),
         Binding("d", "demo", "Demo", id="home.demo", tooltip="The wizard on the embedded tiny model and its data"),
-        Binding("r", "runs", "Runs", id="home.runs", tooltip="List, stop, resume and delete runs"),
+        Binding("r", "app.push_screen('runs')", "Runs", id="home.runs", tooltip="List, stop, resume, delete runs"),
+        Binding("ctrl+o", "app.command_palette", "Commands", id="home.commands", tooltip="Search every command"),
         Binding("ctrl+q", "app.quit", "Quit", id="home.quit", tooltip="Leave; runs go on"),
-        Binding("1,2,3,4,5,6,7,8,9", "preset", "Preset", show=False, tooltip="Open the preset of this number"),
+        *(Binding(str(n), f"preset({n})", f"Preset {n}", show=False, tooltip="Review it") for n in range(1, 10)),
     ]
 
     def compose_body(self) -> ComposeResult:
         yield Static("reading the machine …", id="machine")
-        yield ChoiceTable(Column("", 3), Column("", 26), Column(""), header=False, id="choices")
+        yield ChoiceTable(Column("", 1), Column("", 24), Column(""), header=False, id="choices")
 
     def on_mount(self) -> None:
-        self._presets: list[Row] = []
+        self._presets: list[Row] = [Row(None, ("Presets",)), Row(None, (_muted("seeing which of them fit …"),))]
         self._runs: list[Row] = []
         self._show()
         self.query_one(ChoiceTable).focus()
-        self.say(next="Press n for a new run, or d to try everything on the tiny demo model.", command="ftui --help")
         # The first paint waits for no probe: imports included, everything else happens in threads after it.
         self.call_after_refresh(self._read)
 
+    def on_screen_resume(self) -> None:
+        self._show()
+
     def _read(self) -> None:
-        pass
+        self._read_machine()
+        self._read_runs()
+        self.set_interval(REFRESH_SECONDS, self._read_runs)
+
+    @work(exclusive=True, group="machine")
+    async def _read_machine(self) -> None:
+        hardware = await attempt(lookups.probe)
+        if isinstance(hardware, Problem):
+            self.query_one("#machine", Static).update(f"! {hardware.what}")
+            return
+        from .home_facts import machine_lines, preset_rows
+
+        self.query_one("#machine", Static).update(Content("\n").join(machine_lines(hardware)))
+        rows = await attempt(preset_rows, hardware)
+        shown = [Row(None, (_muted(rows.what),))] if isinstance(rows, Problem) else rows
+        self._presets = [Row(None, ("Presets, with the model each names",)), *shown]
+        self._show()
+
+    @work(exclusive=True, group="runs")
+    async def _read_runs(self) -> None:
+        if not self.is_current:
+            return
+        rows = await attempt(_runs)
+        if isinstance(rows, Problem):
+            rows = [Row(None, (_muted(f"{rows.what} {rows.hint}"),))]
+        if rows != self._runs:
+            self._runs = rows
+            self._show()
 
     def _show(self) -> None:
-        rows = [Row(None, ("Start",))]
+        """Draw what is known; rows that stay keep the cursor where it is."""
+        rows = []
         if left := recall("wizard.json"):
-            rows.append(Row("resume", (" ", "Go on where you left", f"the wizard, at {left.get('step', 'its start')}")))
+            at = f"the unfinished run, at its step {left.get('step', '')}"
+            rows.append(Row("resume", ("↩", "Go on where you left", at)))
         rows += [
-            Row("new", ("n", "New run", "choose a model and data; ftui works out what fits and why")),
+            Row("new", ("n", "New run", "choose a model and data; ftui works out what fits, and why")),
             Row("demo", ("d", "Try the demo", "a tiny model and its data: the whole way in minutes, on any machine")),
         ]
-        self.query_one(ChoiceTable).show(rows)
+        if self._runs:
+            rows += [Row(None, ("Runs",)), *self._runs]
+        self.query_one(ChoiceTable).show([*rows, *self._presets])
+        first = "Enter opens what the cursor is on." if self._runs or left else (
+            "New here? Press d: the demo goes the whole way, from data to a tuned model, in a few minutes."
+        )
+        self.say(next=first)
+
+    @on(ChoiceTable.Moved)
+    def _moved(self, event: ChoiceTable.Moved) -> None:
+        kind, _, name = event.key.partition(":")
+        commands = {"run": f"ftui watch {name}", "preset": f"ftui launch {name}", "demo": "ftui demo"}
+        self.say(command=commands.get(kind, "ftui"))
+
+    @on(ChoiceTable.Picked)
+    def _picked(self, event: ChoiceTable.Picked) -> None:
+        self._open(event.key)
+
+    def _open(self, key: str) -> None:
+        kind, _, name = key.partition(":")
+        if kind == "run":
+            self.post_message(WatchRun(name))
+        else:
+            preset = name if kind == "preset" else None
+            self.post_message(NewRun(demo=kind == "demo", preset=preset, resume=kind == "resume"))
+
+    def action_new(self) -> None:
+        self._open("new")
+
+    def action_demo(self) -> None:
+        self._open("demo")
+
+    def action_preset(self, number: int) -> None:
+        """Open the preset that carries this number."""
+        keys = [row.key for row in self._presets if row.key is not None]
+        if number <= len(keys):
+            self._open(keys[number - 1])
+
+
+def _muted(text: str) -> Content:
+    return Content.styled(f"   {text}", "$text-muted")
+
+
+def _runs() -> list[Row]:
+    from .home_facts import run_rows
+
+    return run_rows(MOST_RUNS)

@@ -49,7 +49,7 @@ class Page(Screen[Result]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # The page at the bottom has nowhere to go back to.
-        return not (action == "back" and len(self.app.screen_stack) < 2)
+        return not (action == "back" and self.app.screen_stack[0] is self)
 
     def action_back(self) -> None:
         self.dismiss()

@@ -124,7 +124,7 @@ class ChoiceTable(Vertical):
             titles = Row("", tuple(c.title for c in self._columns))
             self.query_one(".header", Static).update(self._line(titles, columns, share).stylize("$text-muted"))
         for at, row in enumerate(self._rows):
-            line = self._line(row, columns, share) if row.key is not None else self._heading(row)
+            line = self._line(row, columns, share) if row.key is not None else self._heading(row, width - 1)
             self.options.replace_option_prompt_at_index(at, line)
 
     def _line(self, row: Row, columns: Sequence[tuple[int, Column]], share: int) -> Content:
@@ -139,9 +139,11 @@ class ChoiceTable(Vertical):
         return Content(" " * GAP).join(cells)
 
     @staticmethod
-    def _heading(row: Row) -> Content:
+    def _heading(row: Row, width: int) -> Content:
         content = row.cells[0] if row.cells else ""
-        return (content if isinstance(content, Content) else Content(content)).stylize("bold $text-primary")
+        if not isinstance(content, Content):
+            content = Content.styled(content, "bold $text-primary")
+        return content.truncate(width, ellipsis=True)
 
     @on(OptionList.OptionHighlighted)
     def _moved(self, event: OptionList.OptionHighlighted) -> None:

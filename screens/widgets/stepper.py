@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.app import RenderResult
@@ -19,7 +20,7 @@ class Stepper(Widget):
 
         step: str
 
-    def __init__(self, steps: dict[str, str]) -> None:
+    def __init__(self, steps: Mapping[str, str]) -> None:
         """`steps` maps each step's key to its title, in order."""
         super().__init__()
         self._steps = steps

@@ -1,0 +1,1 @@
+"""The wizard: hardware, model, data, goal, plan, settings, review."""

@@ -1,0 +1,58 @@
+"""Long calls beside the app's loop: the screen stays alive, and what goes wrong comes back as a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
+
+from ftui.errors import FtuiError
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, and what to do about it: shown in place."""
+
+    what: str
+    hint: str = ""
+
+
+async def attempt(function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found | Problem:
+    """What `function` returns when called in a thread of its own, or the problem that it ran into.
+
+    The thread is a daemon: a call that hangs (a driver, a network home) can't keep the app from being left.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Found | Problem] = loop.create_future()
+
+    def settle(result: Found | Problem) -> None:
+        if not outcome.done():
+            outcome.set_result(result)
+
+    def body() -> None:
+        result = _called(function, *args, **kwargs)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result)
+
+    Thread(target=body, daemon=True, name=f"ftui-{getattr(function, '__name__', 'call')}").start()
+    return await outcome
+
+
+def _called(function: Callable[..., Found], *args: Any, **kwargs: Any) -> Found | Problem:
+    try:
+        return function(*args, **kwargs)
+    except FtuiError as error:
+        return Problem(error.what, error.hint or "")
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return Problem(f"{error.strerror or error}{where}.", "Check the path, its permissions and the free space.")
+    except Exception as error:  # noqa: BLE001  # a defect in one look-up must not take down the app and the draft with it
+        return Problem(
+            f"ftui has a defect here: {type(error).__name__}: {error}.",
+            "The command in the line below shows the whole trace with --debug.",
+        )

@@ -1,0 +1,102 @@
+"""What the home screen says about the machine, the presets and the runs: engine calls in, table rows out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from ftui.units import clock, gib, plain
+
+from .widgets.choice_table import Row
+
+if TYPE_CHECKING:
+    from ftui.hardware.document import Hardware
+    from ftui.recipe import Recipe
+    from ftui.runs.status import RunStatus
+
+STATE_MARKS = {
+    "queued": ("…", "$text-muted"), "preparing": ("…", "$text-accent"), "running": ("▶", "$text-accent"),
+    "paused": ("‖", "$text-warning"), "finished": ("✓", "$text-success"), "stopped": ("■", "$text-muted"),
+    "failed": ("✗", "$text-error"), "crashed": ("✗", "$text-error"), "unreachable": ("?", "$text-warning"),
+}
+MOST_GPUS = 4
+
+
+def machine_lines(hardware: Hardware) -> list[Content]:
+    """One line for each GPU, or CPU mode plainly said; what is wrong in a word."""
+    lines = []
+    for gpu in hardware.gpus[:MOST_GPUS]:
+        hidden = "" if gpu.visible else "  hidden by CUDA_VISIBLE_DEVICES"
+        free = Content.styled(f"{gib(gpu.free_bytes)} free", "$text-success")
+        lines.append(Content.assemble((f"GPU {gpu.index}  ", "$text-muted"), (plain(gpu.name), "bold"), "  ", free,
+                                      f" of {gib(gpu.total_bytes)}{hidden}"))
+    if len(hardware.gpus) > MOST_GPUS:
+        lines.append(Content.styled(f"and {len(hardware.gpus) - MOST_GPUS} more GPUs", "$text-muted"))
+    if not hardware.usable_gpus:
+        ram = f"{gib(hardware.ram.available_bytes)} of {gib(hardware.ram.total_bytes)} memory available"
+        lines.append(Content.assemble(("CPU mode  ", "bold $text-warning"), f"{hardware.cpu.cores:g} cores, {ram}"))
+        lines.append(Content.styled("Small models train here; large ones want a GPU.", "$text-muted"))
+    problems = [problem for problem in (*hardware.problems, hardware.torch.problem) if problem]
+    if problems:
+        more = f" and {len(problems) - 1} more; the wizard's first step lists them" if len(problems) > 1 else ""
+        lines.append(Content.assemble(("! ", "bold $text-warning"), Content(f"{plain(problems[0])}{more}")))
+    return lines
+
+
+def preset_rows(hardware: Hardware) -> list[Row]:
+    """The presets, those that fit this machine first and numbered."""
+    from ftui.recipe import presets
+
+    judged = [(preset, preset_fit(hardware, preset.recipe)) for preset in presets()]
+    judged.sort(key=lambda pair: pair[1][0] == "no")
+    rows = []
+    for number, (preset, (fit, words)) in enumerate(judged, 1):
+        mark = Content.styled(str(number), "bold $text-accent") if fit != "no" and number < 10 else Content(" ")
+        style = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}.get(fit, "$text-muted")
+        meaning = Content.assemble((words, style), "  ", Content(preset.title))
+        rows.append(Row(f"preset:{preset.name}", (mark, preset.name, meaning)))
+    return rows
+
+
+def preset_fit(hardware: Hardware, recipe: Recipe) -> tuple[str, str]:
+    """Whether a preset fits this machine ("fits", "tight", "no" or "?"), and that in words with its memory."""
+    from ftui import models, planner
+    from ftui.errors import FtuiError
+
+    try:
+        shape = models.describe(recipe.model.base, recipe.model.revision)
+        option = planner.plan(hardware, shape, None, recipe).recommendation
+    except FtuiError:
+        return "?", "unknown here"
+    word = {"fits": "fits", "tight": "tight", "no": "too big"}[option.verdict.fit]
+    return option.verdict.fit, f"{word}, {gib(option.memory.process_bytes)}"
+
+
+def run_rows(most: int) -> list[Row]:
+    """The newest runs, live ones first."""
+    from ftui.runs import list_runs
+
+    found = [(run, run.status()) for run in list_runs()[:most]]
+    found.sort(key=lambda pair: not pair[1].live)
+    return [run_row(run.id, run.info.name, status) for run, status in found]
+
+
+def run_row(key: str, name: str, status: RunStatus) -> Row:
+    """One run: its state, how far it is, its loss, and when it will be done."""
+    mark, style = STATE_MARKS[status.state]
+    parts: list[str] = [status.state]
+    if status.live and status.step is None and status.doing:
+        parts.append(f"{plain(status.doing)} {status.done or 0:.0%}")
+    if status.step is not None:
+        parts.append(f"step {status.step:,}" + (f" of {status.total:,}" if status.total else ""))
+    for metric, title in (("loss", "loss"), ("eval_loss", "eval")):
+        value = status.metrics.get(metric)
+        if isinstance(value, float | int):
+            parts.append(f"{title} {value:.3f}")
+    if status.live and status.eta_seconds is not None:
+        parts.append(f"{clock(status.eta_seconds)} left")
+    if status.state in ("failed", "crashed", "unreachable"):
+        parts.append(plain(status.text))
+    words = Content.assemble((parts[0], style), *(f"  {part}" for part in parts[1:]))
+    return Row(f"run:{key}", (Content.styled(mark, f"bold {style}"), plain(name), words))

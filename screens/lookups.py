@@ -1,0 +1,90 @@
+"""The engine's calls that take long, each importing what it needs in the thread that it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import islice
+from threading import Event
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ftui.data import Tokenizer
+    from ftui.data.document import DataProfile, Preview
+    from ftui.data.given import SourceLike
+    from ftui.hardware.document import Hardware
+    from ftui.models import Entry, Found
+    from ftui.models.document import ModelShape
+    from ftui.recipe import Recipe
+
+SAMPLE_ROWS = 50
+
+
+def probe() -> Hardware:
+    """What this machine has."""
+    from ftui import hardware
+
+    return hardware.probe()
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """The models that ftui knows by itself."""
+    from ftui import models
+
+    return models.catalogue()
+
+
+def search(query: str, limit: int) -> Sequence[Found]:
+    """Models on the hub."""
+    from ftui import models
+
+    return models.search(query, limit)
+
+
+def describe(ref: str, revision: str | None) -> ModelShape:
+    """What a base model is."""
+    from ftui import models
+
+    return models.describe(ref, revision)
+
+
+def profile(
+    draft: Recipe, shape: ModelShape | None, on_progress: Callable[[int, int | None], None], cancelled: Event
+) -> DataProfile:
+    """What the draft's data holds, counted in a process of its own."""
+    from ftui import data
+
+    return data.profile_apart(
+        draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
+        on_progress=on_progress, cancelled=cancelled,
+    )
+
+
+def preview(draft: Recipe, row: int, shape: ModelShape | None) -> Preview:
+    """The row of this number, from 1, of the draft's first source, as tokens."""
+    from ftui import data
+
+    length = draft.data.max_length
+    return data.preview(
+        data.Given(**draft.data.sources[0].model_dump()), row, _tokenizer(shape) if shape else None, template=draft.data.template,
+        loss_on=draft.objective.loss_on, max_length=length if isinstance(length, int) else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(shape: ModelShape) -> Tokenizer:
+    """Kept from row to row: a large vocabulary takes a second to load."""
+    from ftui import data
+
+    return data.load_tokenizer(shape)
+
+
+def columns(source: SourceLike) -> tuple[str, ...]:
+    """The columns of a file whose format is not known yet."""
+    from ftui.data.formats import columns_of
+    from ftui.data.loading import find_files
+    from ftui.data.reading import Broken, open_file
+
+    files = map(open_file, find_files(source))
+    read = (raw for file in files for _, raw in file.read(file.path))
+    return tuple(columns_of(list(islice((raw for raw in read if not isinstance(raw, Broken)), SAMPLE_ROWS))))

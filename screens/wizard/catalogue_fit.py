@@ -1,0 +1,50 @@
+"""By which methods a model of the catalogue fits this machine, in words short enough for a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ftui import planner
+from ftui.hardware.document import Hardware
+from ftui.planner.document import Method
+from ftui.recipe import Recipe
+
+if TYPE_CHECKING:
+    from ftui.models import Entry
+
+NAMES: dict[Method, str] = {"full": "full", "lora": "LoRA", "qlora": "QLoRA"}
+
+
+USABLE_TOKENS_PER_SECOND = 300
+"""Below this a thousand rows take more than a quarter of an hour an epoch: fitting is not enough to be suggested."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`words` such as "LoRA, QLoRA", the most demanding first, or "none"; `usable` if one of them is fast enough."""
+
+    words: str
+    usable: bool
+
+
+def judge(hardware: Hardware, entry: Entry, draft: Recipe) -> Judged:
+    """Whether and how an entry of the catalogue can be trained here.
+
+    Stands on the goal and the device only: the data may not be known yet, and what was edited for another model says
+    nothing about this one.
+    """
+    asked = Recipe(goal=draft.goal, compute=draft.compute)
+    plan = planner.plan(hardware, entry.shape, None, asked)
+    fitting = [each for each in (plan.recommendation, *plan.alternatives) if each.verdict.fit != "no"]
+    methods = {option.method for option in fitting}
+    words = ", ".join(word for method, word in NAMES.items() if method in methods)
+    usable = any(option.time.tokens_per_second >= USABLE_TOKENS_PER_SECOND for option in fitting)
+    return Judged(words or ("8-bit LoRA" if methods else "none"), usable)
+
+
+def suggested(entries: Sequence[Entry], judged: dict[str, Judged], task: str) -> str | None:
+    """The largest model that is a good start for `task` and trains here at a usable pace; None where none does."""
+    good = [each for each in entries if task in each.goals and each.id in judged and judged[each.id].usable]
+    return max(good, key=lambda each: each.shape.parameters).id if good else None

@@ -1,0 +1,101 @@
+"""What a profile and a previewed row say, as lines for the Data step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from ftui.data.document import DataProfile, Lengths
+from ftui.units import count, plain
+
+from ..widgets.histogram import row
+
+if TYPE_CHECKING:
+    from ftui.data.document import Preview
+
+SHOWN_BAD = 3
+
+
+def facts(profile: DataProfile, width: int) -> list[Content]:
+    """The profile in lines no wider than `width` where they can be: rows, formats, lengths, roles, what is wrong."""
+    lines = [_rows(profile)]
+    for source in profile.sources:
+        columns = ", ".join(f"{role}={name}" if role != name else role for role, name in source.columns.items())
+        lines.append(
+            Content.assemble(
+                (plain(source.ref), "bold"), f"  {count(source.rows)} rows as ", (source.format, "$text-accent"),
+                f" ({source.confidence:.0%})", (f"  {plain(columns)}", "$text-muted"),
+            )
+        )
+    if profile.lengths:
+        lines += _lengths(profile.lengths, width)
+    if profile.roles:
+        roles = ", ".join(f"{plain(role)} {count(turns)}" for role, turns in profile.roles.items())
+        lines.append(_fact("turns", f"{roles}; {profile.turns_mean:.1f} a row"))
+    if profile.languages:
+        lines.append(_fact("language", ", ".join(f"{name} {share:.0%}" for name, share in profile.languages.items())))
+    lines += [_warning(f"{plain(bad.source)}, line {bad.line}: {plain(bad.reason)}") for bad in profile.bad[:SHOWN_BAD]]
+    if profile.bad_rows > SHOWN_BAD:
+        lines.append(_warning(f"and {count(profile.bad_rows - SHOWN_BAD)} more; `ftui data check` lists them."))
+    return lines + [_warning(plain(note)) for note in profile.notes]
+
+
+def _rows(profile: DataProfile) -> Content:
+    parts: list[str | tuple[str, str]] = [(f"{count(profile.rows)} rows", "bold"), f" of {profile.kind}"]
+    wrong = (("bad", profile.bad_rows), ("empty", profile.empty_rows), ("duplicate", profile.duplicate_rows))
+    for name, number in wrong:
+        if number:
+            parts += [", ", (f"{count(number)} {name}", "$text-warning")]
+    return Content.assemble(*parts)
+
+
+def _lengths(lengths: Lengths, width: int) -> list[Content]:
+    how = "" if lengths.exact else ", estimated"
+    sampled = f", from {count(lengths.sampled)} rows" if lengths.sampled else ""
+    lines = [
+        Content.assemble(
+            ("tokens    ", "$text-muted"), "p50 ", (count(lengths.p50), "bold"), "  p90 ", (count(lengths.p90), "bold"),
+            "  p99 ", (count(lengths.p99), "bold"), "  longest ", (count(lengths.max), "bold"),
+            (f"  ({plain(lengths.tokenizer)}{how}{sampled})", "$text-muted"),
+        ),
+        _fact("in all", f"{count(lengths.total_tokens)} tokens, {lengths.trained_share:.0%} of them trained"),
+    ]
+    if lengths.histogram:
+        bars = row(lengths.histogram, max(width - 34, 10))
+        low, high = lengths.edges[0], lengths.edges[-1]
+        lines.append(Content.assemble(("lengths   ", "$text-muted"), f"{low} ", (bars, "$primary"), f" {count(high)}"))
+    cuts = [2**power for power in range(7, 17) if 0.0005 < lengths.share_over(2**power) < 0.9995]
+    if cuts:
+        over = ", ".join(f"{lengths.share_over(cut):.1%} at {count(cut)}" for cut in cuts[:5])
+        lines.append(_fact("cut", f"{over} tokens"))
+    return lines
+
+
+def preview_lines(preview: Preview) -> list[Content]:
+    """A row as the model sees it: trained tokens underlined, in colour and between ‹ ›; special ones dim."""
+    trained = sum(token.trained for token in preview.tokens)
+    head = Content.assemble(
+        (f"row {count(preview.row)}", "bold"), f" (line {count(preview.line)})  {count(len(preview.tokens))} tokens, ",
+        (f"‹{count(trained)} trained›", "underline $text-success"),
+        (f"  template {plain(preview.template)}   n next, p before", "$text-muted"),
+    )
+    parts: list[tuple[str, str]] = []
+    inside = False
+    for token in preview.tokens:
+        if token.trained != inside:
+            parts.append(("‹" if token.trained else "›", "bold $text-success"))
+            inside = token.trained
+        style = "underline $text-success" if token.trained else "$text-muted" if token.special else ""
+        parts.append((plain(token.text), f"{style} strike" if token.cut else style))
+    if inside:
+        parts.append(("›", "bold $text-success"))
+    return [head, Content.assemble(*parts), *(_warning(plain(note)) for note in preview.notes)]
+
+
+def _fact(name: str, text: str) -> Content:
+    return Content.assemble((f"{name:<10}", "$text-muted"), Content(text))
+
+
+def _warning(text: str) -> Content:
+    return Content.assemble(("! ", "bold $text-warning"), Content(text))

@@ -1,0 +1,154 @@
+"""The Plan step: the ways to train as a table, the one under the cursor as a memory bar with its reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from ftui.planner.document import Option, Plan
+from ftui.units import clock, count, gib
+
+from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.memory_bar import MemoryBar
+from .state import WizardState
+from .step import GoOn, OptionChosen, Step, said
+
+FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
+FIT_WORDS = {"fits": "fits", "tight": "tight", "no": "no"}
+
+
+class PlanStep(Step):
+    """Enter takes the option under the cursor with all its settings and goes on."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="said")
+        yield ChoiceTable(
+            Column("", 1), Column("Method"), Column("Rank", 4, right=True), Column("Batch", 5, right=True),
+            Column("Length", 6, right=True), Column("Memory", 9, right=True), Column("Fits", 5),
+            Column("Time", 8, right=True), Column("Result", 9, right=True, wide=True), id="options", narrow=84,
+        )
+        yield MemoryBar()
+        with VerticalScroll(id="why"):
+            yield Static(id="reasons")
+
+    def show(self, state: WizardState) -> None:
+        super().show(state)
+        line = said(state, "plan")
+        self.query_one(".said", Static).update(line or "")
+        self.query_one(".said").display = line is not None
+        plan = state.plan
+        if plan is None:
+            self.query_one(ChoiceTable).show(())
+            return
+        table = self.query_one(ChoiceTable)
+        fresh = not table.keys
+        table.show(self._rows(plan), at=state.chosen.method if fresh and state.chosen else None)
+        self._explain()
+
+    def set_focus(self) -> None:
+        self.query_one(ChoiceTable).focus()
+
+    def _rows(self, plan: Plan) -> list[Row]:
+        followed = self.state.chosen.method if self.state.chosen else ""
+        rows = [self._row(option, plan, followed) for option in (plan.recommendation, *plan.alternatives)]
+        if plan.rejected:
+            rows.append(Row(None, ("doesn't fit",)))
+            rows += [self._row(option, plan, followed) for option in plan.rejected]
+        return rows
+
+    def _row(self, option: Option, plan: Plan, followed: str) -> Row:
+        key = option.method
+        mark = "●" if key == followed else "○"
+        title = Content(option.title)
+        if option is plan.recommendation:
+            title += Content.styled(" recommended", "$text-success")
+        settings = option.settings
+        fit = Content.styled(FIT_WORDS[option.verdict.fit], FIT_STYLES[option.verdict.fit])
+        return Row(key, (
+            mark, title, self._value(settings, "adapter.rank"), self._value(settings, "train.micro_batch"),
+            self._value(settings, "data.max_length"), gib(option.memory.process_bytes), fit,
+            clock(option.time.total_seconds), gib(option.adapter_bytes),
+        ))
+
+    def _value(self, settings: dict[str, Any], path: str) -> str:
+        from ftui import recipe
+        from ftui.errors import FtuiError
+
+        if path in settings:
+            return str(settings[path])
+        try:
+            return str(recipe.get(self.state.draft, path))
+        except FtuiError:
+            return "–"
+
+    def _at(self) -> Option | None:
+        plan, key = self.state.plan, self.query_one(ChoiceTable).key
+        if plan is None:
+            return None
+        options = (plan.recommendation, *plan.alternatives, *plan.rejected)
+        return next((option for option in options if option.method == key), plan.recommendation)
+
+    @on(ChoiceTable.Moved)
+    def _explain(self) -> None:
+        plan, option = self.state.plan, self._at()
+        if plan is None or option is None:
+            return
+        self.query_one(MemoryBar).show(option.memory, plan.budget_bytes, plan.reserve_bytes)
+        self.query_one("#reasons", Static).update(Content("\n").join(reasons(option, plan)))
+
+    @on(ChoiceTable.Picked)
+    def _picked(self, event: ChoiceTable.Picked) -> None:
+        plan, option = self.state.plan, self._at()
+        if plan is None or option is None:
+            return
+        self.post_message(OptionChosen(None if option is plan.recommendation else option.method))
+        self.post_message(GoOn())
+
+    def next_line(self) -> str:
+        return "Enter takes the way under the cursor; the next step can change any setting."
+
+    def command(self) -> str:
+        draft = self.state.draft
+        data = " ".join(f"--data {source.path}" for source in draft.data.sources)
+        return f"ftui plan --model {draft.model.base} {data}"
+
+    def term(self) -> str | None:
+        option = self._at()
+        return {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA", "lora-int8": "LoRA"}.get(
+            option.method if option else ""
+        )
+
+
+def reasons(option: Option, plan: Plan) -> list[Content]:
+    """Why this option: its note, whether it fits, what it trains, and for the recommendation each value's reason."""
+    verdict, memory, time = option.verdict, option.memory, option.time
+    lines = [
+        Content(option.note),
+        Content.styled(verdict.text, FIT_STYLES[verdict.fit]),
+        Content.assemble(
+            ("peak ", "$text-muted"), f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)} ({memory.badge}), at the ",
+            memory.phase, ("   time ", "$text-muted"),
+            f"{clock(time.low_seconds)} to {clock(time.high_seconds)} for {count(time.steps)} steps",
+            ("   trains ", "$text-muted"), f"{count(option.trainable_parameters)} parameters",
+        ),
+    ]
+    for change in verdict.changes:
+        change_line = f"{change.path}={change.value}  {change.reason}"
+        lines.append(Content.assemble(("→ ", "$text-accent"), Content(change_line)))
+    if option is plan.recommendation:
+        lines += [
+            Content.assemble((f"{choice.path}={_said(choice.value)}", "bold"), "  ", Content(choice.reason),
+                             (f"  [{choice.source}]", "$text-muted"))
+            for choice in plan.choices
+        ]
+    lines += [Content.styled(note, "$text-muted") for note in (*memory.notes, *plan.notes)]
+    return [line for line in lines if line]
+
+
+def _said(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

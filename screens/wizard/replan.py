@@ -1,0 +1,26 @@
+"""From a draft to what it would cost: one engine call after the other, without a screen."""
+
+from __future__ import annotations
+
+from ftui import planner
+from ftui.runs.launch import lay_out
+
+from .state import WizardState
+
+PLANNED = ("plan", "layout", "before")
+"""What `replan` changes in a state."""
+
+
+def can_plan(state: WizardState) -> bool:
+    """Whether the three documents that a plan stands on are there."""
+    return None not in (state.hardware, state.shape, state.profile)
+
+
+def replan(state: WizardState) -> WizardState:
+    """`state` with its plan and its layout made anew.  Raises FtuiError where the planner refuses."""
+    hardware, shape, profile = state.hardware, state.shape, state.profile
+    if hardware is None or shape is None or profile is None:
+        return state.having(plan=None, layout=None, before=None)
+    state = state.having(before=state.estimate, plan=planner.plan(hardware, shape, profile, state.draft))
+    layout = lay_out(state.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
+    return state.having(layout=layout)

@@ -1,0 +1,239 @@
+"""The Review step: what would run, what speaks against it, and the key that launches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from ftui import recipe
+from ftui.errors import BadInput
+from ftui.runs.command import launch_command
+from ftui.runs.logout import survival
+from ftui.units import gib
+
+from ..background import Problem, attempt
+from ..dialogs import Ask, Confirm
+from .cost import cost_line
+from .state import WizardState
+from .step import Assigned, Launched, Step, problem_text, said
+from .words import shown_value
+
+if TYPE_CHECKING:
+    from ftui.runs.launch import Layout
+
+
+class ReviewStep(Step):
+    """Enter launches; what would make the run fail is asked about first."""
+
+    BINDINGS = [
+        Binding("enter", "launch", "Launch", tooltip="Start the run in the background"),
+        Binding("c", "copy_command", "Copy command", tooltip="Copy the command line to the clipboard (OSC 52)"),
+        Binding("y", "copy_recipe", "Copy recipe", show=False, tooltip="Copy the recipe as YAML (OSC 52)"),
+        Binding("s", "save", "Save", tooltip="Save the recipe to a file"),
+        Binding("t", "limit", "Time limit", tooltip="Stop with a checkpoint after some hours"),
+        Binding("m", "name", "Name", show=False, tooltip="Name the run"),
+    ]
+
+    def __init__(self, state: WizardState) -> None:
+        super().__init__(state)
+        self._against: list[Problem] = []
+        self._warnings: list[Content] = []
+        self._checked: Layout | None = None
+        self._launching = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="said")
+        with VerticalScroll(id="page"):
+            yield Static(id="summary")
+            yield Static(id="recipe")
+
+    def show(self, state: WizardState) -> None:
+        super().show(state)
+        line = said(state, "plan") or said(state, "edit")
+        self.query_one(".said", Static).update(line or "")
+        self.query_one(".said").display = line is not None
+        if state.layout is None:
+            return
+        if state.layout is not self._checked:
+            self._check(state.layout)
+        self._draw(state, state.layout)
+
+    def _draw(self, state: WizardState, layout: Layout) -> None:
+        against = [_title("In the way"), *map(problem_text, self._against)] if self._against else []
+        lines = [*summary(state, layout), *self._warnings, *against, Content("")]
+        self.query_one("#summary", Static).update(Content("\n").join(lines))
+        text = Content("\n").join([_title("Recipe, whole"), Content(recipe.write(layout.recipe))])
+        self.query_one("#recipe", Static).update(text)
+
+    def set_focus(self) -> None:
+        self.query_one("#page").focus()
+
+    @work(exclusive=True, group="check")
+    async def _check(self, layout: Layout) -> None:
+        self._checked = layout
+        found = await attempt(against, layout)
+        self._against = [found] if isinstance(found, Problem) else found
+        life = await attempt(survival)
+        if not isinstance(life, Problem) and life.warning:
+            self._warnings = [problem_line(life.warning, life.hint or "")]
+        if self.state.layout:
+            self._draw(self.state, self.state.layout)
+
+    # What its keys do.
+
+    def action_launch(self) -> None:
+        layout = self.state.layout
+        if layout is None or self._launching:
+            return
+        if self._against:
+            question = Confirm("Launch all the same?", "\n".join(problem.what for problem in self._against))
+            self.app.push_screen(question, lambda sure: self._agreed(layout, sure))
+        else:
+            self._launch(layout, force=False)
+
+    def _agreed(self, layout: Layout, sure: bool | None) -> None:
+        if sure:
+            self._launch(layout, force=True)
+
+    @work(exclusive=True, group="launch")
+    async def _launch(self, layout: Layout, force: bool) -> None:
+        from ftui.runs.launch import launch
+
+        self._launching = True
+        self.query_one(".said").display = True
+        self.query_one(".said", Static).update(Content("… starting the run"))
+        found = await attempt(launch, layout, command=self.command(), force=force)
+        self._launching = False
+        if isinstance(found, Problem):
+            self.query_one(".said", Static).update(problem_text(found))
+        else:
+            self.post_message(Launched(found.id))
+
+    def action_copy_command(self) -> None:
+        self.app.copy_to_clipboard(self.command())
+        self.notify("Copied the command.", timeout=2)
+
+    def action_copy_recipe(self) -> None:
+        self.app.copy_to_clipboard(self._recipe_text())
+        self.notify("Copied the recipe.", timeout=2)
+
+    def _recipe_text(self) -> str:
+        asked = self.state.asked
+        return recipe.write(asked, only=recipe.asked(asked))
+
+    @work(exclusive=True, group="save")
+    async def action_save(self) -> None:
+        name = f"{self.state.asked.name}.yaml"
+        hint = "Only what you set is written; the planner fills the rest at launch."
+        question = Ask("Save the recipe to", name, hint)
+        path = await self.app.push_screen_wait(question)
+        if not path:
+            return
+        wrong = await attempt(save, Path(path).expanduser(), self._recipe_text())
+        said_so = f"{wrong.what} {wrong.hint}" if isinstance(wrong, Problem) else f"Saved. ftui launch {path} runs it."
+        self.notify(said_so, severity="warning" if isinstance(wrong, Problem) else "information")
+
+    @work(exclusive=True, group="ask")
+    async def action_limit(self) -> None:
+        now = self.state.asked.compute.max_hours
+        hours = await self.app.push_screen_wait(
+            Ask("Stop after how many hours?", "" if now is None else f"{now:g}", "Empty for no limit; it saves first.")
+        )
+        if hours is not None:
+            self.post_message(Assigned({"compute.max_hours": hours.strip() or None}))
+
+    @work(exclusive=True, group="ask")
+    async def action_name(self) -> None:
+        name = await self.app.push_screen_wait(Ask("Name of the run", self.state.asked.name))
+        if name:
+            self.post_message(Assigned({"name": name.strip()}))
+
+    # The frame.
+
+    def next_line(self) -> str:
+        return "Enter starts the run in the background; it outlives this terminal."
+
+    def command(self) -> str:
+        layout = self.state.layout
+        return launch_command(layout.asked, reference=self.state.preset) if layout else ""
+
+
+def summary(state: WizardState, layout: Layout) -> list[Content]:
+    """What would run in a few lines, what differs from its starting point, the disk, and the risks."""
+    run = layout.recipe
+    sources = ", ".join(source.path for source in run.data.sources)
+    option = state.chosen
+    lines = [
+        Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} on "
+                         f"{sources}, {layout.profile.rows:,} rows"),
+        cost_line(state),
+        Content.assemble(("disk ", "$text-muted"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
+                         ("    result ", "$text-muted"), gib(layout.estimate.adapter_bytes)),
+    ]
+    hours = run.compute.max_hours
+    if hours is not None:
+        lines.append(Content(f"stops with a checkpoint after {hours:g} h"))
+    start = f"the preset {state.preset}" if state.preset else "what is recommended"
+    edits = sorted(state.edited - {"model.base", "data.sources"})
+    if edits:
+        lines.append(_title(f"Yours, against {start}"))
+        for path in edits:
+            choice = state.reason(path)
+            was = shown_value(choice.value) if choice else _base_value(state, path)
+            now = Content(f" {_value(run, path)}")
+            lines.append(Content.assemble("  ", (path, "bold"), now, (f"  in place of {was}", "$text-muted")))
+    risks = [*layout.risks]
+    volatile = [disk for disk in layout.hardware.disks if disk.purpose == "runs" and disk.volatile]
+    if risks or volatile:
+        lines.append(_title("Worth a look"))
+    lines += [problem_line(f"{risk.path}: {risk.text}", risk.hint) for risk in risks]
+    for disk in volatile:
+        lines.append(problem_line(f"{disk.path} vanishes with this machine, and the result with it.",
+                                  "Set FTUI_HOME to a disk that stays, or copy the result away when it is done."))
+    return lines
+
+
+def problem_line(what: str, hint: str) -> Content:
+    """A warning: what looks wrong, and what to do."""
+    return Content.assemble(("! ", "bold $text-warning"), Content(what), ("\n  → ", "$text-accent"), Content(hint))
+
+
+def against(layout: Layout) -> list[Problem]:
+    """What would make the run fail."""
+    from ftui.runs.launch import obstacles
+
+    return [Problem(obstacle.what, obstacle.hint) for obstacle in obstacles(layout)]
+
+
+def save(path: Path, text: str) -> None:
+    """Write a recipe that isn't there yet; BadInput where a file of this name is."""
+    if path.exists():
+        raise BadInput(f"{path} exists already.", "Choose another name.")
+    path.write_text(text, encoding="utf-8")
+
+
+def _room(layout: Layout) -> str:
+    disk = next((disk for disk in layout.hardware.disks if disk.purpose == "runs"), None)
+    return f"{gib(disk.free_bytes)} free at {disk.path}" if disk else "an unknown amount"
+
+
+def _value(run: recipe.Recipe, path: str) -> str:
+    try:
+        return shown_value(recipe.get(run, path))
+    except BadInput:
+        return "–"
+
+
+def _base_value(state: WizardState, path: str) -> str:
+    return _value(state.base, path)
+
+
+def _title(text: str) -> Content:
+    return Content.styled(text, "bold $text-primary")

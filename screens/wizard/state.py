@@ -1,0 +1,143 @@
+"""`WizardState`: everything the wizard knows at one moment, immutable; the steps draw it and never keep a copy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import SkipValidation
+
+from ftui import recipe
+from ftui.data.document import DataProfile
+from ftui.documents import Document
+from ftui.hardware.document import Hardware
+from ftui.models.document import ModelShape
+from ftui.planner.document import Choice, Estimate, Method, Option, Plan
+from ftui.recipe import Recipe
+from ftui.runs.launch import Layout
+
+from ..background import Problem
+
+StepName = Literal["hardware", "model", "data", "goal", "plan", "settings", "review"]
+STEPS: dict[StepName, str] = {
+    "hardware": "Hardware", "model": "Model", "data": "Data", "goal": "Goal", "plan": "Plan", "settings": "Settings",
+    "review": "Review",
+}
+ORDER: tuple[StepName, ...] = tuple(STEPS)
+KEPT = ("step", "furthest", "draft", "preset", "option")
+"""What is written to disk; the rest is found out again, so that a resumed wizard shows what is true now."""
+
+
+class WizardState(Document):
+    """The draft is what a person asked for; what it leaves at "auto" the plan fills.
+
+    `option` is the method that was chosen in place of the plan's recommendation; its settings stay apart from the
+    draft, so that choosing another one takes them back.
+    """
+
+    step: StepName = "hardware"
+    furthest: int = 0
+    draft: Recipe = Recipe()
+    preset: str | None = None
+    base: Recipe = Recipe()
+    """What a reset goes back to: the preset's recipe, or the defaults."""
+    option: Method | None = None
+
+    hardware: Hardware | None = None
+    shape: ModelShape | None = None
+    profile: DataProfile | None = None
+    plan: Plan | None = None
+    """For the draft: the table of the Plan step."""
+    layout: SkipValidation[Layout | None] = None
+    """What would be launched: the asked recipe resolved on this machine."""
+    before: Estimate | None = None
+    """The estimate before the last edit, for the difference that it made."""
+    problems: dict[str, Problem] = {}
+    """By subject: "hardware", "model", "data", "plan"."""
+    busy: dict[str, str] = {}
+    """By subject: what is being waited for, in words."""
+
+    def having(self, **changes: Any) -> Self:
+        """This state with other values."""
+        return self.model_copy(update=changes)
+
+    def with_problem(self, subject: str, problem: Problem | None) -> Self:
+        """This state with the subject's problem set or, by None, gone; it is no longer busy with the subject."""
+        others = {key: value for key, value in self.problems.items() if key != subject}
+        busy = {key: value for key, value in self.busy.items() if key != subject}
+        return self.having(problems=others | ({subject: problem} if problem else {}), busy=busy)
+
+    def waiting(self, subject: str, text: str) -> Self:
+        """This state, waiting for something about `subject`."""
+        return self.with_problem(subject, None).having(busy=self.busy | {subject: text})
+
+    def assigned(self, values: dict[str, Any]) -> Self:
+        """With these settings edited by hand; they stand above the chosen option.  Raises BadRecipe."""
+        return self.having(draft=recipe.assign(self.draft, values))
+
+    def reset(self, *paths: str) -> Self:
+        """With these settings back at the preset's value, or left to the planner."""
+        kept = recipe.asked(self.base)
+        back = {path: recipe.get(self.base, path) for path in paths if path in kept}
+        draft = recipe.forget(self.draft, *(path for path in paths if path not in back))
+        return self.having(draft=recipe.assign(draft, back) if back else draft)
+
+    @property
+    def asked(self) -> Recipe:
+        """The draft with the chosen option's settings: what would be launched."""
+        if self.option is None or self.chosen is None:
+            return self.draft
+        by_hand = self.edited
+        return recipe.assign(self.draft, {path: v for path, v in self.chosen.settings.items() if path not in by_hand})
+
+    @property
+    def edited(self) -> frozenset[str]:
+        """The dotted paths set by hand: differing from the preset (or the defaults), or asked for beyond it."""
+        beyond = recipe.asked(self.draft) - recipe.asked(self.base)
+        changed = {difference.path for difference in recipe.differences(self.base, self.draft)}
+        return frozenset(beyond | changed)
+
+    @property
+    def resolved(self) -> Recipe | None:
+        """The recipe that would run, every value filled."""
+        return self.layout.recipe if self.layout else None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the resolved recipe costs."""
+        return self.layout.estimate if self.layout else None
+
+    def reason(self, path: str) -> Choice | None:
+        """What the planner picked for this setting, or would have, with its reason; None where it has no opinion."""
+        plan = self.layout.plan if self.layout else None
+        return next((choice for choice in (*plan.choices, *plan.advice) if choice.path == path), None) if plan else None
+
+    @property
+    def chosen(self) -> Option | None:
+        """The plan's option that the recipe follows: the recommendation, unless another one was chosen and is there."""
+        if self.plan is None:
+            return None
+        options = (self.plan.recommendation, *self.plan.alternatives, *self.plan.rejected)
+        return next((each for each in options if each.method == self.option), self.plan.recommendation)
+
+    def lacks(self, step: StepName) -> str | None:
+        """Why `step` can't be shown yet, in one sentence with what to do; None if it can."""
+        if step in ("plan", "settings", "review"):
+            if self.shape is None:
+                return "The plan needs a base model: choose one in the Model step."
+            if self.profile is None:
+                return "The plan needs the data: name a file in the Data step."
+            if self.hardware is None:
+                return "The plan needs the machine's facts, which are still being read."
+        return None
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The steps that have been passed and hold what the next ones need."""
+        have = {"hardware": self.hardware, "model": self.shape, "data": self.profile, "plan": self.resolved}
+        passed = ORDER[: self.furthest]
+        return frozenset(step for step in passed if step not in have or have[step] is not None)
+
+    def kept(self) -> dict[str, Any]:
+        """What is written to disk, as plain JSON."""
+        values = self.model_dump(mode="json", include=set(KEPT) - {"draft"})
+        return values | {"draft": recipe.write(self.draft, only=recipe.asked(self.draft))}

@@ -1,0 +1,17 @@
+"""Values of the recipe in the words in which they are typed."""
+
+from __future__ import annotations
+
+
+def shown_value(value: object, separator: str = ",") -> str:
+    """true, null, 0.0002, a list with its separators: what `--set` and the editor take back."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, tuple | list):
+        gap = "" if separator.isspace() else " "
+        return f"{separator}{gap}".join(str(getattr(entry, "path", entry)) for entry in value)
+    return str(value)
