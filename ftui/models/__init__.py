@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from ftui.models.document import Linear, ModelShape
 
 if TYPE_CHECKING:
+    from ftui.models.fetch import download
+    from ftui.models.known import Entry, catalogue
     from ftui.models.lookup import describe, locate
+    from ftui.models.searching import Found, search
 
-_HOMES = {"describe": "lookup", "locate": "lookup"}
+_HOMES = {
+    "describe": "lookup", "locate": "lookup", "search": "searching", "Found": "searching", "download": "fetch",
+    "catalogue": "known", "Entry": "known",
+}
 
-__all__ = ["Linear", "ModelShape", "describe", "locate"]
+__all__ = ["Entry", "Found", "Linear", "ModelShape", "catalogue", "describe", "download", "locate", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ def describe(ref: str, revision: str | None = None) -> ModelShape:
         from ftui.models.local import describe_path
 
         return describe_path(ref)
-    from ftui.models.hub import describe_hub
+    from ftui.models.remote import describe_hub
 
     return describe_hub(ref, revision)
 
@@ -47,7 +47,7 @@ def locate(ref: str, revision: str | None = None) -> Path | None:
             return path.absolute() if path.is_dir() and local.whole(path) else None
         except (OSError, ValueError):  # a name that no file system takes
             return None
-    from ftui.models.hub import locate_hub
+    from ftui.models.remote import locate_hub
 
     return locate_hub(ref, revision)
 

@@ -276,7 +276,8 @@ def test_no_bytes_make_the_header_reader_do_anything_but_read_or_refuse(tmp_path
 
 @given(config=st.dictionaries(st.sampled_from([
     "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "text_config",
-    "rope_scaling", "architectures", "dtype", "quantization_config", "sliding_window", "attn_logit_softcapping", "auto_map",
+    "rope_scaling", "architectures", "dtype", "quantization_config", "sliding_window", "attn_logit_softcapping",
+    "auto_map",
     "layer_types", "use_sliding_window", "n_embd", "n_layer", "num_experts", "head_dim",
 ]), st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-3, 300), st.floats(allow_nan=False), st.text(max_size=6),
