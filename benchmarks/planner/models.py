@@ -1,7 +1,7 @@
 """The shapes of the models in the measured rows, as their config.json files publish them.
 
-`shape()` builds the ModelShape; `score.py` holds each one's parameter count against the row's own figure, so that a wrong
-entry shows.
+`shape()` builds the ModelShape; `score.py` holds each one's parameter count against the row's own figure, so that a
+wrong entry shows.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from ftui.planner.setup import Setup, number_formats
 
 DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "planner" / "measured_dev.csv"
 METHODS = {"lora": "lora", "rslora": "lora", "dora": "lora", "lora+": "lora", "qlora": "qlora", "full": "full"}
-OPTIMIZERS = {"adamw": "adamw", "adamw_bnb_8bit": "adamw_8bit", "adamw_8bit": "adamw_8bit", "adamw_torch_fused": "adamw"}
+OPTIMIZERS = {"adamw_bnb_8bit": "adamw_8bit", "adamw_8bit": "adamw_8bit"}
+ATTENTION = {"flash": "flash_attention_2", "flash_attention_2": "flash_attention_2", "no-flash": "eager"}
 
 
 def main() -> None:
@@ -78,17 +79,16 @@ def setup(row: dict[str, str], method: str, found) -> Setup:  # type: ignore[no-
     kind = "lora-int8" if quantized == "int8" else "qlora" if quantized == "nf4" else method
     names = [name.strip() for name in re.split(r"[,/ ]+", row["target_modules"]) if name.strip()]
     if "all" in targets or "(" in targets:
-        wanted = chosen(sizes.targets, "all-linear")
+        wanted = chosen(sizes, "all-linear")
     elif "default qkv" in targets or "c_attn" in targets:
         wanted = tuple(t for t in sizes.targets if t.place == "attention in")
     else:
-        wanted = chosen(sizes.targets, tuple(names))
+        wanted = chosen(sizes, tuple(names))
     padded = "sample_packing=True" not in notes and int(row["micro_batch"]) > 1
     return Setup(
         geometry=sizes, method=kind, device="cuda", rows=int(row["micro_batch"]), length=int(row["seq_len"]),
         padded=padded, checkpointing=row["grad_ckpt"] == "True",
-        attention="flash_attention_2" if row["attention"].startswith("flash") else "eager" if row["attention"] == "no-flash"
-        else "sdpa",
+        attention=ATTENTION.get(row["attention"], "sdpa"),
         optimizer=OPTIMIZERS.get(row["optimizer"].lower(), "adamw"), quantization=quantized,
         rank=int(float(row["rank"] or 0)), targets=() if method == "full" else wanted, dora=row["method"] == "dora",
         accumulation=16 if "grad accum 16" in notes else 1, dropout="swift" in row["source"],
@@ -115,8 +115,9 @@ def report(scored, left_out, total, *, every):  # type: ignore[no-untyped-def]
         error = predicted / measured - 1
         if every or abs(error) > 0.10:
             where = row["source"].split("@")[0].split("/")[-1][-28:]
-            print(f"  {error:+7.1%} {predicted:6.1f} for {measured:6.1f} GiB  {row['model'][-26:]:26s} {row['method']} {row['quant']}"
-                  f" r{row['rank']} b{row['micro_batch']} s{row['seq_len']} ckpt={row['grad_ckpt']} {row['attention']}  {where}")
+            what = f"{row['model'][-26:]:26s} {row['method']} {row['quant']} r{row['rank']} b{row['micro_batch']}"
+            how = f"s{row['seq_len']} ckpt={row['grad_ckpt']} {row['attention']}"
+            print(f"  {error:+7.1%} {predicted:6.1f} for {measured:6.1f} GiB  {what} {how}  {where}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class Layer:
     gradient_share: float
     fixed: float
     scores: float
+    expert_gradient: float
+    """Bytes of the gradient of the largest fused expert tensor that carries adapters."""
 
 
 def layer(setup: Setup, stack: Stack) -> Layer:
@@ -48,6 +50,9 @@ def layer(setup: Setup, stack: Stack) -> Layer:
     return Layer(
         kept=kept, mlp_kept=kept_mlp, transient=max(0.0, width) * (2 if setup.compute_bytes == 4 else 1),
         gradient_share=transient.gradient_share, fixed=_casts(setup), scores=_scores(setup),
+        expert_gradient=float(setup.compute_bytes * max(
+            (t.weights * t.per_layer for t in setup.targets if t.packed), default=0
+        )),
     )
 
 
@@ -84,20 +89,26 @@ def _attention(setup: Setup) -> float:
     sizes, compute = setup.geometry, setup.compute_bytes
     # A mask rules out grouped-query kernels, so transformers repeats keys and values for every query head.
     key = sizes.query if setup.attention == "eager" or (setup.padded and setup.attention == "sdpa") else sizes.key
-    return (2 * sizes.query + 2 * key) * compute + 4 * sizes.heads
+    fused = compute * (sizes.query + sizes.key) if sizes.fused_attention else 0
+    return (2 * sizes.query + 2 * key) * compute + fused + 4 * sizes.heads
 
 
 def _scores(setup: Setup) -> float:
     """Bytes of one layer's attention scores kept: none, unless the kernel is one that holds them."""
     if not holds_scores(setup):
         return 0.0
-    per_score = 4 + setup.compute_bytes if setup.compute_bytes == 2 else 4
+    per_score = 16 if setup.attention != "eager" and setup.device == "cpu" else (
+        4 + setup.compute_bytes if setup.compute_bytes == 2 else 4
+    )
     return float(per_score) * setup.geometry.heads * setup.tokens * setup.length
 
 
 def holds_scores(setup: Setup) -> bool:
-    """Eager attention does; so does SDPA on CUDA in float32 with grouped heads, for which there is no fused kernel."""
-    if setup.attention == "eager":
+    """Eager attention does; so does SDPA where there is no fused kernel for it.
+
+    That is float32 with grouped heads on CUDA, and dropout inside attention on a CPU.
+    """
+    if setup.attention == "eager" or (setup.device == "cpu" and setup.geometry.attention_dropout):
         return True
     grouped = setup.geometry.key < setup.geometry.query
     return setup.device == "cuda" and setup.compute_bytes == 4 and grouped and not setup.padded
@@ -128,6 +139,8 @@ def _adapters(setup: Setup) -> float:
     kept = 0.0
     shared: set[str] = set()
     for target in setup.targets:
+        if target.packed:
+            continue  # peft adds these adapters to the weights themselves: see `_casts`
         per_token = target.per_layer if target.per_layer == 1 else max(1, setup.geometry.experts_per_token)
         if setup.dropout:
             # The mask is a byte per element on CUDA; on a CPU it has the input's own format.
@@ -145,10 +158,13 @@ def _adapters(setup: Setup) -> float:
 
 
 def _casts(setup: Setup) -> float:
-    """Weights that autocast turns into 16 bits and keeps while a layer's backward is ahead."""
-    fixed = 0.0
+    """Weights that are made anew and kept while a layer's backward is ahead: autocast's 16-bit ones, and experts with
+    their adapters added."""
+    fixed = float(setup.compute_bytes * sum(t.weights * t.per_layer for t in setup.targets if t.packed))
     if setup.autocast and setup.weight_bytes == 4:
         fixed += 2 * setup.geometry.layer_weights
     if setup.autocast and not setup.full and setup.adapter_bytes == 4:
-        fixed += 2 * sum(t.per_layer * setup.rank * (t.inputs + t.outputs) for t in setup.targets)
+        fixed += 2 * sum(
+            t.per_layer * setup.rank * t.ranks * (t.inputs + t.outputs) for t in setup.targets
+        )
     return fixed

@@ -54,7 +54,7 @@ def formula_doubt(setup: Setup) -> float:
     """How far off the activations and gradients may be: 2 % where traced, more for what was not."""
     doubt = 0.02 if setup.geometry.known else 0.08
     if setup.geometry.experts_per_token:
-        doubt += 0.15
+        doubt += 0.07
     if setup.quantization == "int8":
         doubt += 0.12
     if setup.dropout or setup.dora:

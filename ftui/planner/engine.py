@@ -201,7 +201,8 @@ def _explained(picked: Option, fitting: list[tuple[Option, dict[str, Choice]]]) 
 
 def _note(method: Method, setup: Setup, fit: str) -> str:
     if fit == "no":
-        return f"Does not fit even with {setup.rows} {'row' if setup.rows == 1 else 'rows'} of {setup.length} tokens at once."
+        rows = "1 row" if setup.rows == 1 else f"{setup.rows} rows"
+        return f"Does not fit even with {rows} of {setup.length} tokens at once."
     return {
         "full": "Can learn and forget most; the result is a whole model.",
         "lora": "Close to full tuning on data of this size, and the result is a small file.",

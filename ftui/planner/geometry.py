@@ -24,7 +24,18 @@ BLOCKS = ("self_attn.", "mlp.", "attention.", "attn.", "")
 UNFUSED_GELU = {"gpt2", "phi", "gpt_neo", "codegen", "gptj"}
 """Families whose `gelu_new` is plain Python in transformers: seven tensors of the MLP's width are kept, not one."""
 
-FAMILIES = {"llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "olmo2", "granite", "demo"}
+ATTENTION_DROPOUT = {"gpt2"}
+"""Families with dropout inside attention: torch's CPU attention then takes the path that stores the scores."""
+
+ADAPTED_EXPERTS = {
+    "afmoe", "cohere2_moe", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots1", "ernie4_5_moe", "exaone_moe",
+    "flex_olmo", "glm4_moe", "glm4_moe_lite", "glm4v_moe", "hunyuan_v1_moe", "minimax", "minimax_m2", "mixtral",
+    "olmoe", "qwen2_moe", "qwen3_moe", "qwen3_next", "qwen3_omni_moe", "solar_open",
+}
+"""Families whose fused experts peft 0.21 gives adapters for "all-linear", with twice the rank where gate and up are
+fused (`peft.utils.transformers_weight_conversion`); elsewhere fused experts get none."""
+
+FAMILIES = {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma3_text", "gemma3", "smollm3"}
 """Families whose layers were held against traced steps, or that have the very same layers."""
 
 
@@ -39,6 +50,8 @@ class Target:
     per_layer: int
     count: int
     packed: bool
+    ranks: int = 1
+    """How many times the adapter's rank peft gives it: two for a fused gate and up of packed experts."""
 
     @property
     def weights(self) -> int:
@@ -79,6 +92,10 @@ class Geometry:
     targets: tuple[Target, ...]
     gelu_copies: int
     known: bool
+    adapts_experts: bool
+    attention_dropout: bool
+    fused_attention: bool
+    """Query, key and value come from one module: the value is a view that keeps all three alive."""
 
 
 def place_of(linear: Linear, hidden: int, intermediate: int) -> Place:
@@ -99,7 +116,8 @@ def geometry(shape: ModelShape) -> Geometry:
     linears = shape.linears or _plain_layer(shape)
     targets = tuple(
         Target(
-            x.name, place_of(x, shape.hidden, shape.intermediate), x.inputs, x.outputs, x.per_layer, x.count, x.packed
+            x.name, place_of(x, shape.hidden, shape.intermediate), x.inputs, x.outputs, x.per_layer, x.count, x.packed,
+            ranks=2 if x.packed and x.name == "gate_up_proj" else 1,
         )
         for x in linears
     )
@@ -117,18 +135,22 @@ def geometry(shape: ModelShape) -> Geometry:
         layer_weights=(plain + packed) // max(shape.layers, 1),
         largest_linear=max((t.weights for t in targets if not t.packed), default=0),
         targets=targets, gelu_copies=7 if shape.model_type in UNFUSED_GELU and not shape.gated_mlp else 1,
-        known=shape.exact and not shape.experts and (shape.model_type in FAMILIES),
+        known=shape.exact and not shape.experts and shape.model_type in FAMILIES,
+        adapts_experts=packed > 0 and shape.model_type in ADAPTED_EXPERTS,
+        attention_dropout=shape.model_type in ATTENTION_DROPOUT,
+        fused_attention=sum(t.place == "attention in" for t in targets) == 1,
     )
 
 
-def chosen(targets: tuple[Target, ...], wanted: str | tuple[str, ...]) -> tuple[Target, ...]:
-    """The kinds of module that get an adapter: all plain ones, those named, or those that a pattern names.
+def chosen(sizes: Geometry, wanted: str | tuple[str, ...]) -> tuple[Target, ...]:
+    """The kinds of module that get an adapter: all of them, those named, or those that a pattern names.
 
-    peft matches a single string as a pattern on whole module paths; a path's last part decides here.
+    peft matches a single string as a pattern on whole module paths; a path's last part decides here.  Fused experts are
+    reached by "all-linear" in the families of `ADAPTED_EXPERTS`.
     """
-    plain = tuple(t for t in targets if not t.packed)
+    plain = tuple(t for t in sizes.targets if not t.packed)
     if wanted == "all-linear":
-        return plain
+        return sizes.targets if sizes.adapts_experts else plain
     if isinstance(wanted, str):
         words = set(re.findall(r"\w+", wanted))
         hits = tuple(t for t in plain if t.name in words or _spelled(t.name, wanted))

@@ -113,7 +113,7 @@ def _backward_moments(
 ) -> list[Moment]:
     sizes, tokens, width = setup.geometry, setup.tokens, setup.weight_bytes
     transient = tokens * one.transient
-    dequantized = _dequantized(setup)
+    dequantized = _dequantized(setup) + one.expert_gradient
     scores = _score_workspace(setup)
     moments = []
     if setup.checkpointing:
@@ -145,6 +145,12 @@ def _backward_moments(
         moments.append(
             Moment("first layer backward", max(0.0, late),
                    per_layer + transient + tokens * (2 + width) * sizes.hidden, workspace=scores)
+        )
+    if not setup.full and not resident:
+        held = tokens * (2 + width) * sizes.hidden
+        moments.append(
+            Moment("first layer backward", all_gradients * (1 - 1 / sizes.layers), per_layer + transient + held,
+                   workspace=dequantized + scores)
         )
     if setup.full:
         # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.

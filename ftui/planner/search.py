@@ -83,7 +83,7 @@ def best(job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, ro
     smallest: Candidate | None = None
     priority = draft.recipe.goal.priority
     for length in _lengths(job, draft):
-        frame = _frame(job, draft, method, length)
+        frame = _frame(job, draft, method, sizes, length)
         for optimizer in _optimizers(job, draft, method):
             fitting = []
             for checkpointing in _checkpointing(draft):
@@ -147,7 +147,7 @@ class _Frame:
     sequences: int
 
 
-def _frame(job: Job, draft: Draft, method: Method, length: int) -> _Frame:
+def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int) -> _Frame:
     recipe = draft.recipe
     choices: dict[str, Choice] = {}
 
@@ -172,7 +172,7 @@ def _frame(job: Job, draft: Draft, method: Method, length: int) -> _Frame:
     if method != "full":
         values["rank"] = add(rules.rank(job))
         add(rules.alpha(job, values["rank"]))
-        values["dropout"] = add(rules.dropout(job))
+        values["dropout"] = add(rules.dropout(job, any(t.packed for t in chosen(sizes, _targets(draft)))))
     probe = schedule(
         job.profile, max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
         validation=recipe.data.validation, eval_steps=1,
@@ -198,6 +198,12 @@ def _batches(
         yield Candidate(setup, plan, frame.choices, fit, process, high, step_seconds(setup, rate, plan))
         if fit == "no":
             return
+
+
+def _targets(draft: Draft) -> str | tuple[str, ...]:
+    """The adapter's targets as drafted; for a draft of full tuning that may become an adapter, all linear modules."""
+    adapter = draft.recipe.adapter
+    return adapter.targets if adapter.kind == "lora" else "all-linear"
 
 
 def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
@@ -226,14 +232,13 @@ def _setup(
         "model.quantization", "nf4" if method == "qlora" else "int8"
     )
     lora = recipe.adapter if recipe.adapter.kind == "lora" else None
-    targets = lora.targets if lora else "all-linear"
     packing = values["packing"]
     return Setup(
         geometry=sizes, method=method, device=device, rows=rows,
         length=values["length"] if packing else peak_length(job.profile, values["length"]),
         padded=packing or rows > 1, checkpointing=checkpointing, attention=values["attention"], optimizer=optimizer,
         quantization=quantization, double_quantization=recipe.model.double_quantization,
-        rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes.targets, targets),
+        rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes, _targets(draft)),
         dropout=bool(values.get("dropout", 0)), dora=bool(lora and lora.dora and method != "full"),
         accumulation=max(1, math.ceil(effective / (rows * devices_of(recipe)))),
         compute_capability=gpu.compute_capability if gpu and not job.cpu else None,

@@ -102,7 +102,7 @@ def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
         quantization=recipe.model.quantization if lora else "none",
         double_quantization=recipe.model.double_quantization,
         rank=_number(lora.rank, "adapter.rank") if lora else 0,
-        targets=chosen(sizes.targets, lora.targets) if lora else (),
+        targets=chosen(sizes, lora.targets) if lora else (),
         dropout=bool(lora and lora.dropout), dora=bool(lora and lora.dora),
         accumulation=max(1, -(-effective // (rows * devices_of(recipe)))),
         compute_capability=gpu.compute_capability if gpu and device == "cuda" else None,

@@ -28,7 +28,8 @@ def weight_bytes(setup: Setup, stack: Stack) -> int:
 def adapter_parameters(setup: Setup) -> int:
     """Elements that train beside the frozen base: two matrices per target, with DoRA a magnitude per output row."""
     return sum(
-        t.count * (setup.rank * (t.inputs + t.outputs) + (t.outputs if setup.dora else 0)) for t in setup.targets
+        t.count * (setup.rank * t.ranks * (t.inputs + t.outputs) + (t.outputs if setup.dora else 0))
+        for t in setup.targets
     )
 
 
@@ -97,9 +98,9 @@ def _quantized_states(setup: Setup, stack: Stack) -> tuple[int, int]:
             min(total, matrices), max(0, total - matrices)
         )
     large = sum(
-        t.count * setup.rank * side
+        t.count * setup.rank * t.ranks * side
         for t in setup.targets for side in (t.inputs, t.outputs)
-        if setup.rank * side >= stack.optimizer_8bit_minimum
+        if setup.rank * t.ranks * side >= stack.optimizer_8bit_minimum
     )
     return large, total - large
 

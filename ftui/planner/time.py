@@ -115,8 +115,8 @@ def flops_per_token(setup: Setup, length: float) -> float:
     sizes = setup.geometry
     active = sizes.linear_weights
     if sizes.experts_per_token:
-        experts = sum(t.weights * t.per_layer for t in sizes.targets if t.per_layer > 1) * sizes.layers
-        active = active + sizes.packed_weights - experts + _routed(setup)
+        plain = sum(t.weights * t.count for t in sizes.targets if t.per_layer == 1 and not t.packed)
+        active = plain + _routed(setup)
     head = sizes.vocab * sizes.hidden
     per_weight = 6 if setup.full else 4
     attention = 2 * sizes.query * length * sizes.layers

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ftui.hardware.document import Hardware
 from ftui.planner.document import Choice, Fit, MemoryEstimate, Verdict
+from ftui.planner.geometry import chosen
 from ftui.planner.memory import process_bytes
 from ftui.planner.setup import Device, Setup
 from ftui.planner.states import adapter_parameters
@@ -120,5 +121,5 @@ def _cheaper(setup: Setup) -> list[tuple[Setup, Choice]]:
 
 
 def _as_lora(setup: Setup) -> Setup:
-    plain = tuple(target for target in setup.geometry.targets if not target.packed)
-    return replace(setup, method="lora", rank=16, targets=plain, optimizer="adamw", adapter_bytes=4)
+    targets = chosen(setup.geometry, "all-linear")
+    return replace(setup, method="lora", rank=16, targets=targets, optimizer="adamw", adapter_bytes=4)
