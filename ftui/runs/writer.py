@@ -24,6 +24,8 @@ from ftui.runs.process import Identity, identify, whereabouts
 
 RESERVE_BYTES = 1 << 16
 """Kept on the disk while a worker runs, and freed so that even a full disk takes the `end` event."""
+DYING_SECONDS = 3.0
+"""How long a killed process may keep its lock: the kernel closes its files after it counts as ended."""
 DURABLE: frozenset[EventKind] = frozenset({"checkpoint", "recovery", "end"})
 """Kinds that are synced to the disk: what they report must not be lost by a power cut."""
 PENDING_LINES = 100_000
@@ -153,8 +155,11 @@ class RunLock:
         except OSError as error:
             raise _unwritable(self._folder, error) from error
         try:
-            locked = _lock(file)
-            holder = _holder(file)
+            locked, holder = _lock(file), _holder(file)
+            until = time.monotonic() + DYING_SECONDS
+            while locked is False and holder and whereabouts(holder) == "dead" and time.monotonic() < until:
+                time.sleep(0.02)
+                locked = _lock(file)
             if locked is False or (holder and holder != me and self._lives(holder, bool(locked))):
                 raise Refused(
                     f"The run {self._folder.name} already has a worker"

@@ -1,0 +1,204 @@
+"""From an asked recipe to a started run: what it means here, what stands in the way, what is written."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ftui.data
+from ftui import hardware
+from ftui.data.document import DataProfile, Source
+from ftui.errors import BadInput, FtuiError, Refused
+from ftui.hardware.document import Cpu, Gpu, Hardware, Ram
+from ftui.models.document import Linear, ModelShape
+from ftui.planner.document import Verdict
+from ftui.recipe import assign, read
+from ftui.recipe.document import Recipe
+from ftui.recipe.presets import presets
+from ftui.runs.command import ask, launch_command
+from ftui.runs.control import wait
+from ftui.runs.launch import Layout, launch, lay_out, obstacles, with_absolute_paths
+from ftui.units import GiB
+
+SHAPE = ModelShape(
+    ref="demo", source="config", model_type="llama", architecture="LlamaForCausalLM", hidden=64, intermediate=128,
+    layers=2, heads=4, kv_heads=4, head_dim=16, vocab=512, context_length=512, tied_embeddings=True,
+    linears=(Linear(name="q_proj", inputs=64, outputs=64, count=2),), parameters=200_000, embedding_parameters=32_768,
+    dtype="float32",
+)
+
+
+def machine(free: int = 8 * GiB) -> Hardware:
+    card = Gpu(index=0, name="T4", total_bytes=16 * GiB, used_bytes=16 * GiB - free, free_bytes=free)
+    return Hardware(
+        host="box", system="Linux", time=time.time(), gpus=(card,), ram=Ram(total_bytes=8 * GiB, available_bytes=free),
+        cpu=Cpu(name="cpu", cores=2, host_cores=2, architecture="x86_64"),
+    )
+
+
+def profile(rows: int = 100, kind: Any = "conversation") -> DataProfile:
+    return DataProfile(sources=(Source(ref="x", rows=rows, format="messages", confidence=1.0),), kind=kind, rows=rows)
+
+
+@pytest.fixture
+def layout() -> Layout:
+    asked = ask("cpu-demo", settings=["train.max_steps=20"])
+    return lay_out(asked.recipe, preset=asked.preset, hardware=machine(), shape=SHAPE, profile=profile())
+
+
+def test_everything_auto_is_filled_in_and_what_was_asked_is_kept(layout: Layout) -> None:
+    assert layout.recipe.train.max_steps == 20
+    assert "auto" not in (layout.recipe.train.save_steps, layout.recipe.model.attention)
+    assert layout.estimate.time.steps == 20
+    assert "max_steps: 20" in layout.asked_text
+    assert list(obstacles(layout)) == []
+
+
+def test_a_recipe_without_model_or_data_says_what_to_add() -> None:
+    with pytest.raises(Refused, match="--model MODEL"):
+        lay_out(Recipe())
+    with pytest.raises(Refused, match="--data FILE"):
+        lay_out(assign(Recipe(), {"model.base": "demo"}))
+
+
+def test_each_obstacle_is_a_sentence_with_a_remedy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    tight = Verdict(fit="no", spare_bytes=-GiB, text="Does not fit by 1.0 GiB.")
+    cases = [
+        (replace(layout, profile=profile(rows=0)), "No row of the data"),
+        (replace(layout, profile=profile(kind="preference")), "preference rows"),
+        (replace(layout, estimate=layout.estimate.model_copy(update={"verdict": tight})), "Does not fit by 1.0 GiB"),
+        (replace(layout, estimate=layout.estimate.model_copy(update={"disk_bytes": 1 << 60})), "GiB of disk"),
+        (replace(layout, shape=SHAPE.model_copy(update={"remote_code": True})), "Python code of its own"),
+        (replace(layout, recipe=assign(layout.recipe, {"model.base": "some/model"})), "HF_HUB_OFFLINE"),
+    ]
+    for blocked, what in cases:
+        (found,) = obstacles(blocked)
+        assert what in found.what
+        assert found.hint
+        with pytest.raises(Refused, match="--force"):
+            launch(blocked, command="ftui launch")
+
+
+def test_a_model_that_is_too_large_to_download_is_seen_before(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    shape = SHAPE.model_copy(update={"weight_bytes": 1 << 60})
+    (found,) = obstacles(replace(layout, recipe=assign(layout.recipe, {"model.base": "some/model"}), shape=shape))
+    assert "to download" in found.what
+
+
+def test_memory_is_looked_at_again_right_before_the_launch(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = replace(layout, hardware=layout.hardware.model_copy(update={"time": time.time() - 60}))
+    monkeypatch.setattr(hardware, "probe", lambda: machine(free=1 << 20))
+    with pytest.raises(Refused, match="Does not fit"):
+        launch(old, command="ftui launch")
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_launch_writes_the_folder_and_starts_a_worker(layout: Layout) -> None:
+    run = launch(layout, command="ftui launch cpu-demo")
+    assert wait(run).state == "finished"
+    assert run.recipe() == layout.recipe
+    assert run.plan() == layout.plan
+    assert run.asked_text == layout.asked_text
+    assert (run.info.kind, run.info.preset, run.info.seed) == ("train", "cpu-demo", 17)
+
+
+def test_a_resolved_recipe_survives_its_own_file(layout: Layout, tmp_path: Path) -> None:
+    from ftui.recipe import write
+
+    (tmp_path / "r.yaml").write_text(write(layout.recipe))
+    assert read(tmp_path / "r.yaml") == layout.recipe
+
+
+def test_files_are_named_absolutely_and_names_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("train.jsonl", "held.jsonl", "t.jinja", "demo"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "model").mkdir()
+    recipe = assign(Recipe(), {
+        "model.base": "model", "data.sources": [{"path": "train.jsonl"}, {"path": "org/set"}, {"path": "demo"}],
+        "data.validation": "held.jsonl", "data.template": "t.jinja",
+    })
+    found = with_absolute_paths(recipe)
+    assert found.model.base == str(tmp_path / "model")
+    assert [source.path for source in found.data.sources] == [str(tmp_path / "train.jsonl"), "org/set", "demo"]
+    assert (found.data.validation, found.data.template) == (str(tmp_path / "held.jsonl"), str(tmp_path / "t.jinja"))
+    assert with_absolute_paths(Recipe()) == Recipe()
+    assert with_absolute_paths(assign(Recipe(), {"data.template": "{{ x }}\0" * 2000}))
+
+
+def test_a_file_is_kept_verbatim_until_something_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# my comment\nmodel: {base: demo}\n")
+    assert ask(str(path)).text == "# my comment\nmodel: {base: demo}\n"
+    assert ask(str(path), settings=["train.epochs=2"]).text is None
+    assert ask("cpu-demo").preset == "cpu-demo"
+
+
+@pytest.mark.parametrize("bad", ["no-such-preset", "missing.yaml", "/"])
+def test_a_reference_that_is_nothing_is_one_sentence(bad: str) -> None:
+    with pytest.raises(BadInput):
+        ask(bad)
+
+
+TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=10)
+CHANGES = st.fixed_dictionaries({}, optional={
+    "name": TEXT, "train.epochs": st.floats(0.5, 10), "train.max_steps": st.integers(1, 99),
+    "train.learning_rate": st.floats(1e-6, 1e-2), "train.checkpointing": st.booleans(),
+    "evaluate.prompts": st.lists(TEXT, max_size=3).map(tuple), "compute.on_end": TEXT,
+    "compute.max_hours": st.floats(0.1, 100), "adapter.rank": st.integers(1, 64), "data.validation": st.integers(0, 9),
+    "data.sources": st.lists(
+        st.fixed_dictionaries({"path": st.sampled_from(["a.jsonl", "org/set", "x y.csv"])}, optional={
+            "columns": st.dictionaries(st.sampled_from(["prompt", "completion"]), st.sampled_from(["q", "a b"])),
+            "weight": st.floats(0.5, 5), "limit": st.integers(1, 9),
+        }), min_size=1, max_size=3),
+})
+
+
+@settings(deadline=None)
+@given(CHANGES, st.sampled_from([None, *(preset.name for preset in presets())]))
+def test_the_command_line_of_a_recipe_makes_that_recipe(changes: dict[str, Any], reference: str | None) -> None:
+    try:
+        recipe = assign(ask(reference).recipe, changes)
+    except FtuiError:
+        return
+    words = shlex.split(launch_command(recipe, reference=reference))
+    assert words[:2] == ["ftui", "launch"]
+    rest = words[2:]
+    if reference:
+        assert rest.pop(0) == reference
+    flags, data, assigned = {}, [], []
+    for flag, value in zip(rest[::2], rest[1::2], strict=True):
+        if flag == "--data":
+            data.append(value)
+        elif flag == "--set":
+            assigned.append(value)
+        else:
+            path = {"--name": "name", "--model": "model.base", "--max-hours": "compute.max_hours",
+                    "--on-end": "compute.on_end"}[flag]
+            flags[path] = float(value) if flag == "--max-hours" else value
+    assert ask(reference, data=data, settings=assigned, flags=flags).recipe == recipe
+
+
+def test_the_real_way_needs_nothing_handed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def read_profile(sources: Any, shape: Any = None, **_: Any) -> DataProfile:
+        asked["sources"], asked["shape"] = sources, shape
+        return profile()
+
+    monkeypatch.setitem(vars(ftui.data), "profile", read_profile)
+    layout = lay_out(ask("cpu-demo").recipe)
+    assert asked["sources"][0].path == "demo"
+    assert asked["shape"] is layout.shape
+    assert json.loads(layout.plan.to_json())
