@@ -88,7 +88,7 @@ class TorchBuild(Document):
     problem: str | None = None
     """One sentence where torch can't use this machine's GPU."""
     advice: str | None = None
-    """What to install, a command where possible."""
+    """The command that installs a torch that can."""
 
 
 class Hardware(Document):

@@ -68,8 +68,7 @@ def against(build: TorchBuild, gpus: Sequence[Gpu], driver: str | None, cuda_dri
         return _with(build, problem, fitting)
     major = int(build.cuda.split(".")[0])
     if too_old := _too_old(build, major, driver, cuda_driver):
-        newer = f"or update the driver to {MINIMUM_DRIVER[major]} or newer" if major in MINIMUM_DRIVER else ""
-        return _with(build, too_old, ", ".join(part for part in (fitting, newer) if part))
+        return _with(build, too_old, fitting)
     if wrong := _wrong_cards(build, nvidia):
         return _with(build, wrong, fitting)
     return build
@@ -83,10 +82,11 @@ def _too_old(build: TorchBuild, major: int, driver: str | None, cuda_driver: str
     """A driver serves every build of its own major version of CUDA and of older ones."""
     served = int(cuda_driver.split(".")[0]) if cuda_driver else None
     branch = int(driver.split(".")[0]) if driver and driver.split(".")[0].isdecimal() else None
+    newer = f" (a driver of {MINIMUM_DRIVER[major]} or newer would do, too)" if major in MINIMUM_DRIVER else ""
     if (served is not None and served < major) or (branch is not None and branch < MINIMUM_DRIVER.get(major, 0)):
         return (
             f"torch {build.version} was built for CUDA {build.cuda}, and driver {driver or '?'} serves CUDA "
-            f"{cuda_driver or '?'} at most."
+            f"{cuda_driver or '?'} at most{newer}."
         )
     return None
 

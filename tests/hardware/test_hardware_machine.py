@@ -119,7 +119,7 @@ def card(capability: tuple[int, int] | None = (8, 0), vendor: str = "nvidia") ->
         ("2.13.0", "13.0", (8, 0), "580.65", "13.0", None, None),
         ("2.9.1+cu126", "12.6", (9, 0), "580.65", "13.0", None, None),
         ("2.13.0", "13.0", (8, 0), "550.54", "12.4", "serves CUDA 12.4 at most", "cu126"),
-        ("2.8.0+cu126", "12.6", (8, 0), "470.1", "11.4", "serves CUDA 11.4 at most", "525"),
+        ("2.8.0+cu126", "12.6", (8, 0), "470.1", "11.4", "a driver of 525 or newer", "cu126"),
         ("2.13.0+cpu", None, (8, 0), "550.54", "12.4", "without CUDA", "cu126"),
         ("2.13.0+cpu", None, (12, 0), "580.65", "13.0", "without CUDA", "cu130"),
         ("2.13.0+cpu", None, (12, 0), "570.86", "12.8", "without CUDA", "cu128"),
