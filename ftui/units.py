@@ -44,9 +44,9 @@ def count(number: float | None) -> str:
     magnitude = abs(number)
     if magnitude < 100_000:
         return f"{number:,.0f}"
-    if magnitude < 1e9:
-        return f"{number / 1e6:.3g} M"
-    return f"{number / 1e9:.3g} B"
+    unit, size = ("M", 1e6) if magnitude < 999.5e6 else ("B", 1e9)
+    scaled = number / size
+    return f"{scaled:,.0f} {unit}" if abs(scaled) >= 100 else f"{scaled:.3g} {unit}"
 
 
 def plain(text: str) -> str:
