@@ -39,7 +39,7 @@ class Row:
 def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any]) -> Row:
     """Raises RowError where the value holds something that is no Unicode text."""
     try:
-        packed = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        packed = "\x1f".join(_parts(value)).encode()
     except UnicodeEncodeError:
         raise RowError(next(filter(None, map(broken_text, texts_of(value))), "not Unicode text")) from None
     except (TypeError, ValueError) as error:
@@ -79,6 +79,22 @@ def texts_of(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from texts_of(item)
+
+
+def _parts(value: dict[str, Any]) -> Iterator[str]:
+    """All that tells one value from another, as texts; JSON is made only of what needs it, for speed."""
+    for name, item in value.items():
+        yield name
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list) and name != "tools":
+            for message in item:
+                yield message["role"]
+                yield message["content"]
+                if "tool_calls" in message:
+                    yield json.dumps(message["tool_calls"], ensure_ascii=False)
+        else:
+            yield json.dumps(item, ensure_ascii=False)
 
 
 def _answers(kind: RowKind, value: dict[str, Any]) -> Iterator[str]:

@@ -98,6 +98,6 @@ def notes_on(seen: Survey) -> tuple[str, ...]:
             f"{count(seen.calls.count)} rows call functions; the calls are trained as the text that the template makes "
             "of them."
         )
-    if seen.rows > len(seen.sample) + seen.duplicates.count:
+    if seen.rows > len(seen.sample):
         notes.append(f"Lengths were counted on a random {count(len(seen.sample))} of {count(seen.rows)} rows.")
     return tuple(notes)

@@ -16,6 +16,7 @@ _RANGES = (
     (0x1E00, 0x1EFF, "Latin"), (0x1F00, 0x1FFF, "Greek"), (0x3040, 0x30FF, "Japanese"), (0x3400, 0x4DBF, "Chinese"),
     (0x4E00, 0x9FFF, "Chinese"), (0xAC00, 0xD7AF, "Korean"), (0x20000, 0x323AF, "Chinese"),
 )  # fmt: skip
+_ASCII_OTHERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _STARTS = [low for low, _, _ in _RANGES]
 
 
@@ -27,10 +28,11 @@ def script_of(text: str) -> str:
     sample = text[:LOOKED_AT]
     if sample.isascii():
         return "Latin" if any(map(str.isalpha, sample)) else "none"
-    counts = Counter(_script(ord(letter)) for letter in sample if letter.isalpha())
-    if not counts:
+    counts = Counter(_script(ord(letter)) for letter in sample if letter > "\x7f" and letter.isalpha())
+    counts["Latin"] += len(sample.encode("ascii", "ignore").translate(None, _ASCII_OTHERS))
+    best, letters = counts.most_common(1)[0]
+    if not letters:
         return "none"
-    best = counts.most_common(1)[0][0]
     return "Japanese" if best == "Chinese" and counts["Japanese"] else best
 
 

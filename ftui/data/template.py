@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,9 @@ from ftui.errors import BadInput
 from ftui.units import plain
 
 LossOn = Literal["assistant", "completion", "all"]
+
+_TOKEN = re.compile(r"<[^<>\s]{1,40}>")
+_WITHOUT_PART = re.compile(r"<[^<>]*\Z")
 
 # Private-use characters that stand around an assistant's words in a second rendering, to find them in the first.
 _OPEN, _CLOSE = "\ue3a7", "\ue3a8"
@@ -43,6 +47,8 @@ class ChatTemplate:
     source: str
     variables: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+    """Tokens at which the model's generation ends; GLM's turns end with the next turn's header, which is one."""
 
     @cached_property
     def compiled(self) -> Compiled:
@@ -72,7 +78,8 @@ class ChatTemplate:
         """What the template writes after an assistant's words in every turn, less trailing white space."""
         last, middle = self._tails
         shared = next((i for i, (a, b) in enumerate(zip(last, middle, strict=False)) if a != b), len(last))
-        return last[: min(shared, len(middle))].rstrip()
+        # Two different tokens may begin alike ("<|end|>", "<|return|>").
+        return _WITHOUT_PART.sub("", last[: min(shared, len(middle))]).rstrip()
 
     @cached_property
     def generation_prompt(self) -> str:
@@ -170,7 +177,13 @@ class ChatTemplate:
         if mark and following.startswith(mark):
             return mark
         tail = self._tails[0].rstrip()
-        return tail if last and tail and following.startswith(tail) else ""
+        if last and tail and following.startswith(tail):
+            return tail
+        if stop := next((stop for stop in self.stops if stop and following.startswith(stop)), None):
+            return stop
+        # The middle of a conversation may end its turns with a token of its own.
+        first = _TOKEN.match(self._tails[1]) if tail and not mark else None
+        return first[0] if first and following.startswith(first[0]) else ""
 
     def _by_prefixes(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None, text: str, answers: list[int]
@@ -184,6 +197,10 @@ class ChatTemplate:
             after = text if index == len(messages) - 1 else self.render(messages[: index + 1], tools)
             if not text.startswith(before) or not text.startswith(after) or len(after) <= len(before):
                 raise RowError("its turns can't be told apart in what the chat template writes")
+            said = str(messages[index]["content"] or "").strip()[-20:]
+            if said not in after[len(before) :]:
+                # Templates of vision models silently write nothing for a plain text.
+                raise RowError("the chat template leaves out what the assistant says")
             mark = self.end_of_turn
             end = after.rfind(mark) + len(mark) if mark and after.rfind(mark) >= len(before) else len(after)
             spans.append((len(before), end))
@@ -201,7 +218,8 @@ def choose_template(wanted: str, tokenizer: Tokenizer) -> ChatTemplate:
                  "unk_token": tokenizer.unk_token or ""}  # fmt: skip
     if wanted in ("auto", "model"):
         if tokenizer.chat_template:
-            return ChatTemplate("model", tokenizer.chat_template, variables)
+            stops = tuple(tokenizer.decode([index]) for index in tokenizer.eos_ids)
+            return ChatTemplate("model", tokenizer.chat_template, variables, stops=stops)
         if wanted == "model":
             raise BadInput(f"The model {tokenizer.name} has no chat template.", f"Choose one of: {', '.join(NAMED)}.")
     if wanted == "auto":
