@@ -7,6 +7,7 @@ interval is wide.  On a CPU nothing is published per core that would help: a lab
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ftui.hardware.document import Hardware
@@ -38,7 +39,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One line of the table; `names` are parts of the driver's name for the card, all lower case."""
+    """One line of the table; `names` are words of the driver's name for the card, in lower case."""
 
     names: tuple[str, ...]
     half: float
@@ -51,7 +52,7 @@ NVIDIA = "https://www.nvidia.com/en-us/data-center/"
 ADA = "https://images.nvidia.com/aem-dam/Solutions/geforce/ada/nvidia-ada-gpu-architecture.pdf"
 AMPERE = "https://www.nvidia.com/content/PDF/nvidia-ampere-ga-102-gpu-architecture-whitepaper-v2.pdf"
 
-# The first line whose name is part of the card's name counts, so longer names stand first.
+# The first line whose name stands in the card's name counts, so longer names stand first.
 SHEETS = (
     Sheet(("b200", "gb200"), 2250, 75, 8000, NVIDIA + "dgx-b200/"),
     Sheet(("h200",), 989, 67, 4800, NVIDIA + "h200/"),
@@ -66,7 +67,7 @@ SHEETS = (
     Sheet(("l40s",), 362, 91.6, 864, NVIDIA + "l40s/"),
     Sheet(("l40",), 181, 90.5, 864, NVIDIA + "l40/"),
     Sheet(("l4",), 121, 30.3, 300, NVIDIA + "l4/"),
-    Sheet(("v100",), 125, 15.7, 900, NVIDIA + "v100/"),
+    Sheet(("v100", "v100s"), 125, 15.7, 900, NVIDIA + "v100/"),
     Sheet(("p100",), 19, 9.5, 732, NVIDIA + "tesla-p100/"),
     Sheet(("t4",), 65, 8.1, 300, NVIDIA + "tesla-t4/"),
     Sheet(("rtx 6000 ada",), 364, 91.1, 960, "https://www.nvidia.com/en-us/design-visualization/rtx-6000/"),
@@ -82,8 +83,8 @@ SHEETS = (
     Sheet(("3070",), 41, 20.3, 448, AMPERE),
     Sheet(("3060",), 26, 12.7, 360, AMPERE),
     Sheet(("2080",), 54, 13.4, 616, "https://www.nvidia.com/en-us/geforce/20-series/"),
-    Sheet(("mi300",), 1307, 163.4, 5300, "https://www.amd.com/en/products/accelerators/instinct/mi300/mi300x.html"),
-    Sheet(("mi250",), 362, 45.3, 3277, "https://www.amd.com/en/products/accelerators/instinct/mi200/mi250x.html"),
+    Sheet(("mi300x",), 1307, 163.4, 5300, "https://www.amd.com/en/products/accelerators/instinct/mi300/mi300x.html"),
+    Sheet(("mi250", "mi250x"), 362, 45.3, 3277, "https://www.amd.com/en/products/accelerators/instinct/mi200/mi250x.html"),
 )
 
 
@@ -95,7 +96,7 @@ def rate(hardware: Hardware, *, cpu: bool, threads: int = 1) -> Rate:
         return Rate(half * 0.3, half, CPU_BANDWIDTH, 20e-6, 2.5,
                     f"a guess: {CPU_CORE_TFLOPS * 1000:g} GFLOP/s per CPU thread")
     name = gpu.name.lower()
-    sheet = next((sheet for sheet in SHEETS if any(part in name for part in sheet.names)), None)
+    sheet = next((sheet for sheet in SHEETS if any(_names(part, name) for part in sheet.names)), None)
     if sheet is None:
         return Rate(40 * ACHIEVED, 10.0, 300, 6e-6, 3.0, f"a guess: {gpu.name} is not in ftui's table of devices")
     slice_of = min(1.0, gpu.total_bytes / MIG_WHOLE.get(sheet.names[0], gpu.total_bytes)) if gpu.mig else 1.0
@@ -104,6 +105,11 @@ def rate(hardware: Hardware, *, cpu: bool, threads: int = 1) -> Rate:
         sheet.half * ACHIEVED * slice_of, sheet.single * 0.6 * slice_of, sheet.bandwidth * 0.7 * slice_of, 6e-6, doubt,
         f"data sheet {sheet.half:g} TFLOP/s in 16 bits × {ACHIEVED:g} achieved ({sheet.source})",
     )
+
+
+def _names(part: str, name: str) -> bool:
+    """Whether `part` stands in `name` as words of its own: "a40" is no part of "a4000"."""
+    return re.search(rf"(?<![a-z0-9]){re.escape(part)}(?![a-z0-9])", name) is not None
 
 
 MIG_WHOLE = {"h100": 80 << 30, "h200": 141 << 30, "a100": 80 << 30, "a30": 24 << 30, "b200": 180 << 30}

@@ -152,13 +152,13 @@ def _option(
 def quality(job: Job, method: Method, candidate: search.Candidate) -> float:
     """Expected quality relative to the best way to train this model, 0..1: a stated rule for ordering.
 
-    LoRA equals full tuning until the trained tokens exceed what the adapter can hold (taken as two tokens per
-    parameter); then it falls behind.  Full tuning on little data forgets more than it gains.  4 bits cost 1 %, 8 bits
-    0.8 %; tokens lost to a shorter sequence length cost their share.
+    LoRA equals full tuning until the trained tokens exceed what the adapter can hold, about one token per parameter
+    ("LoRA without regret"); then it falls behind.  Full tuning on little data forgets more than it gains.  4 bits cost
+    1 %, 8 bits 0.8 %; tokens lost to a shorter sequence length cost their share.
     """
     lengths = job.profile.lengths if job.profile else None
     trained = lengths.total_tokens * lengths.trained_share if lengths else 0.0
-    capacity = 2.0 * max(1, adapter_parameters(candidate.setup)) if method != "full" else 2.0 * _typical_adapter(job)
+    capacity = max(1, adapter_parameters(candidate.setup)) if method != "full" else _typical_adapter(job)
     beyond = max(0.0, math.log2(max(trained, 1.0) / capacity)) if trained else 0.0
     if method == "full":
         value = 0.96 + min(0.04, 0.01 * beyond)

@@ -43,8 +43,7 @@ def expected_longest(profile: DataProfile | None, max_length: int, rows: int) ->
 
 def cut(lengths: Lengths, length: int) -> tuple[float, float]:
     """The share of rows longer than `length`, and the share of all tokens that cutting them loses."""
-    total = sum(lengths.histogram)
-    if not total:
+    if length >= lengths.max or not any(lengths.histogram):
         return 0.0, 0.0
     lost = kept = 0.0
     for low, high, count in zip(lengths.edges, lengths.edges[1:], lengths.histogram, strict=False):

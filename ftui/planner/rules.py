@@ -21,8 +21,9 @@ from ftui.units import count
 LORA = "https://arxiv.org/abs/2106.09685"
 QLORA = "https://arxiv.org/abs/2305.14314"
 WITHOUT_REGRET = "https://thinkingmachines.ai/blog/lora/"
+RATE_FIT = "https://tinker-docs.thinkingmachines.ai/supervised-learning/sl-hyperparams"
 LEARNS_LESS = "https://arxiv.org/abs/2405.09673"
-PEFT_COMPARISON = "https://github.com/huggingface/peft/tree/main/method_comparison"
+UNSLOTH = "https://unsloth.ai/docs/get-started/fine-tuning-llms-guide/lora-hyperparameters-guide"
 CHECKPOINTING = "https://arxiv.org/abs/1604.06174"
 EIGHT_BIT = "https://arxiv.org/abs/2110.02861"
 PACKING = "https://huggingface.co/docs/trl/main/en/reducing_memory_usage"
@@ -85,7 +86,7 @@ def alpha(job: Job, adapter_rank: int) -> Choice:
     value = float(2 * adapter_rank)
     return Choice(
         path="adapter.alpha", value=value, reason=f"alpha {value:g} — twice the rank, so the update is scaled by 2",
-        source=PEFT_COMPARISON,
+        source=UNSLOTH,
     )
 
 
@@ -108,11 +109,12 @@ def dropout(job: Job, experts: bool) -> Choice:
 def learning_rate(job: Job, method: Method) -> Choice:
     """LoRA 1e-4–5e-4, falling with the model's width; full tuning a tenth of it; a tiny model needs more.
 
-    5e-4 at a width of 2,000 and falling with width^0.78 is the fit that "LoRA without regret" made for Llama models;
-    it is held within the published range from 0.3 B parameters on, and only capped at 5e-3 below.
+    5e-4 at a width of 2,000, falling with width^0.781, is the published fit for Llama models (for Qwen it falls less:
+    the careful one is taken for all).  It is held within the published range from 0.3 B parameters on, and only capped
+    at 5e-3 below.
     """
     width = job.shape.hidden
-    value = 5e-4 * (2000 / width) ** 0.78
+    value = 5e-4 * (2000 / width) ** 0.781
     value = min(value, 5e-3) if job.tiny else min(max(value, 1e-4), 5e-4)
     if method in ("qlora", "lora-int8") and not job.tiny:
         value = max(value, 2e-4) if job.shape.parameters < 20e9 else 1e-4
@@ -124,7 +126,7 @@ def learning_rate(job: Job, method: Method) -> Choice:
     note = "; a model this small needs a larger rate than published ones" if job.tiny else ""
     return Choice(
         path="train.learning_rate", value=value, reason=f"{value:g} — {how}, {size}{note}",
-        source=QLORA if method == "qlora" and not job.tiny else WITHOUT_REGRET,
+        source=RATE_FIT if method != "qlora" or job.tiny else f"{RATE_FIT}, {QLORA}",
     )
 
 

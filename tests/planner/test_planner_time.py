@@ -1,0 +1,147 @@
+"""Time: operations counted, steps counted, devices known or said to be unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ftui.data.document import DataProfile
+from ftui.hardware.document import Hardware
+from ftui.models.document import ModelShape
+from ftui.planner.devices import SHEETS, rate
+from ftui.planner.disk import checkpoint_bytes, disk_bytes, result_bytes
+from ftui.planner.geometry import chosen, geometry
+from ftui.planner.setup import Setup, number_formats
+from ftui.planner.states import adapter_parameters
+from ftui.planner.time import Schedule, flops_per_token, held_out, schedule, step_seconds, time
+
+
+def setup(shape: ModelShape, method: str = "lora", **more: object) -> Setup:
+    sizes = geometry(shape)
+    fields: dict[str, object] = {
+        "geometry": sizes, "method": method, "device": "cuda", "rows": 4, "length": 1024, "padded": True,
+        "checkpointing": False, "attention": "sdpa", "optimizer": "adamw", "loss": "full",
+        "quantization": {"qlora": "nf4"}.get(method, "none"), "rank": 0 if method == "full" else 16,
+        "targets": () if method == "full" else chosen(sizes, "all-linear"),
+        **number_formats(method, "cuda", "bfloat16"),  # type: ignore[arg-type]
+    }
+    return Setup(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def steps(**more: object) -> Schedule:
+    fields: dict[str, object] = {
+        "max_length": 1024, "packing": False, "micro_batch": 4, "effective_batch": 16, "epochs": 2.0, "max_steps": None,
+        "validation": 0.05, "eval_steps": 100,
+    }
+    return schedule(more.pop("profile", None), **{**fields, **more})  # type: ignore[arg-type]
+
+
+def test_full_tuning_does_six_operations_per_token_and_weight_and_lora_four(shapes: dict[str, ModelShape]) -> None:
+    shape = shapes["llama-7b"]
+    weights = geometry(shape).linear_weights + shape.vocab * shape.hidden
+    assert flops_per_token(setup(shape, "full"), 0) == pytest.approx(6 * weights)
+    lora = setup(shape)
+    assert flops_per_token(lora, 0) == pytest.approx(4 * weights + 6 * adapter_parameters(lora))
+
+
+def test_checkpointing_computes_the_layers_once_more(shapes: dict[str, ModelShape]) -> None:
+    found = setup(shapes["llama-7b"])
+    more = flops_per_token(replace(found, checkpointing=True), 1024) / flops_per_token(found, 1024)
+    assert 1.3 < more < 1.6
+
+
+def test_attention_grows_with_the_length(shapes: dict[str, ModelShape]) -> None:
+    found = setup(shapes["llama-7b"])
+    short, long, longer = (flops_per_token(found, n) for n in (0, 4096, 8192))
+    assert longer - short == pytest.approx(2 * (long - short))
+
+
+def test_a_mixture_computes_only_the_experts_it_routes_to(shapes: dict[str, ModelShape]) -> None:
+    found = setup(shapes["mixture"], "full")
+    assert flops_per_token(found, 0) < 6 * shapes["mixture"].parameters / 2
+
+
+def test_steps_are_counted_from_rows_epochs_and_what_is_held_out(rows: Callable[..., DataProfile]) -> None:
+    plan = steps(profile=rows(1000))
+    assert (plan.held_out, plan.rows, plan.steps) == (50, 950, 120)
+    assert plan.evaluations == 2
+    assert steps(profile=rows(1000), max_steps=7).steps == 7
+    assert steps(profile=rows(1000), validation=0).evaluations == 0
+
+
+@pytest.mark.parametrize(("total", "validation", "held"), [
+    (100, 0.05, 5), (3, 0.05, 1), (1, 0.05, 0), (100, 20, 20), (10, 200, 9), (100, 0, 0), (100, "held.jsonl", 0),
+])
+def test_a_share_a_number_or_a_file_is_held_out(total: int, validation: float | str, held: int) -> None:
+    assert held_out(total, validation) == held
+
+
+def test_packing_makes_fewer_and_fuller_sequences(rows: Callable[..., DataProfile]) -> None:
+    loose, packed = steps(profile=rows()), steps(profile=rows(), packing=True)
+    assert packed.sequences < loose.sequences / 2
+    assert packed.padded == packed.real > 0.9 * 1024
+    assert loose.padded > loose.real
+
+
+def test_padding_costs_time_but_is_no_token_trained(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    speed = rate(boxes["a100"], cpu=False)
+    shape = shapes["llama3-8b"]
+    one = time(setup(shape, rows=1), speed, steps(profile=rows(), micro_batch=1))
+    eight = time(setup(shape, rows=8), speed, steps(profile=rows(), micro_batch=8))
+    assert eight.tokens_per_second < one.tokens_per_second
+
+
+def test_a_4_bit_base_is_slower_and_a_faster_card_is_faster(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape]
+) -> None:
+    plain, quantized = setup(shapes["llama3-8b"]), setup(shapes["llama3-8b"], "qlora")
+    a100, h200 = (rate(boxes[name], cpu=False) for name in ("a100", "h200"))
+    assert step_seconds(quantized, a100, steps()) > step_seconds(plain, a100, steps())
+    assert step_seconds(plain, h200, steps()) < step_seconds(plain, a100, steps())
+
+
+def test_the_t4_and_the_4080_lie_near_their_published_fits(box: Callable[..., Hardware]) -> None:
+    assert 15 < rate(box("Tesla T4", 15.0), cpu=False).half < 30
+
+
+def test_an_unknown_card_is_said_to_be_a_guess_with_a_wide_interval(box: Callable[..., Hardware]) -> None:
+    known, unknown = rate(box("NVIDIA L40S", 48.0), cpu=False), rate(box("Foo 9000", 48.0), cpu=False)
+    assert "not in ftui's table" in unknown.source
+    assert unknown.doubt > known.doubt
+    assert "data sheet 362" in known.source
+
+
+def test_similar_names_are_not_mixed_up(box: Callable[..., Hardware]) -> None:
+    found = {name: rate(box(name, 48.0), cpu=False).source.split()[2] for name in (
+        "NVIDIA A100-SXM4-80GB", "NVIDIA A10G", "NVIDIA A10", "NVIDIA L4", "NVIDIA L40", "NVIDIA L40S", "NVIDIA A40",
+        "NVIDIA H100 PCIe", "NVIDIA H100 80GB HBM3", "NVIDIA RTX 6000 Ada Generation", "NVIDIA RTX A6000",
+        "NVIDIA GeForce RTX 3090 Ti", "Tesla T4", "NVIDIA RTX A4000", "NVIDIA GB200",
+    )}
+    assert [found[name] for name in ("NVIDIA A10G", "NVIDIA A10", "NVIDIA A100-SXM4-80GB")] == ["70", "125", "312"]
+    assert [found[name] for name in ("NVIDIA L4", "NVIDIA L40", "NVIDIA L40S")] == ["121", "181", "362"]
+    assert [found[name] for name in ("NVIDIA H100 PCIe", "NVIDIA H100 80GB HBM3")] == ["756", "989"]
+    assert found["NVIDIA RTX A4000"] == "NVIDIA"  # a guess names the card
+
+
+def test_every_sheet_has_a_source() -> None:
+    assert all(sheet.source.startswith("https://") and sheet.half >= sheet.single / 2 for sheet in SHEETS)
+
+
+def test_a_slice_of_a_card_is_as_much_slower_as_it_is_smaller(box: Callable[..., Hardware]) -> None:
+    whole = box("NVIDIA A100-SXM4-80GB", 80.0)
+    gpu = whole.gpus[0].model_copy(update={"mig": True, "total_bytes": 20 << 30, "free_bytes": 20 << 30})
+    sliced = whole.model_copy(update={"gpus": (gpu,)})
+    assert rate(sliced, cpu=False).half == pytest.approx(rate(whole, cpu=False).half / 4)
+
+
+def test_disk_holds_the_kept_checkpoints_one_being_written_and_the_output(shapes: dict[str, ModelShape]) -> None:
+    found = setup(shapes["llama-7b"])
+    assert result_bytes(found) == 4 * 39_976_960
+    assert checkpoint_bytes(found) == 3 * result_bytes(found)
+    assert disk_bytes(found, 4) - disk_bytes(found, 2) == 2 * checkpoint_bytes(found)
+    paged = setup(shapes["llama-7b"], "full", optimizer="paged_adamw_8bit")
+    assert checkpoint_bytes(paged) == 4 * shapes["llama-7b"].parameters
