@@ -20,7 +20,7 @@ def describe_path(ref: str) -> ModelShape:
 
     Raises BadInput in one sentence for what is no model: see `folder_of` and `weights`.
     """
-    path = _existing(ref)
+    path = existing(ref)
     if path.is_dir():
         return describe_folder(path, ref)
     if path.suffix.lower() in (".safetensors", ".bin", ".gguf", ".pt", ".pth"):
@@ -114,7 +114,8 @@ def _pickled_bytes(folder: Path) -> int | None:
     return sum(file.stat().st_size for file in files) if files else None
 
 
-def _existing(ref: str) -> Path:
+def existing(ref: str) -> Path:
+    """The path that `ref` names; BadInput with the most similar name where there is nothing."""
     path = Path(os.path.expanduser(ref))
     try:
         path.stat()

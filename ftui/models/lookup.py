@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ftui.errors import BadInput
 from ftui.models.config import is_path
@@ -31,6 +32,23 @@ def describe(ref: str, revision: str | None = None) -> ModelShape:
     from ftui.models.remote import describe_hub
 
     return describe_hub(ref, revision)
+
+
+def config_of(ref: str, revision: str | None = None) -> dict[str, Any]:
+    """The config.json of `ref` as it is, from a folder, a bare file or the hub."""
+    from ftui.models.config import read_json
+    from ftui.models.local import config_in, existing
+
+    if ref == DEMO:
+        from ftui.models.demo import ensure_folder
+
+        return read_json(config_in(ensure_folder()))
+    if is_path(ref):
+        path = existing(ref)
+        return read_json(config_in(path) if path.is_dir() else path)
+    from ftui.models.remote import config_of_hub
+
+    return config_of_hub(ref, revision)
 
 
 def locate(ref: str, revision: str | None = None) -> Path | None:

@@ -48,13 +48,7 @@ def _ask(ref: str, revision: str | None) -> ModelShape:
         _remember(earlier, ref, revision)
         return earlier
     files = fetch.files_of(info)
-    names = {each.name for each in files}
-    if "config.json" not in names:
-        raise BadInput(*_no_config(ref, info, names))
-    fetcher = fetch.Fetcher(ref, str(info.sha))
-    small = [each for each in files if each.name in SMALL]
-    fetcher.run(small)
-    snapshot = fetcher.link(small, revision)
+    snapshot = _small_files(ref, info, revision)
     config = read_json(snapshot / "config.json", f"{ref}'s config")
     template, _ = card.chat_template(snapshot)
     weights = [each for each in fetch.wanted(files) if each.name.endswith((".safetensors", ".bin"))]
@@ -67,6 +61,31 @@ def _ask(ref: str, revision: str | None) -> ModelShape:
         shape = shape.model_copy(update={"weight_bytes": sum(each.size for each in weights)})
     _remember(shape, ref, revision)
     return shape
+
+
+def _small_files(ref: str, info: Any, revision: str | None) -> Path:
+    """Bring the config and the chat template into the hub's cache; returns the snapshot folder."""
+    files = fetch.files_of(info)
+    names = {each.name for each in files}
+    if "config.json" not in names:
+        raise BadInput(*_no_config(ref, info, names))
+    fetcher = fetch.Fetcher(ref, str(info.sha))
+    small = [each for each in files if each.name in SMALL]
+    fetcher.run(small)
+    return fetcher.link(small, revision)
+
+
+def config_of_hub(ref: str, revision: str | None = None) -> dict[str, Any]:
+    """The model's config.json as it stands on the hub, or in its cache."""
+    hub.check_id(ref)
+    snapshot = locate_hub(ref, revision)
+    try:
+        if snapshot is None:
+            info = hub.api().model_info(ref, revision=revision, files_metadata=True, timeout=hub.TIMEOUT)
+            snapshot = _small_files(ref, info, revision)
+    except Exception as error:  # noqa: BLE001  # whatever the hub's client throws becomes one sentence
+        raise hub.explain(error, ref, revision) from None
+    return read_json(snapshot / "config.json", f"{ref}'s config")
 
 
 def _no_config(ref: str, info: Any, names: set[str]) -> tuple[str, str]:

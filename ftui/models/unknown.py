@@ -27,7 +27,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """The names under which configs of many families state the common sizes."""
 
 BUFFERS = re.compile(r"(inv_freq|masked_bias|\.attn\.bias|attention\.bias|rotary_emb\..*|position_ids)$")
-HINT = "`ftui models count` builds the real class without weights and counts it."
+HINT = "To count the real class: ftui models count"
 
 
 def describe(read: LanguageConfig, checkpoint: Checkpoint | None, counted: Counted | None) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def describe(read: LanguageConfig, checkpoint: Checkpoint | None, counted: Count
         "expert_intermediate": (size["expert_intermediate"] or size["intermediate"] or 0) if size["experts"] else 0,
         "embedding_parameters": vocab * hidden, "notes": (note,) if note else (),
     }
-    return {**body, **_count(read, body, checkpoint, counted)}
+    found = _count(read, body, checkpoint, counted)
+    return {**body, **found, "gated_mlp": any("gate" in row.name or row.name == "w3" for row in found["linears"])}
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> Any:
