@@ -71,8 +71,9 @@ class GlossaryScreen(Page[None]):
     @on(OptionList.OptionHighlighted)
     def _explain(self, event: OptionList.OptionHighlighted) -> None:
         term = self._shown[event.option_index]
+        also = (f"  (also: {', '.join(term.also)})", "dim") if term.also else ""
         self.query_one("#text", Static).update(Content.assemble(
-            (term.name, "bold"), "\n\n", Content(term.text), "\n\n", (f"Source: {term.source}", "dim"),
+            (term.name, "bold"), also, "\n\n", Content(term.text), "\n\n", (f"Source: {term.source}", "dim"),
         ))
 
     def action_move(self, by: int) -> None:
@@ -85,4 +86,6 @@ def _rank(term: Term, wanted: str) -> int | None:
     name = term.name.casefold()
     if name.startswith(wanted):
         return 0
-    return 1 if wanted in name else 2 if wanted in term.text.casefold() else None
+    if wanted in name or any(wanted in other.casefold() for other in term.also):
+        return 1
+    return 2 if wanted in term.text.casefold() else None

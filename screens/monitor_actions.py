@@ -37,7 +37,7 @@ class RunActions(Screen[Any]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         needs = self.NEEDS.get(action)
         if needs is None:
-            return True
+            return super().check_action(action, parameters)
         return self._watch.run is not None and self._status is not None and needs(self._status, self._watch.run)
 
     def action_stop(self) -> None:

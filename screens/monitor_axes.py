@@ -54,18 +54,19 @@ def ticks(axis: Axis, count: int) -> list[float]:
 
 def labels(values: list[float]) -> list[str]:
     """The ticks' texts, all with the same number of decimals, thousands as k, very small ones as powers of ten."""
-    if not values:
-        return []
-    largest = max(abs(v) for v in values)
+    largest = max((abs(v) for v in values), default=0.0)
+    if not largest:
+        return ["0" for _ in values]
     if len(values) > 2 and min((v for v in values if v > 0), default=largest) * 9 < largest:
         return [short(v) for v in values]
     gap = min((b - a for a, b in pairwise(values)), default=largest)
-    if largest and largest < 0.01:
-        return [short(v) for v in values]
+    if largest < 0.01:
+        digits = max(0, math.floor(math.log10(largest)) - math.floor(math.log10(gap) + 1e-9))
+        return [_powers(v, digits) for v in values]
     scale, suffix = next(((s, t) for s, t in ((1e9, "B"), (1e6, "M"), (1e4, "k")) if largest >= s), (1.0, ""))
     if suffix == "k":
         scale = 1e3
-    digits = max(0, min(6, -math.floor(math.log10(gap / scale) + 1e-9))) if gap > 0 else 2
+    digits = max(0, min(9, -math.floor(math.log10(gap / scale) + 1e-9)))
     return [f"{v / scale:.{digits}f}{suffix}" if v else "0" for v in values]
 
 
@@ -77,8 +78,7 @@ def short(value: float | None) -> str:
     if size == 0:
         return "0"
     if size < 0.001:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+        return _powers(value, 1).replace(".0e", "e")
     for scale, suffix in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
         if size >= scale:
             return f"{value / (1e3 if suffix == 'k' else scale):.3g}{suffix}"
@@ -87,6 +87,14 @@ def short(value: float | None) -> str:
     if size >= 10:
         return f"{value:.1f}"
     return f"{value:.4f}".rstrip("0").rstrip(".") if size < 0.1 else f"{value:.3f}"
+
+
+def _powers(value: float, digits: int) -> str:
+    """Such as "2.0e-4"."""
+    if not value:
+        return "0"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def elapsed(seconds: float | None) -> str:

@@ -68,7 +68,7 @@ class Watch:
 
     def forget_status(self) -> None:
         """Derive the status anew at the next look: something was just asked of the run."""
-        self._status = None
+        self._status_time = -STATUS_SECONDS
 
 
 def memory_limits(plan: Plan | None, total_bytes: float | None) -> dict[str, Sequence[Limit]]:

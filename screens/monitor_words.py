@@ -10,7 +10,7 @@ from ftui.runs.status import RunStatus
 from ftui.units import clock, gib, plain
 
 from .monitor_axes import short
-from .monitor_panels import LEVELS, View
+from .monitor_panels import View
 from .monitor_picture import Picture
 from .monitor_tail import Tail
 
@@ -20,11 +20,9 @@ SIGNS: dict[State, str] = {
 }
 TONES: dict[State, str] = {"finished": "success", "failed": "error", "crashed": "error", "stopped": "warning",
                            "unreachable": "warning"}
-TERMS = {
-    "loss": "loss", "learning_rate": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "token",
-    "gpu_memory": "GPU memory", "rss": "RSS", "gpu_utilization": "GPU utilisation",
-}
-"""The glossary's word for what a chart shows, by the panel's key."""
+TERMS = {"learning_rate": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "token",
+         "gpu_memory": "VRAM"}
+"""The glossary's word for a chart that was chosen as the large one, by the panel's key; others lead to the keys."""
 SILENT_SECONDS = 120.0
 """A run that hasn't got on for so long, and for ten steps' time, may hang."""
 
@@ -122,13 +120,8 @@ def waiting(picture: Picture, status: RunStatus, tail: Tail) -> str:
 
 
 def view(view: View, picture: Picture) -> str:
-    """How the charts are looked at, in so far as it isn't the whole run on linear axes."""
-    parts = []
-    if view.left is not None or view.right is not None:
-        left, right = view.span(picture)
-        parts.append(f"steps {left:,.0f}–{right:,.0f}")
-    if view.log:
-        parts.append("log scale")
-    if view.level is not None:
-        parts.append(f"smoothing {LEVELS[view.level]:g}")
-    return " · ".join(parts)
+    """Which steps the charts show, unless all; the chart's own title says the rest."""
+    if view.left is None and view.right is None:
+        return ""
+    left, right = view.span(picture)
+    return f"steps {left:,.0f}–{right:,.0f}"

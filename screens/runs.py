@@ -108,7 +108,7 @@ class RunsScreen(Page[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action not in ("stop", "resume", "delete"):
-            return True
+            return super().check_action(action, parameters)
         known = self.query_one(RunTable).current if self.is_mounted else None
         if known is None or known.status is None:
             return False

@@ -1,0 +1,371 @@
+"""The monitor on recorded runs: what stands on the screen, and what its keys do to the run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from ftui.runs.folder import Run
+from ftui.runs.inbox import take
+from ftui.runs.writer import RunWriter
+from ftui.screens.app import FtuiApp
+from ftui.screens.monitor import MonitorScreen
+from ftui.screens.monitor_picture import Picture
+from ftui.screens.monitor_tail import Tail
+from ftui.screens.monitor_watch import Watch
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import recorded
+
+SIZES = [(80, 24), (120, 40)]
+
+
+def rows(pilot: Pilot[object]) -> list[str]:
+    """The text on the terminal."""
+    return ["".join(segment.text for segment in strip) for strip in pilot.app.screen._compositor.render_strips()]
+
+
+def text(pilot: Pilot[object]) -> str:
+    return "\n".join(rows(pilot))
+
+
+async def until(pilot: Pilot[object], *wanted: str, seconds: float = 10) -> str:
+    """Wait until all of this stands on the screen, and return the screen's text."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if all(word in text(pilot) for word in wanted):
+            return text(pilot)
+        await pilot.pause(0.05)
+    raise AssertionError(f"{wanted} not on the screen:\n{text(pilot)}")
+
+
+def app_on(folder: Path) -> FtuiApp:
+    return FtuiApp(open_run=folder.name)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_running_training_fits_and_shows_both_curves_progress_and_all_metrics(
+    own_home: Path, size: tuple[int, int]
+) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=size) as pilot:
+        shown = await until(pilot, "▶ running", "260 / 400 steps", "best eval 1.090 at 240", "● evaluation")
+        assert shown.count("●") >= 7
+        for name in ("learning rate", "gradient norm", "tokens/s", "GPU memory", "GPU utilisation", "GPU temperature"):
+            assert name in shown
+        assert "left" in rows(pilot)[2]
+        assert "ftui watch" in rows(pilot)[-2]
+        assert len(rows(pilot)[-1].strip().split("   ")) == 6
+        assert not pilot.app.screen.show_vertical_scrollbar
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_spike_of_one_step_and_a_gap_can_be_seen(own_home: Path, size: tuple[int, int]) -> None:
+    run = recorded.healthy(own_home, spike=130, nan=range(180, 200))
+    async with app_on(run.folder).run_test(size=size) as pilot:
+        shown = (await until(pilot, "260 / 400 steps", "×")).splitlines()
+    assert any("4 ┤" in row for row in shown)
+    foot = next(row for row in shown if "×" in row)
+    spiked = [row for row in shown[4:9] if "⡇" in row or "⢸" in row]
+    assert len(spiked) >= 2
+    assert foot.index("×") > spiked[0].index("⡇" if "⡇" in spiked[0] else "⢸")
+
+
+async def test_after_a_resume_the_newest_attempt_counts_and_the_earlier_one_stays_to_be_seen(own_home: Path) -> None:
+    run = recorded.resumed(own_home)
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "attempt 2", "earlier attempt", "215 / 400")
+        assert isinstance(pilot.app.screen, MonitorScreen)
+        loss = pilot.app.screen._picture.series["loss"]
+        assert loss.steps[-1] == 215
+        assert loss.superseded is not None
+        assert loss.superseded.steps[-1] == 230
+
+
+async def test_on_a_cpu_there_is_host_memory_and_no_empty_gpu_panel(own_home: Path) -> None:
+    run = recorded.healthy(own_home, gpu=False)
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        shown = await until(pilot, "memory (RSS)", "tokens/s", "seconds per step")
+        assert "GPU" not in shown
+
+
+async def test_before_the_first_step_it_says_what_goes_on_and_how_far_it_is(own_home: Path) -> None:
+    run = recorded.preparing(own_home)
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        shown = await until(pilot, "… preparing", "loading the weights: 5.2 GiB of 15.3 GiB", "40%|████")
+        assert "20%" not in shown
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_out_of_memory_stays_with_its_remedy_and_a_key(own_home: Path, size: tuple[int, int]) -> None:
+    run = recorded.out_of_memory(own_home)
+    async with app_on(run.folder).run_test(size=size) as pilot:
+        shown = await until(pilot, "✗ failed: Out of memory", "Halve the micro-batch", "r Resume", "no charts")
+        assert "t Stop" not in shown
+        await pilot.press("4")
+        await until(pilot, "Halve the micro-batch", "nothing yet")
+
+
+async def test_a_finished_run_says_where_the_result_is_and_what_to_do_next(own_home: Path) -> None:
+    run = recorded.finished(own_home)
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "✓ finished", "The result is in", str(run.folder / "output")[-40:], "a Try it", "o Report")
+        await pilot.press("y")
+        shown = await until(pilot, "scp -r", "ftui try", "make the run again")
+        assert "ftui launch chat-qlora-24g" in shown
+        await pilot.press("escape", "o")
+        await until(pilot, "Use it", "rsync")
+
+
+async def test_a_worker_that_was_killed_shows_as_crashed_with_the_way_back(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    beat = json.loads((run.folder / "heartbeat").read_text())
+    (run.folder / "heartbeat").write_text(json.dumps(beat | {"started": 1.0}))
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "✗ crashed", "r Resume", "goes on from the last checkpoint")
+
+
+async def test_new_steps_are_drawn_while_one_watches(own_home: Path) -> None:
+    run = recorded.healthy(own_home, 100)
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "100 / 400 steps")
+        run.train(recorded.metrics(140, 400, start=101), first=101)
+        await until(pilot, "140 / 400 steps", "at 120")
+
+
+async def test_a_run_that_was_begun_anew_in_the_same_file_is_drawn_anew(own_home: Path) -> None:
+    run = recorded.healthy(own_home, 100)
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "100 / 400 steps")
+        events = run.folder / "events.jsonl"
+        events.write_text("".join(events.read_text().splitlines(True)[:40]))
+        await until(pilot, "/ 400 steps")
+        screen = pilot.app.screen
+        assert isinstance(screen, MonitorScreen)
+        for _ in range(100):
+            await pilot.pause(0.05)
+            if screen._picture.restarts:
+                break
+        assert screen._picture.series["loss"].steps[-1] < 100
+
+
+async def test_escape_sequences_in_log_samples_and_events_are_shown_never_sent(own_home: Path) -> None:
+    run = recorded.healthy(own_home, 30)
+    evil = "\x1b]0;owned\x07\x1b[2Jboo"
+    run.emit("sample", 30, prompt=evil, text=evil, base=evil, index=0)
+    run.emit("warning", 30, text=evil, hint="[red]not markup[/red]")
+    run.flush()
+    run.log(f"{evil}\n")
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "30 / 400 steps")
+        for tab in "2345":
+            await pilot.press(tab)
+            shown = await until(pilot, "plan")
+            assert "\x1b" not in shown
+            if tab in "234":
+                assert "\\x1b[2Jboo" in shown
+            if tab == "3":
+                assert "[red]not markup[/red]" in shown
+
+
+async def test_samples_stand_beside_the_base_models_and_can_be_turned_back(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "260 / 400 steps")
+        await pilot.press("2")
+        await until(pilot, "step 240", "evaluation 6 of 6", "base model", "safe place first")
+        await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket", "left_square_bracket")
+        shown = await until(pilot, "step 80", "evaluation 2 of 6")
+        assert "safe place first" not in shown
+        await pilot.press(*["right_square_bracket"] * 9)
+        await until(pilot, "step 240")
+
+
+async def test_the_plan_is_held_against_what_was_measured(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "260 / 400 steps")
+        await pilot.press("5")
+        await until(pilot, "peak memory (GPU)", "12.1 GiB", "12.6 GiB", "+4 %", "adapter.rank", "Qwen/Qwen3-8B")
+
+
+async def test_keys_change_how_the_charts_are_looked_at_and_0_brings_all_back(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "smoothed 0.9")
+        await pilot.press("l", "s", "plus")
+        await until(pilot, "loss (log)", "smoothed 0.95", "steps 130–260")
+        await pilot.press("left")
+        await until(pilot, "steps 98–228")
+        await pilot.press("S", "S", "S", "S", "S", "S")
+        await pilot.pause()
+        assert "each step" not in text(pilot)
+        await pilot.press("0", "m")
+        await until(pilot, "learning rate  ")
+        assert rows(pilot)[4].startswith(" learning rate")
+        await pilot.press("M", "x")
+        await until(pilot, "2:03", "8:19", " loss   ")
+
+
+async def test_what_one_asks_of_a_run_lands_in_its_inbox(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "t Stop", "c Checkpoint")
+        for key, name in (("c", "checkpoint"), ("e", "evaluate"), ("t", "stop")):
+            await pilot.press(key)
+            for _ in range(100):
+                await pilot.pause(0.02)
+                if commands := take(run.folder):
+                    break
+            assert [command.name for command in commands] == [name]
+
+
+async def test_stopping_at_once_asks_first(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = recorded.healthy(own_home)
+    asked: list[bool] = []
+    monkeypatch.setattr("ftui.runs.control.stop", lambda run, now=False: asked.append(now))
+    async with app_on(run.folder).run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "t Stop")
+        await pilot.press("T")
+        await until(pilot, "Stop this run at once?")
+        await pilot.press("n")
+        await pilot.press("T")
+        await until(pilot, "Stop this run at once?")
+        await pilot.press("y")
+        await until(pilot, "It was stopped.")
+    assert asked == [True]
+
+
+async def test_a_refusal_is_said_and_nothing_is_lost(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ftui.errors import Refused
+
+    def refuse(run: Run) -> None:
+        raise Refused("The disk is full.", "Free some space.")
+
+    run = recorded.out_of_memory(own_home)
+    monkeypatch.setattr("ftui.runs.control.resume", refuse)
+    async with app_on(run.folder).run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "r Resume")
+        await pilot.press("r")
+        await until(pilot, "The disk is full.", "Free some space.")
+
+
+async def test_looking_never_touches_the_run(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+
+    def facts() -> dict[str, tuple[int, int]]:
+        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in run.folder.rglob("*")}
+
+    before = facts()
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "260 / 400 steps")
+        await pilot.press("2", "3", "4", "5", "1", "l", "escape")
+        await pilot.pause()
+    assert facts() == before
+
+
+async def test_an_unknown_run_is_said_in_place(own_home: Path) -> None:
+    recorded.healthy(own_home)
+    async with FtuiApp(open_run="nothing-like-it").run_test(size=(80, 24)) as pilot:
+        await until(pilot, "There is no run 'nothing-like-it'")
+
+
+async def test_no_keys_of_the_charts_work_on_the_log(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    async with app_on(run.folder).run_test(size=(80, 24)) as pilot:
+        await until(pilot, "l Log scale")
+        await pilot.press("4")
+        shown = await until(pilot, "step 1: loss 2.47")
+        assert "Log scale" not in shown
+
+
+async def test_a_run_written_by_the_real_writer_is_followed(own_home: Path) -> None:
+    recording = recorded.Recording(own_home, total=20)
+    (recording.folder / "events.jsonl").write_text("")
+    with RunWriter(recording.folder) as writer:
+        writer.emit("status", state="running", text="training")
+        for step in range(1, 11):
+            writer.emit("metric", step, loss=float("nan") if step == 5 else 3.0 - step / 10, tokens_per_second=100.0)
+            writer.emit("progress", step, done=step, total=20, unit="step")
+        async with app_on(recording.folder).run_test(size=(80, 24)) as pilot:
+            await until(pilot, "▶ running", "10 / 20 steps", "×")
+            writer.emit("end", 10, status="stopped", text="Stopped as asked at step 10.", hint="r goes on.")
+            await until(pilot, "■ stopped: Stopped as asked at step 10.")
+
+
+def test_several_viewers_read_the_same_past(own_home: Path) -> None:
+    run = recorded.healthy(own_home)
+    pictures = []
+    for _ in range(2):
+        watch, picture = Watch(run.folder.name), Picture()
+        watch.open()
+        behind = True
+        while behind:
+            look = watch.look()
+            picture.take(look.events)
+            behind = look.behind
+        pictures.append(picture)
+    assert list(pictures[0].series["loss"]) == list(pictures[1].series["loss"])
+    assert len(pictures[0].series["loss"]) == 260
+
+
+def test_numbers_that_no_axis_can_take_are_gaps(own_home: Path) -> None:
+    run = recorded.Recording(own_home)
+    run.emit("metric", 1, loss=10**400, flag=True, note="text", learning_rate=1e-4)
+    run.emit("metric", -4, loss=1.0)
+    run.emit("metric", 2, loss=1.0)
+    run.emit("evaluation", 2, eval_loss=None)
+    run.flush()
+    from ftui.runs.follow import history
+
+    picture = Picture()
+    picture.take(history(Run(run.folder)))
+    assert list(picture.series["loss"]) == [(2, 1.0)]
+    assert list(picture.series["loss"].gaps) == [1]
+    assert "flag" not in picture.series
+    assert "note" not in picture.series
+    assert picture.best is None
+
+
+def test_the_log_shows_a_progress_bar_as_it_stands_last_and_follows(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    tail = Tail(log)
+    assert not tail.read()
+    log.write_bytes(b"one\n 10%|#\r 50%|##\r")
+    assert tail.read()
+    assert list(tail.lines) == ["one"]
+    assert tail.partial == " 50%|##"
+    with log.open("ab") as file:
+        file.write(b"100%|###\ntwo\n\xff\xfe")
+    assert tail.read()
+    assert list(tail.lines) == ["one", "100%|###", "two"]
+    assert not tail.read()
+    log.write_text("anew\n")
+    assert tail.read()
+    assert tail.lines[-1] == "anew"
+
+
+def test_of_a_huge_log_only_the_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("x" * 99 + "\n" + "line\n" * 400_000)
+    tail = Tail(log)
+    tail.read()
+    assert tail.skipped > 1_000_000
+    assert len(tail.lines) == 5000
+
+
+def test_the_monitor_needs_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys; from ftui.screens.app import FtuiApp; from ftui.screens.monitor import MonitorScreen; "
+        "from ftui.screens.runs import RunsScreen; "
+        "print([m for m in ('torch', 'numpy', 'transformers', 'peft', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
