@@ -101,19 +101,28 @@ class DataSource(Document):
         ...,
         title="Columns",
         help="Which column plays which part, such as prompt: question, completion: answer.",
-        why="For files whose columns have names of their own.",
+        why="Map them where the file's columns have names of their own.",
         default_factory=dict,
     )
-    split: str | None = setting(None, title="Split", help="The split of a hub dataset.", why="Default: train.")
+    split: str | None = setting(
+        None,
+        title="Split",
+        help="The split of a hub dataset; empty takes train.",
+        why="Set it where the rows to train on are in another one.",
+    )
     revision: str | None = setting(
-        None, title="Revision", help="A commit of the hub dataset.", why="Pin it to repeat a run.", advanced=True
+        None, title="Revision",
+        help="A commit of the hub dataset.",
+        why="Pin it to repeat a run after the dataset has moved on.", advanced=True
     )
     weight: float = setting(
         1.0, title="Weight", help="How often this source's rows are taken, relative to 1.",
         why="Raise it for the source that matters most.", gt=0, le=100, advanced=True,
     )
     limit: int | None = setting(
-        None, title="Limit", help="At most this many rows.", why="For a quick trial.", unit="rows", ge=1
+        None, title="Limit",
+        help="At most this many rows are taken.",
+        why="A few hundred make a quick trial.", unit="rows", ge=1
     )
 
 
@@ -124,14 +133,16 @@ class Data(Document):
         (), title="Sources", help="The files or hub datasets.", why="Several are mixed by weight."
     )
     prepare: tuple[dict[str, object], ...] = setting(
-        (), title="Repairs", help="Repairs and filters, replayed by every run.", why="Filled by the check-up.",
+        (), title="Repairs",
+        help="Repairs and filters, replayed by every run.",
+        why="The data check fills it; remove what you don't want repaired.",
         advanced=True,
     )
     template: str = setting(
         "auto",
         title="Chat template",
         help="How turns become text: 'auto' is the model's own, else ChatML; or chatml, alpaca, or a Jinja file.",
-        why="Only for a base model without a template, or one whose template is broken.",
+        why="Change it for a base model without a template, or one whose template is broken.",
         term="chat template",
     )
     validation: float | int | str = setting(
@@ -164,12 +175,14 @@ class Train(Document):
     """How the optimizer is led."""
 
     epochs: float = setting(
-        1.0, title="Epochs", help="Passes over the data.", why="1–3 for instructions; watch the validation loss.",
+        1.0, title="Epochs",
+        help="Passes over the data.",
+        why="Take one to three for instructions; stop when the validation loss rises.",
         term="epoch", gt=0, le=1000,
     )
     max_steps: int | None = setting(
         None, title="Step limit", help="Stop after this many optimizer steps, whatever the epochs say.",
-        why="For a trial run.", unit="steps", ge=1,
+        why="Twenty make a trial run.", unit="steps", ge=1,
     )
     micro_batch: int | Auto = setting(
         "auto", title="Micro-batch", help="Rows per device and forward pass.",
@@ -187,7 +200,8 @@ class Train(Document):
         gt=0, le=1,
     )
     schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = setting(
-        "cosine", title="Schedule", help="How the learning rate falls.", why="Constant if you may extend the run.",
+        "cosine", title="Schedule", help="How the learning rate falls.",
+        why="Constant leaves the run open to be extended; cosine and linear settle it.",
         term="schedule",
     )
     warmup: float = setting(
@@ -199,12 +213,14 @@ class Train(Document):
         why="8-bit and paged ones save memory in full tuning.", term="AdamW",
     )
     weight_decay: float = setting(
-        0.0, title="Weight decay", help="Pulls weights towards zero.", why="0.01–0.1 for full tuning.",
+        0.0, title="Weight decay",
+        help="Pulls every trained weight towards zero.",
+        why="0.01 to 0.1 restrain full tuning; adapters do without.",
         advanced=True, ge=0, le=1,
     )
     max_grad_norm: float = setting(
         1.0, title="Gradient clipping", help="Gradients longer than this are shortened.",
-        why="0.3 for a rough QLoRA run; 0 switches it off.", advanced=True, term="gradient norm", ge=0,
+        why="0.3 calms a rough QLoRA run; 0 switches it off.", advanced=True, term="gradient norm", ge=0,
     )
     checkpointing: bool | Auto = setting(
         "auto", title="Gradient checkpointing", help="Forgets activations and computes them again going backward.",
@@ -212,7 +228,8 @@ class Train(Document):
         term="gradient checkpointing",
     )
     neftune: float | None = setting(
-        None, title="NEFTune noise", help="Noise on the embeddings while training.", why="5 can help chat quality.",
+        None, title="NEFTune noise", help="Noise on the embeddings while training; empty for none.",
+        why="5 has made chat answers better in some studies.",
         advanced=True, ge=0,
     )
     eval_steps: int | Auto = setting(
@@ -220,10 +237,14 @@ class Train(Document):
         unit="steps", ge=1,
     )
     save_steps: int | Auto = setting(
-        "auto", title="Save every", help="Steps between checkpoints.", why="What a crash may cost.", unit="steps", ge=1
+        "auto", title="Save every",
+        help="Steps between checkpoints.",
+        why="What was done since the last one is lost in a crash.", unit="steps", ge=1
     )
     keep_checkpoints: int = setting(
-        2, title="Checkpoints kept", help="The newest ones that stay, besides the best.", why="Each costs disk.",
+        2, title="Checkpoints kept",
+        help="The newest ones that stay, besides the best.",
+        why="Each costs the size of the trained weights and their optimizer states on disk.",
         advanced=True, ge=1, le=1000,
     )
     logging_steps: int = setting(
@@ -267,7 +288,7 @@ class Recovery(Document):
     out_of_memory: tuple[Remedy, ...] = setting(
         ("halve_batch", "checkpointing"), title="When out of memory",
         help="Remedies tried in this order, each said in the events.",
-        why="Empty to fail at once and decide yourself.", advanced=True, term="out of memory",
+        why="Leave it empty to fail at once and decide yourself.", advanced=True, term="out of memory",
     )
 
 
@@ -276,11 +297,11 @@ class Tracking(Document):
 
     wandb: str | None = setting(
         None, title="Weights & Biases", help="The project to log to; needs `pip install wandb` and a login.",
-        why="To share curves with a team.",
+        why="Set it to share curves with a team.",
     )
     tensorboard: bool = setting(
         False, title="TensorBoard", help="Writes event files into the run folder; needs `pip install tensorboard`.",
-        why="If you already read curves there.",
+        why="Switch it on where you already read curves there.",
     )
 
 
@@ -288,7 +309,9 @@ class Compute(Document):
     """What the run may use."""
 
     gpus: int | Auto = setting(
-        "auto", title="GPUs", help="How many GPUs to use; 0 forces the CPU.", why="1 leaves the rest to others.",
+        "auto", title="GPUs",
+        help="How many GPUs to use; 0 forces the CPU.",
+        why="Fewer leave the others to somebody else.",
         ge=0, le=1024,
     )
     strategy: Literal["auto", "single"] = setting(
@@ -301,11 +324,11 @@ class Compute(Document):
     )
     max_hours: float | None = setting(
         None, title="Time limit", help="Stops with a checkpoint after this many hours.",
-        why="For a card rented by the hour.", unit="h", gt=0,
+        why="Set it for a card rented by the hour.", unit="h", gt=0,
     )
     on_end: str | None = setting(
         None, title="Command at the end", help="A shell command run when the run ends, however it ends.",
-        why="To switch a rented machine off or send a message.", advanced=True,
+        why="It can switch a rented machine off or send a message.", advanced=True,
     )
 
 
@@ -317,7 +340,9 @@ class Recipe(Document):
 
     version: Literal[1] = 1
     name: str = setting(
-        "run", title="Name", help="A short name; it becomes part of the run's folder.", why="To find the run again."
+        "run", title="Name",
+        help="A short name; it becomes part of the run's folder.",
+        why="Name the runs that you want to find again."
     )
     goal: Goal = Goal()
     model: Model = Model()
