@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -138,19 +139,29 @@ def wait(run: Run, on_event: Callable[[Event], None] | None = None, *, interval:
 
 
 def _spawn(run: Run, attempt: int) -> Identity:
-    command = [*survival().prefix, *WORKER, str(run.path)]
+    prefix, environment = survival().prefix, _environment(run)
     log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(log, f"=== attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
-            env=_environment(run),
-        )
+        pid = _detached([*prefix, *WORKER, str(run.path)], log, environment)
+        worker = identify(pid) or Identity(pid, -1.0, *_here())
+        recipe = run.recipe()
+        if recipe is not None and recipe.compute.on_end:
+            guard = (sys.executable, "-m", "ftui.runs.on_end", str(run.path), json.dumps(worker.as_dict()))
+            _detached([*prefix, *guard], log, environment)
     finally:
         os.close(log)
-    # Collects the exit code when the worker ends while this process lives, so that no zombie stays.
+    return worker
+
+
+def _detached(command: list[str], log: int, environment: dict[str, str]) -> int:
+    """Start a process of its own session that holds nothing of ours; returns its pid."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env=environment
+    )
+    # Collects the exit code when it ends while this process lives, so that no zombie stays.
     threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
-    return identify(process.pid) or Identity(process.pid, -1.0, *_here())
+    return process.pid
 
 
 def _here() -> tuple[str, str, str]:

@@ -218,8 +218,12 @@ def _absolute(path: str) -> str:
     if not path or path in NAMED:
         return path
     try:
-        found = Path(path).expanduser()
-        return str(found.absolute()) if found.exists() else path
+        found = Path(path).expanduser().absolute()
+        if not found.exists():
+            return path
+        # Without its dots, unless a link on the way makes them mean another place.
+        short = Path(os.path.normpath(found))
+        return str(short if short.exists() and short.samefile(found) else found)
     except (OSError, RuntimeError, ValueError):
         # No path at all: a template's text, a name that no filesystem takes.
         return path

@@ -94,7 +94,7 @@ def status(run: Run) -> RunStatus:
 
 
 def _ended(end: Event, common: dict[str, Any]) -> RunStatus:
-    state = end.data.get("status")
+    state = _text(end.data.get("status"))
     final = end.data.get("metrics")
     output = end.data.get("output")
     return RunStatus(
@@ -124,7 +124,7 @@ def _living(run: Run, beat: Heartbeat, tail: _Tail, where: str, common: dict[str
     if tail.attempt < beat.attempt:
         text = "Starting." if beat.attempt <= 1 else "Starting again."
         return RunStatus(state="preparing", text=text, since=beat.time, pid=pid, **common)
-    said = tail.said.data.get("state") if tail.said else "running"
+    said = _text(tail.said.data.get("state")) if tail.said else "running"
     state: State = said if said in LIVE else "running"
     return RunStatus(
         state=state,
@@ -165,6 +165,8 @@ class _Tail:
                 break
             self._note(event)
             if count >= RATE_EVENTS and self.said and self.steps:
+                break
+            if self.end and self.step is not None and self.steps:
                 break
 
     @property

@@ -9,7 +9,6 @@ import faulthandler
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -51,7 +50,6 @@ def main(folder: str | Path, job: Job | None = None) -> int:
         with RunWriter(run.path) as writer:
             context = JobContext(run, writer)
             status = _work(context, writer, job)
-            _on_end(context, status)
             inbox.clear(run.path)
             if writer.unwritten:
                 print(f"{writer.unwritten} events could not be written.", file=sys.stderr)
@@ -118,28 +116,6 @@ def _deafen() -> None:
     """From here on only the end is written: no signal may come in between."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _on_end(context: JobContext, status: str) -> None:
-    """Run the recipe's `compute.on_end`; its output goes where ours goes, into worker.log."""
-    try:
-        recipe = context.run.recipe()
-    except FtuiError:
-        # The recipe can't be read: that is what the end event already says.
-        return
-    if recipe is None or not recipe.compute.on_end:
-        return
-    environment = {
-        **os.environ, "FTUI_RUN": context.run.id, "FTUI_STATUS": status, "FTUI_FOLDER": str(context.folder)
-    }
-    code = subprocess.run(
-        recipe.compute.on_end, shell=True, env=environment, stdin=subprocess.DEVNULL, check=False
-    ).returncode
-    if code:
-        context.warn(
-            f"The command at the end failed with exit code {code}: {recipe.compute.on_end}",
-            f"Its output: ftui runs log {context.run.id}",
-        )
 
 
 if __name__ == "__main__":

@@ -169,28 +169,6 @@ def test_a_time_limit_asks_for_a_stop() -> None:
     assert end(run).data["text"] == "Saved, because its time limit was reached."
 
 
-@pytest.mark.parametrize(("fails", "status_word"), [(False, "finished"), (True, "failed")])
-def test_the_command_at_the_end_runs_however_it_ends(fails: bool, status_word: str) -> None:
-    command = 'echo "$FTUI_RUN $FTUI_STATUS" > "$FTUI_FOLDER/ended"'
-    recipe = assign(Recipe(), {"model.base": "demo", "compute.on_end": command})
-    run = create("train", "x", recipe=recipe, command="")
-
-    def job(context: JobContext) -> None:
-        if fails:
-            raise ZeroDivisionError
-
-    main(run.path, job)
-    assert (run.path / "ended").read_text() == f"{run.id} {status_word}\n"
-
-
-def test_a_command_at_the_end_that_fails_is_a_warning_and_the_end_stays_the_end() -> None:
-    recipe = assign(Recipe(), {"model.base": "demo", "compute.on_end": "exit 7"})
-    run = create("train", "x", recipe=recipe, command="")
-    assert main(run.path, lambda context: None) == 0
-    assert "exit code 7" in history(run)[-1].data["text"]
-    assert status(run).state == "finished"
-
-
 def test_a_second_worker_leaves_the_first_ones_events_alone(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     with RunWriter(run.path):
         assert main(run.path, lambda context: None) == 2
