@@ -19,7 +19,7 @@ from typing import Any
 import ftui
 from ftui.hardware.driver import DriverError, DriverHangs
 
-START_SECONDS = 20.0
+START_SECONDS = 15.0
 """Starting NVML wakes every GPU, which takes a second each where persistence mode is off."""
 ANSWER_SECONDS = 5.0
 MOST_HANGS = 2

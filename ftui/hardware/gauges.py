@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ftui.hardware.document import Gpu
@@ -31,14 +32,18 @@ class Gauges:
         self._first = threading.Event()
         self._wanted = threading.Event()
 
-    def read(self) -> list[dict[str, Any]]:
-        """The newest reading, empty where there is none from the last seconds; a new one is asked for."""
+    def read(self, wait: float = FIRST_SECONDS) -> list[dict[str, Any]]:
+        """The newest reading, empty where there is none from the last seconds; a new one is asked for.
+
+        Only the first call waits, and `wait` seconds at most.
+        """
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="gpu-gauges", daemon=True)
             self._thread.start()
         self._wanted.set()
-        self._first.wait(FIRST_SECONDS)
-        return list(self._stats) if time.monotonic() - self._time < STALE_SECONDS else []
+        self._first.wait(wait)
+        fresh = self._stats if time.monotonic() - self._time < STALE_SECONDS else []
+        return _visible(fresh)
 
     def _work(self) -> None:
         try:
@@ -57,39 +62,51 @@ class Gauges:
                 driver = Nvml()
             except (DriverError, ImportError):
                 return
-        gpus = _visible(driver)
-        while gpus:
+        devices = list(_devices(driver))
+        while devices:
             self._wanted.wait()
             self._wanted.clear()
-            self._stats = [stats for index, uuid in gpus if (stats := _stats(driver, index, uuid))]
+            self._stats = [stats for uuid, where in devices if (stats := _stats(driver, uuid, *where))]
             self._time = time.monotonic()
             self._first.set()
             time.sleep(EVERY_SECONDS)
 
 
-def _visible(driver: Driver) -> list[tuple[int, str | None]]:
-    """Index and UUID of the GPUs that CUDA_VISIBLE_DEVICES leaves, in CUDA's order."""
+def _devices(driver: Driver) -> Iterator[tuple[str | None, tuple[int, ...]]]:
+    """UUID and place of every GPU, or of its slices where it is cut into some."""
+    for index in range(driver.ask("count")):
+        slots = _ask(driver, "mig_slots", index) if _ask(driver, "mig_mode", index) is True else None
+        slices = [(index, part) for part in range(slots or 0) if _ask(driver, "slice_memory", index, part)]
+        for where in slices or [(index,)]:
+            yield _ask(driver, "slice_uuid" if slices else "uuid", *where), where
+
+
+def _visible(stats: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that CUDA_VISIBLE_DEVICES leaves now, in CUDA's order: a process may set it after its first look."""
     gpus = [
-        Gpu(index=index, name="", uuid=_ask(driver, "uuid", index), total_bytes=0, used_bytes=0, free_bytes=0)
-        for index in range(driver.ask("count"))
+        Gpu(index=one["index"], name="", uuid=one["uuid"], total_bytes=one["total_bytes"],
+            used_bytes=one["used_bytes"], free_bytes=one["free_bytes"])
+        for one in stats
     ]
-    return [(gpu.index, gpu.uuid) for gpu in chosen(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))]
+    by_identity = {id(gpu): one for gpu, one in zip(gpus, stats, strict=True)}
+    return [by_identity[id(gpu)] for gpu in chosen(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))]
 
 
-def _stats(driver: Driver, index: int, uuid: str | None) -> dict[str, Any] | None:
-    memory = _ask(driver, "memory", index)
+def _stats(driver: Driver, uuid: str | None, *where: int) -> dict[str, Any] | None:
+    memory = _ask(driver, "slice_memory" if len(where) > 1 else "memory", *where)
     if not isinstance(memory, dict):
         return None
+    index = where[0]
     return {
         "index": index, "uuid": uuid, "total_bytes": memory["total"], "used_bytes": memory["used"],
-        "free_bytes": memory["free"], "utilization": _ask(driver, "utilization", index),
+        "free_bytes": memory["free"], "utilization": None if len(where) > 1 else _ask(driver, "utilization", index),
         "temperature_c": _ask(driver, "temperature", index), "power_w": _ask(driver, "power", index),
     }
 
 
-def _ask(driver: Driver, question: str, index: int) -> Any:
+def _ask(driver: Driver, question: str, *where: int) -> Any:
     try:
-        return driver.ask(question, index)
+        return driver.ask(question, *where)
     except DriverError:
         return None
 
@@ -98,14 +115,15 @@ _gauges: Gauges | None = None
 _owner = 0
 
 
-def gpu_stats() -> list[dict[str, Any]]:
-    """One mapping for each visible NVIDIA GPU, in CUDA's order; empty without one.
+def gpu_stats(wait: float = FIRST_SECONDS) -> list[dict[str, Any]]:
+    """One mapping for each visible NVIDIA GPU or MIG slice, in CUDA's order; empty without one.
 
     Keys: index, uuid, total_bytes, used_bytes, free_bytes, utilization (0..1), temperature_c, power_w; what a card
-    doesn't tell is None.  The reading is at most about a second older than the last call.
+    doesn't tell is None.  The reading is at most about a second older than the last call; only the first call waits
+    for one, `wait` seconds at most (NVML may need ten to wake many idle GPUs).
     """
     global _gauges, _owner
     if _gauges is None or _owner != os.getpid():
         # A forked child has no thread of its parent's.
         _gauges, _owner = Gauges(), os.getpid()
-    return _gauges.read()
+    return _gauges.read(wait)

@@ -77,8 +77,13 @@ class Nvml:
 
     def _processes(self, *where: int) -> list[dict[str, Any]]:
         handle = self._handle(*where)
-        found = {process.pid: process for process in self.nvml.nvmlDeviceGetGraphicsRunningProcesses(handle)}
-        found |= {process.pid: process for process in self.nvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+        found = {process.pid: process for process in self.nvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+        try:
+            for process in self.nvml.nvmlDeviceGetGraphicsRunningProcesses(handle):
+                found.setdefault(process.pid, process)
+        except self.nvml.NVMLError:
+            # MIG slices and data-centre cards in compute mode have no graphics to tell of.
+            pass
         return [_process(process) for process in found.values()]
 
     _slice_processes = _processes

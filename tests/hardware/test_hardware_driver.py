@@ -160,6 +160,13 @@ def test_gauges_give_what_the_visible_cards_do(monkeypatch) -> None:
     }]
 
 
+def test_gauges_follow_the_choice_of_a_device_and_know_slices(monkeypatch) -> None:
+    gauges = Gauges(Moody(MIG.answers, {}))
+    assert [one["uuid"] for one in gauges.read()] == [MIG.answers[f"slice_uuid 0 {part}"] for part in range(3)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", MIG.answers["slice_uuid 0 2"])
+    assert [one["total_bytes"] for one in gauges.read()] == [4864 << 20]
+
+
 @pytest.mark.parametrize("mood", [DriverError("GpuIsLost"), RuntimeError("boom"), [None], [7]])
 def test_gauges_never_raise(mood: Any) -> None:
     for question in ("count", "memory", "uuid"):
