@@ -9,9 +9,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from ftui.hardware.document import Gpu
 from ftui.hardware.driver import Driver, DriverError
 from ftui.hardware.visible import chosen
 
@@ -76,20 +76,23 @@ def _devices(driver: Driver) -> Iterator[tuple[str | None, tuple[int, ...]]]:
     """UUID and place of every GPU, or of its slices where it is cut into some."""
     for index in range(driver.ask("count")):
         slots = _ask(driver, "mig_slots", index) if _ask(driver, "mig_mode", index) is True else None
-        slices = [(index, part) for part in range(slots or 0) if _ask(driver, "slice_memory", index, part)]
+        slices: list[tuple[int, ...]] = [(index, part) for part in range(slots or 0) if _ask(driver, "slice_memory", index, part)]
         for where in slices or [(index,)]:
-            yield _ask(driver, "slice_uuid" if slices else "uuid", *where), where
+            uuid = _ask(driver, "slice_uuid" if slices else "uuid", *where)
+            yield uuid if isinstance(uuid, str) else None, where
+
+
+@dataclass(frozen=True)
+class _Device:
+    index: int
+    uuid: str | None
+    stats: dict[str, Any]
 
 
 def _visible(stats: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those that CUDA_VISIBLE_DEVICES leaves now, in CUDA's order: a process may set it after its first look."""
-    gpus = [
-        Gpu(index=one["index"], name="", uuid=one["uuid"], total_bytes=one["total_bytes"],
-            used_bytes=one["used_bytes"], free_bytes=one["free_bytes"])
-        for one in stats
-    ]
-    by_identity = {id(gpu): one for gpu, one in zip(gpus, stats, strict=True)}
-    return [by_identity[id(gpu)] for gpu in chosen(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))]
+    devices = [_Device(one["index"], one["uuid"], one) for one in stats]
+    return [device.stats for device in chosen(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))]
 
 
 def _stats(driver: Driver, uuid: str | None, *where: int) -> dict[str, Any] | None:

@@ -7,28 +7,44 @@ https://docs.nvidia.com/datacenter/tesla/mig-user-guide/#cuda-visible-devices
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from ftui.hardware.document import Gpu
+
+class Listed(Protocol):
+    """What the variable can name: a GPU or a slice of one."""
+
+    @property
+    def index(self) -> int:
+        """Its number in NVML's order, a slice's that of its GPU."""
+        ...
+
+    @property
+    def uuid(self) -> str | None:
+        """Its own UUID."""
+        ...
 
 
-def chosen(gpus: Sequence[Gpu], setting: str | None) -> tuple[Gpu, ...]:
+Device = TypeVar("Device", bound=Listed)
+
+
+def chosen(gpus: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
     """The GPUs (and MIG slices) that `setting` names, in its order; all of them where it is None.
 
     Entries are indices, UUIDs or the beginning of one; the first that names nothing ends the list, as CUDA has it.
     """
     if setting is None:
         return tuple(gpus)
-    found: list[Gpu] = []
+    found: list[Device] = []
     for entry in (part.strip() for part in setting.split(",")):
         match = _named(gpus, entry)
         if match is None:
             break
-        if match not in found:
+        if not any(match is one for one in found):
             found.append(match)
     return tuple(found)
 
 
-def _named(gpus: Sequence[Gpu], entry: str) -> Gpu | None:
+def _named(gpus: Sequence[Device], entry: str) -> Device | None:
     if not entry:
         return None
     if entry.isdecimal():
