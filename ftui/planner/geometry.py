@@ -77,6 +77,7 @@ class Geometry:
     norms: int
     qk_norm: bool
     softcap: bool
+    capped_logits: bool
     head_dim: int
     experts_per_token: int
     expert_mlp: int
@@ -128,7 +129,7 @@ def geometry(shape: ModelShape) -> Geometry:
         key=shape.kv_heads * shape.head_dim, heads=shape.heads, kv_heads=shape.kv_heads, mlp=shape.intermediate,
         vocab=shape.vocab, gated=shape.gated_mlp, tied=shape.tied_embeddings, rms=shape.norm == "rms",
         norms=shape.norms_per_layer, qk_norm=shape.qk_norm,
-        softcap=bool(shape.attention_softcap), head_dim=shape.head_dim,
+        softcap=bool(shape.attention_softcap), capped_logits=bool(shape.logit_softcap), head_dim=shape.head_dim,
         experts_per_token=shape.experts_per_token if shape.experts else 0,
         expert_mlp=shape.expert_intermediate or shape.intermediate,
         parameters=shape.parameters, embedding=shape.embedding_parameters, linear_weights=plain, packed_weights=packed,

@@ -91,20 +91,20 @@ def moments(setup: Setup, stack: Stack = CURRENT) -> list[Moment]:
     per_layer = tokens * one.kept + one.fixed + one.scores
     kept = (stored if setup.checkpointing else per_layer * sizes.layers) + final
     dequantized = _dequantized(setup)
-    logits_forward, logits_backward, logits_kept = _loss(setup, stack)
+    loss = _loss(setup, stack)
     head = float(sizes.embedding * setup.weight_bytes) if fresh else 0.0
     layer_gradients = float(sizes.layer_weights * setup.weight_bytes) if fresh else 0.0
     backward = _backward_moments(setup, one, per_layer, stored, kept, head, layer_gradients, resident, all_gradients)
-    yield_forward = [
+    forward = [
         Moment("load", workspace=_dequantized(setup), optimizer=False),
         Moment("forward", resident, kept + (per_layer if setup.checkpointing else tokens * 2 * one.transient / 3),
                workspace=dequantized),
-        Moment("loss forward", resident, kept, logits_forward),
-        Moment("loss backward", resident, kept, logits_backward),
-        Moment("head backward", resident + head, kept, logits_kept),
+        Moment("loss forward", resident, kept, loss.forward),
+        Moment("loss backward", resident, kept, loss.backward),
+        Moment("head backward", resident + head, kept, loss.left),
     ]
     step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
-    return [*yield_forward, *backward, step, _evaluation(setup, stack, one)]
+    return [*forward, *backward, step, _evaluation(setup, stack, one)]
 
 
 def _backward_moments(
@@ -113,7 +113,8 @@ def _backward_moments(
 ) -> list[Moment]:
     sizes, tokens, width = setup.geometry, setup.tokens, setup.weight_bytes
     transient = tokens * one.transient
-    dequantized = _dequantized(setup) + one.expert_gradient
+    # Half of what comes and goes is gone when a weight is dequantized for its product.
+    dequantized = max(0.0, _dequantized(setup) - transient / 2) + one.expert_gradient
     scores = _score_workspace(setup)
     moments = []
     if setup.checkpointing:
@@ -171,32 +172,81 @@ def _positions(setup: Setup) -> float:
     return float(2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask)
 
 
-def _loss(setup: Setup, stack: Stack) -> tuple[float, float, float]:
-    """Bytes of the loss: going forward, going backward, and what of it is left when the head's backward begins."""
+@dataclass(frozen=True)
+class _Loss:
+    """Bytes of the loss going forward, going backward, without gradients (evaluation), and what is left of it when the
+    head's own backward begins."""
+
+    forward: float
+    backward: float
+    evaluation: float
+    left: float = 0.0
+
+
+def _loss(setup: Setup, stack: Stack) -> _Loss:
     sizes, tokens, compute = setup.geometry, setup.tokens, setup.compute_bytes
-    vocab, hidden, width = sizes.vocab, sizes.hidden, setup.weight_bytes
-    head_cast = 2.0 * sizes.embedding if setup.autocast and width == 4 else 0.0
-    if setup.loss == "full":
-        forward = (compute + stack.full_logits_forward) * tokens * vocab + head_cast
-        backward = stack.full_logits_backward * tokens * vocab + head_cast
-        return forward, backward, (4.0 + compute) * tokens * vocab + head_cast + tokens * hidden * compute
-    if setup.loss == "liger":
-        chunk = 1 << max(0, (-(-tokens // -(-vocab // hidden)) - 1).bit_length())
-        held = float(tokens * hidden * compute + (sizes.embedding * width * 2 if setup.full else 0))
-        return 2.0 * chunk * vocab * compute + held + tokens * 4, held, 0.0
-    columns = min(vocab, stack.tile_vocabulary)
+    match setup.loss:
+        case "chunked":
+            return _chunked_loss(setup, stack)
+        case "tiled":
+            return _tiled_loss(setup, stack)
+        case "liger":
+            chunk = 1 << max(0, (-(-tokens // -(-sizes.vocab // sizes.hidden)) - 1).bit_length())
+            held = tokens * sizes.hidden * compute
+            held += sizes.embedding * setup.weight_bytes * 2 if setup.full else 0
+            forward = 2.0 * chunk * sizes.vocab * compute + held + tokens * 4
+            return _Loss(forward, float(held), forward)
+        case _:
+            head = 2.0 * sizes.embedding if setup.autocast and setup.weight_bytes == 4 else 0.0
+            logits = tokens * sizes.vocab
+            forward = (compute + stack.full_logits_forward) * logits + head
+            left = (4.0 + compute) * logits + head + tokens * sizes.hidden * compute
+            return _Loss(forward, stack.full_logits_backward * logits + head, forward, left)
+
+
+def _chunked_loss(setup: Setup, stack: Stack) -> _Loss:
+    """ftui's loss: hidden states, the trained ones' copy and their gradient, one chunk of logits, the head's gradient.
+
+    Every token is taken to be trained, as in the rows that decide the peak it may well be.
+    """
+    sizes, tokens, width = setup.geometry, setup.tokens, setup.weight_bytes
+    table = sizes.vocab * sizes.hidden
+    size = stack.chunk_bytes_cpu if setup.device == "cpu" else stack.chunk_bytes
+    rows = min(tokens, max(1, size // (4 * sizes.vocab)))
+    # Per logit: its float32 value and the exponential that the normalizer is summed from; a capped one once more.
+    fresh = 8 + (4 if sizes.capped_logits else 0)
+    spent = 4 + (setup.compute_bytes if setup.compute_bytes == 2 else 0) + (4 if sizes.capped_logits else 0)
+    chunk = float(rows * sizes.vocab * (fresh + (spent if tokens > rows and stack.chunk_lingers else 0)))
+    states = float(tokens * sizes.hidden * width)
+    cast = table * setup.compute_bytes if setup.autocast and width == 4 else 0
+    made = 0.0
+    if setup.full:
+        # The head's float32 gradient, and while a chunk is added to it that chunk's product.
+        product = table * setup.compute_bytes + rows * sizes.vocab * (4.0 + setup.compute_bytes)
+        made, chunk = 4.0 * table, max(chunk, product)
+    head = table * width if setup.full else 0
+    kept = 17.0 * tokens  # labels, the mask of trained tokens and their places
+    # Without gradients a chunk is the old one, the product in 16 bits and its float32 copy.
+    unsaved = rows * sizes.vocab * (8.0 + (setup.compute_bytes if setup.compute_bytes == 2 else 0))
+    return _Loss(3 * states + chunk + cast + made + kept, 3 * states + head + kept, 2 * states + unsaved + cast + kept)
+
+
+def _tiled_loss(setup: Setup, stack: Stack) -> _Loss:
+    """trl's fused head: tiles of tokens by vocabulary, made again going backward, with float32 accumulators."""
+    sizes, tokens, compute, width = setup.geometry, setup.tokens, setup.compute_bytes, setup.weight_bytes
+    columns = min(sizes.vocab, stack.tile_vocabulary)
+    table = sizes.vocab * sizes.hidden
     tile = float(min(tokens, stack.tile_tokens) * columns) * compute
     if setup.device == "cpu":
         tile += stack.tile_copies_cpu * 4 * min(tokens, stack.tile_tokens) * columns
-    cast = columns * hidden * compute if width == 4 and setup.autocast else 0
-    inputs = float(tokens * hidden * compute)
+    cast = columns * sizes.hidden * compute if width == 4 and setup.autocast else 0
+    inputs = float(tokens * sizes.hidden * compute)
     statistics = float(stack.tile_statistics * tokens)
-    accumulator = 4.0 * tokens * hidden
+    accumulator = 4.0 * tokens * sizes.hidden
+    grown = inputs + tile + cast + accumulator + (4 * table if setup.full else 0) + statistics
+    handed_on = inputs + tile + accumulator + width * tokens * sizes.hidden + ((4 + width) * table if setup.full else 0)
     forward = tile + cast + inputs + statistics
-    head_gradient = (4 + width) * vocab * hidden if setup.full else 0
-    grown = inputs + tile + cast + accumulator + (4 * vocab * hidden if setup.full else 0) + statistics
-    handed_on = inputs + tile + accumulator + width * tokens * hidden + head_gradient
-    return forward, max(grown, handed_on), 0.0
+    return _Loss(forward, max(grown, handed_on), forward)
 
 
 def _dequantized(setup: Setup) -> float:
@@ -223,5 +273,5 @@ def _score_workspace(setup: Setup) -> float:
 def _evaluation(setup: Setup, stack: Stack, one: Layer) -> Moment:
     """A forward pass that keeps nothing: one layer's work and a tile of the loss; gradients are gone by then."""
     sizes, tokens = setup.geometry, setup.tokens
-    work = tokens * (one.kept / 2 + 2 * setup.weight_bytes * sizes.hidden)
-    return Moment("evaluation", 0.0, work + _positions(setup) + one.scores, _loss(setup, stack)[0], _dequantized(setup))
+    work = tokens * (one.kept / 2 + 2 * setup.weight_bytes * sizes.hidden) + _positions(setup) + one.scores
+    return Moment("evaluation", 0.0, work, _loss(setup, stack).evaluation, _dequantized(setup))

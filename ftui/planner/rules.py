@@ -39,6 +39,8 @@ TASK_NAMES = {
     "reasoning": "a reasoning task", "code": "a code task", "domain": "learning a domain",
 }
 EPOCHS = {"classify": 3, "instruct": 2, "chat": 2, "reasoning": 2, "code": 2, "domain": 1}
+SMALL = 30_000_000
+"""Below this many parameters one CPU thread is faster than several."""
 TINY = 300_000_000
 """Below this many parameters published learning rates are too low, and memory hardly matters."""
 
@@ -234,7 +236,7 @@ def cadence(steps: int) -> tuple[Choice, Choice]:
 
 def threads(job: Job) -> Choice:
     cores = max(1, int(job.hardware.cpu.cores))
-    if job.cpu and job.shape.parameters < 200_000_000:
+    if job.cpu and job.shape.parameters < SMALL:
         return Choice(
             path="compute.threads", value=1, source="measured: 0.03 s a step with 1 thread, 0.3 with 2",
             reason="1 thread — a model this small waits for its threads more than it gains",

@@ -19,7 +19,7 @@ from ftui.planner.geometry import Geometry, chosen
 from ftui.planner.lengths import peak_length
 from ftui.planner.memory import process_bytes
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, devices_of, number_formats
+from ftui.planner.setup import Device, Setup, devices_of, number_formats, padded_width
 from ftui.planner.time import Schedule, schedule, step_seconds
 from ftui.planner.verdict import fit_of
 from ftui.units import gib
@@ -235,7 +235,7 @@ def _setup(
     packing = values["packing"]
     return Setup(
         geometry=sizes, method=method, device=device, rows=rows,
-        length=values["length"] if packing else peak_length(job.profile, values["length"]),
+        length=values["length"] if packing else padded_width(peak_length(job.profile, values["length"]), device),
         padded=packing or rows > 1, checkpointing=checkpointing, attention=values["attention"], optimizer=optimizer,
         quantization=quantization, double_quantization=recipe.model.double_quantization,
         rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes, _targets(draft)),

@@ -4,8 +4,9 @@ It is built from a resolved recipe (`setup_of`), and the enumeration varies it b
 which the worker loads a model stand here, since the planner must foresee them:
 
 * an adapter's base keeps the recipe's dtype; 4 and 8 bits compute in that dtype;
-* adapters are float32 (peft's default) on a 16-bit base and train under autocast; trl makes them 16-bit on a quantized
-  base; on a float32 base everything is float32 and there is no autocast;
+* adapters are float32 (peft's default) on a 16-bit base and train under autocast; on a quantized base they are
+  bfloat16, but float32 with float16, whose gradients must be unscaled; on a float32 base everything is, without
+  autocast;
 * full tuning holds weights, gradients and optimizer states in the recipe's dtype; only float16 can't be trained so
   (its gradients are unscaled in float16), and gets float32 weights under autocast.
 """
@@ -24,7 +25,8 @@ from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
 from ftui.recipe.document import Recipe
 
-Loss = Literal["tiled", "full", "liger"]
+Loss = Literal["chunked", "tiled", "full", "liger"]
+"""ftui's own, trl's fused head, plain logits of every token, Liger's fused linear cross-entropy."""
 Device = Literal["cuda", "cpu"]
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
@@ -55,7 +57,7 @@ class Setup:
     dropout: bool = False
     dora: bool = False
     accumulation: int = 1
-    loss: Loss = "tiled"
+    loss: Loss = "chunked"
     compute_capability: tuple[int, int] | None = None
 
     @property
@@ -97,7 +99,7 @@ def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
     gpu = hardware.gpu
     return Setup(
         geometry=sizes, method=method, device=device, rows=rows,
-        length=length if packing else peak_length(profile, length), padded=packing or rows > 1,
+        length=length if packing else padded_width(peak_length(profile, length), device), padded=packing or rows > 1,
         checkpointing=bool(train.checkpointing), attention=recipe.model.attention, optimizer=train.optimizer,
         quantization=recipe.model.quantization if lora else "none",
         double_quantization=recipe.model.double_quantization,
@@ -117,8 +119,13 @@ def number_formats(method: Method, device: Device, dtype: str) -> dict[str, Any]
         return {"weight_bytes": 4, "compute_bytes": 4, "adapter_bytes": 4, "autocast": False}
     if method == "full" and dtype == "float16":
         return {"weight_bytes": 4, "compute_bytes": 2, "adapter_bytes": 4, "autocast": True}
-    adapter = 4 if method == "lora" else 2
+    adapter = 4 if method == "lora" or dtype == "float16" else 2
     return {"weight_bytes": 2, "compute_bytes": 2, "adapter_bytes": adapter, "autocast": True}
+
+
+def padded_width(length: int, device: Device) -> int:
+    """What the collator makes of a micro-batch whose longest row has `length` tokens: a multiple of 8 on a GPU."""
+    return -(-length // 8) * 8 if device == "cuda" else length
 
 
 def _number(value: int | str, path: str) -> int:

@@ -43,6 +43,13 @@ class Stack:
     transient_full: Transient = Transient(hidden=0.5, mlp=4.2, query=-0.4, key=-1.2, gradient_share=0.26)
     transient_full_fp32: Transient = Transient(hidden=-3.3, mlp=4.2, query=-0.4, key=-1.2, gradient_share=0.62)
 
+    # ftui's own loss scores the trained tokens chunk by chunk and makes their gradients on the way forward.
+    chunk_bytes: int = 256 << 20
+    chunk_bytes_cpu: int = 32 << 20
+    """float32 logits of one chunk (`ftui.worker.loss.CHUNK_BYTES`)."""
+    chunk_lingers: bool = True
+    """Whether a chunk's gradient lives on until the next chunk's has been bound to its name."""
+
     # The fused head of trl >= 1.x scores the logits in tiles of tokens × vocabulary and never holds them whole.
     tile_tokens: int = 4096
     tile_vocabulary: int = 32_768

@@ -31,7 +31,7 @@ def setup(shape: ModelShape, method: str = "lora", rows: int = 1, length: int = 
     sizes = geometry(shape)
     full = method == "full"
     fields: dict[str, object] = {
-        "geometry": sizes, "method": method, "device": "cuda", "rows": rows, "length": length, "padded": False,
+        "geometry": sizes, "method": method, "device": "cuda", "rows": rows, "length": length, "padded": False, "loss": "tiled",
         "checkpointing": True, "attention": "sdpa", "optimizer": "adamw", "rank": 0 if full else 16,
         "quantization": {"qlora": "nf4", "lora-int8": "int8"}.get(method, "none"),
         "targets": () if full else chosen(sizes, "all-linear"), "compute_capability": (8, 0),
@@ -183,7 +183,7 @@ SETUPS = st.fixed_dictionaries({
     "checkpointing": st.booleans(), "padded": st.booleans(), "dropout": st.booleans(),
     "attention": st.sampled_from(["sdpa", "eager", "flash_attention_2"]),
     "optimizer": st.sampled_from(["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "lion_8bit", "sgd"]),
-    "accumulation": st.sampled_from([1, 4]), "loss": st.sampled_from(["tiled", "full", "liger"]),
+    "accumulation": st.sampled_from([1, 4]), "loss": st.sampled_from(["chunked", "tiled", "full", "liger"]),
 })
 NAMES = st.sampled_from(["llama-7b", "llama3-8b", "llama3.2-3b", "qwen2-0.5b", "tiny", "mixture"])
 
