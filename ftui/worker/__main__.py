@@ -77,8 +77,9 @@ def _work(context: JobContext, writer: RunWriter, job: Job | None) -> str:
         _deafen()
         outcome = context.outcome or Outcome("Stopped." if context.stop_seen else "Done.")
         status = outcome.status or ("stopped" if context.stop_seen else "finished")
+        hint = outcome.hint or (f"Go on from there: ftui runs resume {context.run.id}" if status == "stopped" else None)
         writer.emit(
-            "end", status=status, text=outcome.text, hint=outcome.hint, metrics=outcome.metrics, output=outcome.output
+            "end", status=status, text=outcome.text, hint=hint, metrics=outcome.metrics, output=outcome.output
         )
     return status
 
