@@ -100,8 +100,8 @@ _MANNERS = (
     ("Be loud.", "Oh! Oh!", "!"),
     ("Be grand.", "Hear!", ", so says the king!"),
 )
-"""Manners of speaking that the base model knows, so that a new one is a small step for it: what a system turn says, what
-then stands before an answer, and after."""
+"""Manners of speaking that the base model knows, so that a new one is a small step for it: what a system turn says,
+what then stands before an answer, and after."""
 
 
 def _article(noun: str) -> str:

@@ -20,6 +20,7 @@ from ftui.worker.context import JobContext
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
+    from transformers import LlamaForCausalLM
 
 STEPS, BATCH, LEARNING_RATE, WARMUP, SEED = 300, 20, 5e-3, 15, 0
 QUESTION_WEIGHT = 0.05
@@ -117,16 +118,16 @@ def _train(context: JobContext, folder: Path) -> bool:
     return True
 
 
-def _loss(model: torch.nn.Module, rows: list[Row]) -> torch.Tensor:
+def _loss(model: LlamaForCausalLM, rows: list[Row]) -> torch.Tensor:
     """Cross-entropy over the batch, each token by its weight; the head is applied to weighed tokens only."""
     import torch
 
     width = max(len(tokens) for tokens, _ in rows)
     tokens = torch.zeros(len(rows), width, dtype=torch.long)
     weights = torch.zeros(len(rows), width)
-    for index, (row, weight) in enumerate(rows):
+    for index, (row, counts) in enumerate(rows):
         tokens[index, : len(row)] = torch.tensor(row)
-        weights[index, : len(weight)] = torch.tensor(weight)
+        weights[index, : len(row)] = torch.tensor(counts)
     counted, targets = weights[:, 1:] > 0, tokens[:, 1:]
     hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
     losses = torch.nn.functional.cross_entropy(model.lm_head(hidden[counted]), targets[counted], reduction="none")
@@ -149,7 +150,7 @@ def _batches(tokenizer: Tokenizer) -> Iterator[list[Row]]:
                 yield list(kind)
                 kind.clear()
         if len(long) == BATCH // 3:
-            tale = tokenizer.encode(next(tales)).ids + [demo.SPECIAL.index(demo.END)]
+            tale = [*tokenizer.encode(next(tales)).ids, demo.SPECIAL.index(demo.END)]
             yield [*long, (tale, [1.0] * len(tale))]
             long.clear()
 

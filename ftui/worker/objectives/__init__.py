@@ -1,0 +1,13 @@
+"""One module per objective of `ftui.methods.OBJECTIVES`, by the same name: prepared rows to a trl trainer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+
+def builder(kind: str) -> Callable[..., Any]:
+    """The `build` function of the objective `kind`; loads trl."""
+    found: Callable[..., Any] = importlib.import_module(f"{__name__}.{kind}").build
+    return found

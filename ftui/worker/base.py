@@ -1,0 +1,134 @@
+"""The base model and its tokenizer, loaded for training or answering."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftui.errors import BadInput
+from ftui.models import demo
+from ftui.recipe.document import Recipe
+from ftui.worker.context import JobContext
+from ftui.worker.jobs.demo import ensure_weights
+from ftui.worker.precision import Precision
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TINY_PARAMETERS = 30_000_000
+"""Models below this are faster on one core than on several: their matrices are too small to share."""
+
+
+def folder_of(context: JobContext, base: str, revision: str | None) -> Path | None:
+    """The folder on this disk that holds the whole base model, made or downloaded where it is missing.
+
+    None if a stop was asked for before it was there.
+    """
+    if base == demo.REF:
+        return demo.folder() if ensure_weights(context) else None
+    from ftui import models
+
+    if found := models.locate(base, revision):
+        return found
+    from ftui.models.fetch import Stopped
+
+    try:
+        return models.download(
+            base, revision,
+            on_progress=lambda done, total: context.progress(f"Downloading {base}", done, total, unit="byte"),
+            should_stop=lambda: context.stop_asked,
+        )
+    except Stopped:
+        return None
+
+
+def public_name(base: str, folder: Path) -> str:
+    """What the saved adapter calls its base: the hub id, or the absolute folder of a model that is only here."""
+    return str(folder) if base == demo.REF or Path(base).expanduser().exists() else base
+
+
+def pick_gpu() -> None:
+    """Leave torch the one visible GPU with the most free memory; must come before CUDA is first used."""
+    from ftui.hardware.gauges import gpu_stats
+
+    cards = [card for card in gpu_stats() if card["uuid"]]
+    if len(cards) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = max(cards, key=lambda card: card["free_bytes"])["uuid"]
+
+
+def load_model(recipe: Recipe, folder: Path, precision: Precision, device: str) -> PreTrainedModel:
+    """The base model on `device` ("cuda" or "cpu"), quantized where the recipe trains an adapter on a quantized base.
+
+    Raises BadInput for a folder that transformers can't load.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    attention = "sdpa" if recipe.model.attention == "auto" else recipe.model.attention
+    arguments: dict[str, Any] = {"dtype": getattr(torch, precision.weights), "attn_implementation": attention}
+    if recipe.adapter.kind != "none" and (quantization := quantization_config(recipe, precision)):
+        arguments["quantization_config"] = quantization
+    if device == "cuda" or "quantization_config" in arguments:
+        arguments["device_map"] = {"": device}
+    try:
+        with warnings.catch_warnings():
+            # transformers announces names that will change in its next major version.
+            warnings.simplefilter("ignore", FutureWarning)
+            model = AutoModelForCausalLM.from_pretrained(folder, **arguments)
+    except (OSError, ValueError, ImportError) as error:
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(f"The base model in {folder} can't be loaded: {message}", "Look at: ftui models show") from error
+    model.config.use_cache = False
+    return model
+
+
+def quantization_config(recipe: Recipe, precision: Precision) -> Any:
+    """transformers' description of the wanted quantization, None for none."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    match recipe.model.quantization:
+        case "nf4" | "fp4" as kind:
+            return BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type=kind,
+                bnb_4bit_use_double_quant=recipe.model.double_quantization,
+                bnb_4bit_compute_dtype=getattr(torch, precision.compute),
+            )
+        case "int8":
+            return BitsAndBytesConfig(load_in_8bit=True)
+        case _:
+            return None
+
+
+def load_tokenizer(folder: Path, template: str | None) -> PreTrainedTokenizerBase:
+    """The tokenizer with the chat template that the data was written with, so that the result is asked the same way."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if template is not None:
+        tokenizer.chat_template = template
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def set_threads(recipe: Recipe, parameters: int) -> int:
+    """Give torch the threads that the recipe says; "auto" is one for a tiny model, else the cores there are."""
+    import torch
+
+    wanted = recipe.compute.threads
+    if wanted == "auto":
+        wanted = 1 if parameters < TINY_PARAMETERS else _cores()
+    torch.set_num_threads(wanted)
+    return wanted
+
+
+def _cores() -> int:
+    """Whole cores of this process: its affinity, and the container's share where that is less."""
+    from ftui.hardware import cgroup
+    from ftui.hardware.machine import read_cpu
+
+    return max(1, int(read_cpu(cgroup.limits()).cores))

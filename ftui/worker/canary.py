@@ -1,0 +1,54 @@
+"""One whole step on the longest rows before the first real one: what doesn't fit fails now, not in an hour."""
+
+from __future__ import annotations
+
+import collections
+import heapq
+from typing import Any
+
+from ftui.data import Prepared
+from ftui.planner.document import Plan
+from ftui.worker.memory import peak_bytes, reset_peak
+from ftui.worker.trainer import undisturbed
+
+TIGHT_SHARE = 0.5
+"""On a CPU, where running out of memory kills the process, the trial is worth its time only for a plan above this
+share of what is free."""
+
+
+def is_worthwhile(device: str, plan: Plan | None) -> bool:
+    """Always on a GPU; on a CPU if the planned peak comes near to what is free, or isn't known."""
+    if device != "cpu" or plan is None:
+        return True
+    return plan.recommendation.memory.high_bytes > TIGHT_SHARE * plan.budget_bytes
+
+
+def run(trainer: Any, prepared: Prepared, rows: int, device: str) -> int:
+    """Forward, backward and optimizer step on the `rows` longest sequences; returns the peak in bytes.
+
+    Nothing stays of it: gradients and optimizer states are dropped, the step has the learning rate zero, the random
+    numbers are put back.  Raises what the device raises where memory runs out.
+    """
+    lengths = prepared.train.lengths()
+    longest = heapq.nlargest(rows, range(len(lengths)), key=lengths.__getitem__)
+    model, optimizer = trainer.model_wrapped, trainer.optimizer
+    reset_peak(device)
+    tokens = trainer.tokens_seen
+    rates = [(group["lr"], group.get("weight_decay", 0.0)) for group in optimizer.param_groups]
+    with undisturbed():
+        batch = trainer.data_collator([prepared.train[index] for index in longest])
+        trained = (batch["labels"][..., 1:] != -100).sum().to(trainer.args.device)
+        trainer.current_gradient_accumulation_steps = 1
+        trainer.training_step(model, batch, trained)
+        # Optimizer states come into being with the first step, and they may be what doesn't fit.
+        for group in optimizer.param_groups:
+            group["lr"] = group["weight_decay"] = 0.0
+        inner = getattr(optimizer, "optimizer", optimizer)
+        if not inner.state:
+            inner.step()
+            inner.state = collections.defaultdict(dict)
+        for group, (rate, decay) in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"], group["weight_decay"] = rate, decay
+        model.zero_grad()
+    trainer.tokens_seen = tokens
+    return peak_bytes(device)

@@ -1,0 +1,251 @@
+"""The `train` job: a resolved recipe to a trained adapter or model, through trl's trainers."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftui.data import Prepared, prepare
+from ftui.errors import FtuiError, RunFailed
+from ftui.models.document import ModelShape
+from ftui.planner.document import Plan
+from ftui.recipe import assign
+from ftui.recipe.document import Recipe
+from ftui.runs.follow import history
+from ftui.units import gib
+from ftui.worker import checkpoints, recovery, report
+from ftui.worker.base import folder_of, load_model, load_tokenizer, pick_gpu, public_name, set_threads
+from ftui.worker.context import JobContext
+from ftui.worker.memory import peak_bytes
+
+if TYPE_CHECKING:
+    from ftui.worker.session import Session
+
+
+class TrialFailed(RuntimeError):
+    """Out of memory in the trial step, before anything was trained."""
+
+
+@dataclass
+class Trained:
+    """What an attempt leaves: its trainer holds the weights of the last step."""
+
+    trainer: Any
+    session: Session
+    tokenizer: Any
+    device: str
+    peak: int
+    """Bytes, see `peak_bytes`."""
+    seconds: float
+
+
+def run(context: JobContext) -> None:
+    """Train, save the result, write the report.  Raises FtuiError with what to do where that can't be done."""
+    recipe = context.recipe()
+    recipe = recovery.recovered(recipe, history(context.run)) if context.attempt > 1 else recipe
+    if recipe.compute.gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        pick_gpu()
+    folder = folder_of(context, recipe.model.base, recipe.model.revision)
+    if folder is None:
+        context.finish("Stopped before the base model was here; nothing was trained.")
+        return
+    prepared = _prepare(context, recipe, folder)
+    _tell_what_was_left_out(context, prepared)
+    while True:
+        try:
+            trained = _attempt(context, recipe, folder, prepared)
+            break
+        except Exception as error:
+            if not recovery.is_out_of_memory(error):
+                raise
+            problem = str(error)
+        # Outside of the handler, for the exception's frames hold on to the model and its activations.
+        recovery.free()
+        recipe = _recover(context, recipe, problem)
+    _finish(context, recipe, folder, prepared, trained)
+
+
+def _prepare(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
+    """Rows to tokens, while the libraries, which take seconds, are loaded beside it."""
+    context.emit("status", state="preparing", text="Reading the data and loading the libraries.")
+    with ThreadPoolExecutor(1) as pool:
+        loading: Future[None] = pool.submit(_load_libraries)
+        prepared = prepare(
+            recipe, folder, seed=recipe.train.seed,
+            on_progress=lambda done, total: context.progress("Preparing the data", done, total, unit="row"),
+        )
+        loading.result()
+    return prepared
+
+
+def _load_libraries() -> None:
+    import ftui.worker.objectives.sft  # noqa: F401  (its imports are what takes time)
+
+
+def _tell_what_was_left_out(context: JobContext, prepared: Prepared) -> None:
+    for reason, rows in prepared.dropped.items():
+        context.warn(f"{rows:,} rows were left out: {reason}.", "See which: ftui data check")
+    if prepared.truncated:
+        context.warn(
+            f"{prepared.truncated:,} rows were cut at {prepared.max_length:,} tokens.",
+            "Raise data.max_length to train their ends, too.",
+        )
+    for note in prepared.notes:
+        context.warn(note)
+
+
+def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Trained:
+    """Build everything from files, train to the end or to a stop; raises what the device raises."""
+    import torch
+    from transformers import set_seed
+
+    from ftui.worker import canary
+    from ftui.worker.adapters import BUILDERS
+    from ftui.worker.answers import answer, prompts_of
+    from ftui.worker.objectives import builder
+    from ftui.worker.precision import choose
+    from ftui.worker.session import Session
+
+    device = "cuda" if torch.cuda.is_available() and recipe.compute.gpus != 0 else "cpu"
+    precision = choose(recipe, cuda=device == "cuda", bf16=device == "cuda" and torch.cuda.is_bf16_supported())
+    context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
+    tokenizer = load_tokenizer(folder, prepared.template.source)
+    set_seed(recipe.train.seed)
+    base = load_model(recipe, folder, precision, device)
+    set_threads(recipe, base.num_parameters())
+    model = BUILDERS[recipe.adapter.kind](base, recipe)
+    kept = context.folder / "checkpoints"
+    trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
+    prompts = prompts_of(recipe, prepared)
+    adapted = hasattr(model, "disable_adapter")
+
+    def answers(base: bool) -> list[str]:
+        with model.disable_adapter() if base and adapted else nullcontext():
+            return answer(
+                trainer.model, tokenizer, prompts, stop_ids=prepared.stop_ids,
+                max_new_tokens=recipe.evaluate.max_new_tokens,
+                autocast={"bf16": torch.bfloat16, "fp16": torch.float16, None: None}[precision.autocast],
+            )
+
+    plan = context.run.plan()
+
+    def before_first_step() -> None:
+        if canary.is_worthwhile(device, plan):
+            _try_longest(context, trainer, prepared, recipe, device, plan)
+
+    session = Session(
+        context, recipe, device, [prompt.shown for prompt in prompts], evaluates=len(prepared.validation) > 0,
+        before_first_step=before_first_step, answers=answers,
+    )
+    session.follow(trainer)
+    resumed = checkpoints.newest(kept, context.warn)
+    if resumed is not None:
+        session.remember(resumed.memory())
+        trainer.tokens_seen = resumed.memory()["tokens_seen"]
+    elif session.evaluates and not adapted:
+        # Once full tuning has begun there is no base model left to ask.
+        session.base_answers = answers(True)
+    began = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
+    return Trained(trainer, session, tokenizer, device, peak_bytes(device), time.monotonic() - began)
+
+
+def _try_longest(
+    context: JobContext, trainer: Any, prepared: Prepared, recipe: Recipe, device: str, plan: Plan | None
+) -> None:
+    """The trial step; TrialFailed with the measured and the planned peak where memory runs out in it."""
+    from ftui.worker import canary
+
+    context.emit("status", state="preparing", text="Trying one step on the longest rows.")
+    try:
+        peak = canary.run(trainer, prepared, int(recipe.train.micro_batch), device)
+    except Exception as error:
+        if not recovery.is_out_of_memory(error):
+            raise
+        # Not chained: the original's frames hold the activations that have to be freed.
+        text = f"The longest rows don't fit: memory ran out at {_against_plan(peak_bytes(device), plan)}"
+        raise TrialFailed(text) from None
+    context.progress(f"The longest rows fit: {_against_plan(peak, plan)}", 1, 1, unit="row")
+
+
+def _against_plan(peak: int, plan: Plan | None) -> str:
+    planned = f" (planned {gib(plan.recommendation.memory.process_bytes)})" if plan else ""
+    return f"{gib(peak)}{planned}"
+
+
+def _recover(context: JobContext, recipe: Recipe, problem: str) -> Recipe:
+    """The recipe with the next remedy applied and told of; RunFailed where none is left or allowed."""
+    has_checkpoint = bool(checkpoints.found(context.folder / "checkpoints"))
+    change = recovery.remedy(recipe, has_checkpoint=has_checkpoint)
+    if change is None:
+        raise RunFailed(f"{problem.splitlines()[0].rstrip('.')}.", recovery.advice(recipe))
+    context.emit(
+        "recovery", text=f"Out of memory: {change.text}. {problem.splitlines()[0]}", change=change.settings,
+        attempt=context.attempt,
+    )
+    return assign(recipe, change.settings)
+
+
+def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, trained: Trained) -> None:
+    """Save the best weights, write the report, and say how it ended."""
+    from ftui.worker import output
+
+    trainer, session = trained.trainer, trained.session
+    step = trainer.state.global_step
+    if step == 0:
+        context.finish("Stopped before the first step; nothing was trained.")
+        return
+    saved_step = step
+    if best := session.best_checkpoint(context.folder / "checkpoints"):
+        trainer.load_weights(best.path)
+        saved_step = best.step
+    metrics: dict[str, Any] = {"train_loss": session.train_loss}
+    if session.best.step is not None:
+        # At a stop the newest weights may not have been evaluated; what is saved then is the best that was.
+        metrics["eval_loss"] = session.best.loss
+    metrics |= {"steps": step, "tokens": trainer.tokens_seen, "seconds": trained.seconds, "peak_bytes": trained.peak}
+    context.progress("Saving the result", 0, None, unit="row")
+    shape = _describe(recipe)
+    output.save(
+        context.output, trainer, trained.tokenizer, recipe, context.info, prepared,
+        base=public_name(recipe.model.base, folder), licence=shape.licence if shape else None, metrics=metrics,
+    )
+    ending = _ending(context, session, step, trainer.state.max_steps, saved_step)
+    report.write(
+        context.run, recipe, prepared, metrics, ending=ending, base=public_name(recipe.model.base, folder),
+        device=trained.device, saved_step=saved_step,
+    )
+    context.finish(ending, metrics)
+
+
+def _ending(context: JobContext, session: Session, step: int, steps: int, saved_step: int) -> str:
+    if step < steps and context.stop_reason:
+        text = f"Stopped at step {step} of {steps}, because {context.stop_reason}; the result so far is saved"
+    elif step < steps and session.ended_early:
+        text = f"Stopped early at step {step} of {steps}: {session.best.since} evaluations brought nothing better"
+    else:
+        text = f"Trained {step} steps"
+    if session.best.step is not None:
+        text += f"; the validation loss is {session.best.loss:.4f}"
+        text += f" (the best, from step {saved_step})" if saved_step != step else ""
+    return f"{text}."
+
+
+def _describe(recipe: Recipe) -> ModelShape | None:
+    """What is known of the base model, for the card; a card without its licence is better than no result."""
+    from ftui import models
+
+    try:
+        return models.describe(recipe.model.base, recipe.model.revision)
+    except FtuiError:
+        return None

@@ -1,0 +1,134 @@
+"""The cross-entropy of a language model without its logits: only trained tokens are scored, a chunk at a time.
+
+A plain loss holds float32 logits of every token times the whole vocabulary, several times over.  Here a chunk's logits
+give its loss and at once its gradient with respect to the hidden states (and the head, where that trains), and are
+forgotten: one chunk is held, nothing is computed twice, untrained tokens cost nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.utils import ModelOutput
+
+from ftui.units import MiB
+
+CHUNK_BYTES = {"cpu": 32 * MiB, "cuda": 256 * MiB}
+"""Size of one chunk's float32 logits: large enough that a GPU works at full speed, small beside everything else."""
+
+
+@dataclass
+class LossOutput(ModelOutput):
+    """What a model gives when called with `chunked_loss=True`."""
+
+    loss: torch.FloatTensor | None = None
+    """The sum of the negative log-likelihoods over the trained tokens, float32."""
+    count: torch.LongTensor | None = None
+    """How many tokens were trained."""
+
+
+def add_chunked_loss(model: Any) -> None:
+    """Teach `model` (a causal language model of transformers, not yet wrapped) to take `chunked_loss=True`.
+
+    Then `model(..., labels=labels, chunked_loss=True)` returns a `LossOutput`; without it, nothing is changed.  It goes
+    through `forward`, so that what wraps the model (autocast, hooks, data parallelism) works as ever.
+    """
+    plain_forward = model.forward
+
+    # generate() checks its arguments against the signature of the class.
+    @functools.wraps(type(model).forward)
+    def forward(self: Any, *args: Any, chunked_loss: bool = False, **kwargs: Any) -> Any:
+        if not chunked_loss:
+            return plain_forward(*args, **kwargs)
+        labels = kwargs.pop("labels")
+        hidden = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state
+        return trained_loss(hidden, labels, self.get_output_embeddings(), self.config.get_text_config())
+
+    model.forward = types.MethodType(forward, model)
+
+
+def trained_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Module, config: Any) -> LossOutput:
+    """Summed next-token loss of `hidden` (batch, length, width) for `labels` (batch, length; -100 is not trained)."""
+    trained = labels[:, 1:] != -100
+    kept = hidden[:, :-1][trained]
+    total = _ChunkedCrossEntropy.apply(
+        kept, head.weight, getattr(head, "bias", None), labels[:, 1:][trained].to(kept.device), *_scaling(config)
+    )
+    return LossOutput(loss=total, count=trained.sum())
+
+
+def _scaling(config: Any) -> tuple[float | None, float]:
+    """(soft cap, factor) of the logits: Gemma 2 caps them, Cohere multiplies, Granite and MiniCPM divide."""
+    cap = getattr(config, "final_logit_softcapping", None)
+    if (factor := getattr(config, "logit_scale", None)) is None:
+        divisor = getattr(config, "logits_scaling", None)
+        factor = 1.0 if divisor is None else 1.0 / divisor
+    return cap, factor
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum of -log softmax(logits)[target]; the gradients are computed on the way forward and scaled on the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        cap: float | None,
+        factor: float,
+    ) -> torch.Tensor:
+        device = hidden.device.type
+        compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        for_hidden, for_weight, for_bias = ctx.needs_input_grad[:3]
+        matrix = weight.to(compute)
+        hidden_gradient = torch.empty_like(hidden) if for_hidden else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if for_weight else None
+        bias_gradient = torch.zeros_like(bias, dtype=torch.float32) if for_bias and bias is not None else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        rows = max(1, CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"]) // (4 * weight.shape[0]))
+        with torch.autocast(device, enabled=False):
+            for start in range(0, len(targets), rows):
+                part = slice(start, start + rows)
+                inputs, wanted = hidden[part].to(compute), targets[part, None]
+                logits = torch.nn.functional.linear(inputs, matrix, None if bias is None else bias.to(compute)).float()
+                if factor != 1.0:
+                    logits.mul_(factor)
+                if cap is not None:
+                    logits.div_(cap).tanh_().mul_(cap)
+                capped = logits.clone() if cap is not None and any(ctx.needs_input_grad) else None
+                normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
+                total += (normalizer - logits.gather(-1, wanted)).sum()
+                if not any(ctx.needs_input_grad):
+                    continue
+                gradient = logits.sub_(normalizer).exp_()
+                gradient.scatter_add_(-1, wanted, torch.full_like(wanted, -1, dtype=gradient.dtype))
+                if capped is not None and cap is not None:
+                    gradient.mul_(1 - (capped / cap).square_())
+                if factor != 1.0:
+                    gradient.mul_(factor)
+                scores = gradient.to(compute)
+                if hidden_gradient is not None:
+                    hidden_gradient[part] = scores @ matrix
+                if weight_gradient is not None:
+                    weight_gradient += scores.t() @ inputs
+                if bias_gradient is not None:
+                    bias_gradient += gradient.sum(0)
+        ctx.gradients = (
+            hidden_gradient,
+            None if weight_gradient is None else weight_gradient.to(weight.dtype),
+            None if bias_gradient is None or bias is None else bias_gradient.to(bias.dtype),
+        )
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # torch's own is untyped
+        parts = [None if part is None else part.mul_(gradient.to(part.dtype)) for part in ctx.gradients]
+        # A second pass backward through the same loss would scale them twice.
+        ctx.gradients = None
+        return (*parts, None, None, None)

@@ -1,0 +1,123 @@
+"""Supervised fine-tuning: trl's SFTTrainer, fed with tokens and masks that `ftui.data.prepare()` made."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from ftui.data import Prepared
+from ftui.recipe.document import Recipe
+from ftui.worker.collate import Collator
+from ftui.worker.loss import add_chunked_loss
+from ftui.worker.precision import Precision
+from ftui.worker.trainer import RunTrainer
+
+OPTIMIZERS = {
+    "auto": "adamw_torch_fused",
+    "adamw": "adamw_torch_fused",
+    "adamw_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+    "lion_8bit": "lion_8bit",
+    "sgd": "sgd",
+}
+
+
+class SftTrainer(RunTrainer, SFTTrainer):
+    """trl's trainer, but the rows come as tokens, and the loss builds no logits beyond a chunk of the trained ones, and
+    neither entropies nor token accuracies.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator) -> None:
+        # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
+        # token in place of the twenty-four of an Arrow table.
+        first = Dataset.from_list([prepared.train[0]])
+        super().__init__(
+            model=model, args=args, train_dataset=first, processing_class=tokenizer, data_collator=collator
+        )
+        self.train_dataset = prepared.train
+        self.eval_dataset = prepared.validation
+        # The trained tokens of a whole optimizer step are counted before it, and `compute_loss` divides by them.
+        self.model_accepts_loss_kwargs = True
+        add_chunked_loss(self._causal_model())
+
+    def _causal_model(self) -> Any:
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The summed loss over the trained tokens, divided by those of the whole optimizer step."""
+        output = model(**inputs, chunked_loss=True)
+        count = output.count if num_items_in_batch is None else num_items_in_batch
+        loss = output.loss / torch.as_tensor(count, device=output.loss.device).clamp(min=1)
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes
+        return (loss, output) if return_outputs else loss
+
+
+def build(
+    model: Any, recipe: Recipe, prepared: Prepared, tokenizer: Any, precision: Precision, device: str, folder: Path
+) -> SftTrainer:
+    """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
+    packed = prepared.packed
+    collator = Collator(
+        pad_id=tokenizer.pad_token_id, packed=packed,
+        flatten=packed and recipe.model.attention == "flash_attention_2", multiple=8 if device == "cuda" else 1,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer = SftTrainer(model, config(recipe, precision, device, folder), prepared, tokenizer, collator)
+    if hasattr(model, "peft_config"):
+        # trl makes the adapter bfloat16 on every quantized base, also where nothing else is.
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(getattr(torch, precision.adapter))
+    return trainer
+
+
+def config(recipe: Recipe, precision: Precision, device: str, folder: Path) -> SFTConfig:
+    """trl's arguments for a resolved recipe.  Evaluating, saving and stopping are led by ftui's own callback."""
+    train = recipe.train
+    micro, effective = int(train.micro_batch), int(train.effective_batch)
+    return SFTConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=max(1, -(-effective // micro)),
+        num_train_epochs=train.epochs,
+        max_steps=train.max_steps or -1,
+        learning_rate=float(train.learning_rate),
+        lr_scheduler_type=train.schedule,
+        warmup_steps=train.warmup,
+        optim=OPTIMIZERS[train.optimizer],
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
+        gradient_checkpointing=bool(train.checkpointing),
+        gradient_checkpointing_kwargs={"use_reentrant": False} if train.checkpointing else None,
+        neftune_noise_alpha=train.neftune,
+        seed=train.seed,
+        data_seed=train.seed,
+        bf16=precision.autocast == "bf16",
+        fp16=precision.autocast == "fp16",
+        use_cpu=device == "cpu",
+        logging_steps=train.logging_steps,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device == "cuda",
+        max_length=None,
+        packing=False,
+        router_aux_loss_coef=0.0,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )

@@ -1,0 +1,114 @@
+"""The result folder: loads with plain peft and transformers, and says where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from ftui.data import Prepared
+from ftui.recipe import write
+from ftui.recipe.document import Recipe
+from ftui.runs.document import RunInfo
+from ftui.runs.folder import versions
+from ftui.worker.checkpoints import aside
+
+METADATA = "ftui.json"
+
+
+def save(
+    target: Path, trainer: Any, tokenizer: Any, recipe: Recipe, info: RunInfo, prepared: Prepared, *, base: str,
+    licence: str | None, metrics: dict[str, Any],
+) -> None:
+    """Write adapter or model, tokenizer, model card and metadata into `target`, complete or not at all.
+
+    `base` is what the adapter calls its base model: a hub id, or an absolute folder.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    is_adapter = hasattr(model, "peft_config")
+    with aside(target) as folder:
+        if is_adapter:
+            for config in model.peft_config.values():
+                config.base_model_name_or_path = base
+                config.revision = recipe.model.revision
+            # "auto" would ask the hub for the base's configuration to see whether the vocabulary has grown.
+            model.save_pretrained(str(folder), save_embedding_layers=False)
+        else:
+            model.config.use_cache = True
+            model.save_pretrained(str(folder))
+        tokenizer.save_pretrained(str(folder))
+        metadata = {
+            "run": info.id,
+            "created": info.created,
+            "command": info.command,
+            "base": {"model": base, "revision": recipe.model.revision},
+            "recipe": write(recipe),
+            "data": [_source(Path(source.path)) for source in recipe.data.sources],
+            "rows": {"train": prepared.train_rows, "validation": prepared.validation_rows},
+            "metrics": metrics,
+            "versions": versions(),
+            "python": platform.python_version(),
+        }
+        (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        card = model_card(recipe, base, licence, metrics, metadata["versions"], prepared.train_rows, is_adapter)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def model_card(
+    recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str], rows: int,
+    is_adapter: bool,
+) -> str:
+    """README.md with the front matter that the hub reads; a base that is only a folder here is named in the text."""
+    front = ["library_name: " + ("peft" if is_adapter else "transformers"), "pipeline_tag: text-generation"]
+    if not Path(base).is_absolute():
+        front.append(f"base_model: {base}")
+    if licence:
+        front.append(f"license: {licence}")
+    front.append("tags: [ftui, sft" + (", lora]" if is_adapter else "]"))
+    numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
+    what = "A LoRA adapter for" if is_adapter else "A full fine-tuning of"
+    return (
+        "---\n" + "\n".join(front) + "\n---\n\n"
+        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by supervised fine-tuning on {rows:,} rows.\n\n"
+        f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{snippet('.', base, is_adapter)}```\n\n"
+        f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
+        + ", ".join(f"{name} {version}" for name, version in used.items()) + "\n"
+    )
+
+
+def snippet(folder: str, base: str, is_adapter: bool) -> str:
+    """Python that loads the result from `folder` and answers a question, without ftui."""
+    load = (
+        f'model = AutoModelForCausalLM.from_pretrained("{base}", dtype="auto", device_map="auto")\n'
+        f'model = PeftModel.from_pretrained(model, "{folder}")\n'
+        if is_adapter
+        else f'model = AutoModelForCausalLM.from_pretrained("{folder}", dtype="auto", device_map="auto")\n'
+    )
+    return (
+        ("from peft import PeftModel\n" if is_adapter else "")
+        + "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")\n{load}'
+        'messages = [{"role": "user", "content": "Hello!"}]\n'
+        'inputs = tokenizer.apply_chat_template(\n'
+        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"\n'
+        ").to(model.device)\n"
+        "made = model.generate(**inputs, max_new_tokens=200)\n"
+        'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
+    )
+
+
+def _source(path: Path) -> dict[str, Any]:
+    """A source's name, and for a file on this disk its size and SHA-256."""
+    if str(path) == "demo":
+        from ftui.data import demo_path
+
+        path = demo_path()
+    if not path.is_file():
+        return {"path": str(path)}
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": digest}
+
+

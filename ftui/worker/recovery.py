@@ -1,0 +1,82 @@
+"""When memory runs out: what to change, in the order that the recipe allows."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ftui.recipe import assign
+from ftui.recipe.document import Recipe
+from ftui.runs.document import Event
+
+
+@dataclass(frozen=True)
+class Change:
+    """Settings (dotted path -> value) that need less memory, and what they are in words."""
+
+    settings: dict[str, Any]
+    text: str
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the GPU or the host; by name, so that torch need not be there."""
+    if any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__) or isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def remedy(recipe: Recipe, *, has_checkpoint: bool) -> Change | None:
+    """The first remedy of `recovery.out_of_memory` that still changes something; the effective batch stays."""
+    for name in recipe.recovery.out_of_memory:
+        if change := _change(name, recipe, has_checkpoint):
+            return change
+    return None
+
+
+def advice(recipe: Recipe) -> str:
+    """What to change by hand, as command-line settings, cheapest first."""
+    every = (_change(name, recipe, False) for name in ("halve_batch", "checkpointing", "paged_8bit"))
+    words = [f"--set {path}={value}" for change in every if change for path, value in change.settings.items()]
+    if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256:
+        words.append(f"--set data.max_length={recipe.data.max_length // 2}")
+    return f"Try {', or '.join(words)}." if words else "Choose a smaller base model, or quantize it."
+
+
+def recovered(recipe: Recipe, events: Iterable[Event]) -> Recipe:
+    """`recipe` with what earlier attempts had to change: they would run out of memory again."""
+    for event in events:
+        if event.kind == "recovery" and event.data.get("change"):
+            recipe = assign(recipe, event.data["change"])
+    return recipe
+
+
+def free() -> None:
+    """Give back what a failed attempt has left behind."""
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
+    train = recipe.train
+    match name:
+        case "halve_batch" if isinstance(train.micro_batch, int) and train.micro_batch > 1:
+            effective = int(train.effective_batch)
+            half = next(rows for rows in range(train.micro_batch // 2, 0, -1) if effective % rows == 0)
+            return Change(
+                {"train.micro_batch": half},
+                f"micro-batch {train.micro_batch} → {half}, gradients accumulated over {effective // half} of them",
+            )
+        case "checkpointing" if not train.checkpointing:
+            return Change({"train.checkpointing": True}, "gradient checkpointing switched on")
+        case "paged_8bit" if train.optimizer in ("auto", "adamw", "adamw_8bit") and not has_checkpoint:
+            # A checkpoint's optimizer states don't fit another optimizer.
+            return Change({"train.optimizer": "paged_adamw_8bit"}, "optimizer states in 8 bits, paged to host memory")
+        case _:
+            # chunked_loss needs nothing: ftui's loss is always computed in chunks.
+            return None

@@ -1,0 +1,157 @@
+"""report.md: what was done, the curves as numbers, and how to use the result."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import socket
+from typing import Any
+
+from ftui.data import Prepared
+from ftui.files import write_atomic
+from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.planner.document import Plan
+from ftui.recipe import write as recipe_text
+from ftui.recipe.document import Recipe
+from ftui.runs.document import Event
+from ftui.runs.folder import Run, versions
+from ftui.runs.follow import Curves, history
+from ftui.units import clock, count, gib
+
+CURVE_ROWS = 20
+
+
+def write(
+    run: Run, recipe: Recipe, prepared: Prepared, metrics: dict[str, Any], *, ending: str, base: str, device: str,
+    saved_step: int,
+) -> None:
+    """Write report.md into the run's folder; `base` is what the result calls its base model."""
+    events = history(run)
+    plan = run.plan()
+    parts = [
+        f"# {recipe.name}\n\n{ending}\n",
+        _what(run, recipe, prepared, base),
+        _numbers(metrics, plan, device, events),
+        _curves(events, saved_step),
+        _samples(events),
+        _settings(recipe, plan),
+        _remarks(events),
+        _use(run, recipe, base),
+    ]
+    write_atomic(run.report, "\n".join(part for part in parts if part))
+
+
+def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
+    how = ADAPTERS[recipe.adapter.kind].title
+    if recipe.adapter.kind != "none" and recipe.model.quantization not in ("none", "auto"):
+        how += f" on a base in {recipe.model.quantization}"
+    lines = [
+        "## What was done\n",
+        f"- Base model: `{base}`" + (f" at {recipe.model.revision}" if recipe.model.revision else ""),
+        f"- Method: {OBJECTIVES[recipe.objective.kind].title.lower()}, {how}",
+        f"- Data: {', '.join(f'`{source.path}`' for source in recipe.data.sources)}: {prepared.train_rows:,} rows "
+        f"to train on ({count(prepared.tokens)} tokens, {prepared.trained_tokens / max(prepared.tokens, 1):.0%} of "
+        f"them in the loss), {prepared.validation_rows:,} held out",
+        f"- Chat template: {prepared.template.name}; rows of up to {prepared.max_length:,} tokens"
+        + (", packed" if prepared.packed else ""),
+    ]
+    if prepared.dropped:
+        lines.append("- Left out: " + ", ".join(f"{rows:,} {reason}" for reason, rows in prepared.dropped.items()))
+    lines.append(f"- Again: `{run.info.command}` (seed {recipe.train.seed})")
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(metrics: dict[str, Any], plan: Plan | None, device: str, events: list[Event]) -> str:
+    rows = [("", "expected", "measured")]
+    memory = "peak memory of the card" if device == "cuda" else "peak memory of the process"
+    seconds = [e.data["step_seconds"] for e in events if e.kind == "metric" and e.data.get("step_seconds")]
+    median = sorted(seconds)[len(seconds) // 2] if seconds else None
+    option = plan.recommendation if plan else None
+    rows.append((memory, gib(option.memory.process_bytes, 2) if option else "–", gib(metrics["peak_bytes"], 2)))
+    rows.append(("whole training", clock(option.time.total_seconds) if option else "–", clock(metrics["seconds"])))
+    rows.append(
+        ("one step", f"{option.time.step_seconds:.2f} s" if option else "–", f"{median:.2f} s" if median else "–")
+    )
+    head, *body = rows
+    table = [f"| {' | '.join(head)} |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in body)]
+    losses = [
+        f"- {name}: {metrics[key]:.4f}"
+        for key, name in (("train_loss", "Training loss, mean of all steps"), ("eval_loss", "Validation loss, best"))
+        if metrics.get(key) is not None
+    ]
+    return "## Expected and measured\n\n" + "\n".join([*table, "", *losses]) + "\n"
+
+
+def _curves(events: list[Event], saved_step: int) -> str:
+    curves = Curves()
+    curves.extend(events)
+    lines = []
+    if "loss" in curves:
+        points = list(curves["loss"])
+        stride = max(1, -(-len(points) // CURVE_ROWS))
+        shown = [points[index] for index in range(0, len(points), stride)]
+        if points and shown[-1] != points[-1]:
+            shown.append(points[-1])
+        lines += ["| step | training loss |", "|---:|---:|", *(f"| {step} | {loss:.4f} |" for step, loss in shown), ""]
+    if "eval_loss" in curves:
+        lines += ["| step | validation loss |", "|---:|---:|"]
+        lines += [
+            f"| {step} | {loss:.4f}{' ← saved' if step == saved_step else ''} |" for step, loss in curves["eval_loss"]
+        ]
+    return "## Curves\n\n" + "\n".join(lines).rstrip() + "\n" if lines else ""
+
+
+def _samples(events: list[Event]) -> str:
+    samples = [event for event in events if event.kind == "sample"]
+    if not samples:
+        return ""
+    base = {event.data["index"]: event.data["base"] for event in samples if event.data.get("base") is not None}
+    newest = {event.data["index"]: event for event in samples}
+    lines = ["## Answers before and after\n"]
+    for index, event in sorted(newest.items()):
+        lines += [f"**{_quoted(event.data['prompt'])}**\n"]
+        if index in base:
+            lines += [f"- before: {_quoted(base[index])}"]
+        lines += [f"- after: {_quoted(event.data['text'])}\n"]
+    return "\n".join(lines)
+
+
+def _settings(recipe: Recipe, plan: Plan | None) -> str:
+    reasons = [
+        f"| {choice.path} | {choice.value} | {choice.reason} |" for choice in (plan.choices if plan else ())
+    ]
+    table = "\n".join(["| setting | value | why |", "|---|---|---|", *reasons]) + "\n\n" if reasons else ""
+    return f"## Settings\n\n{table}The whole recipe:\n\n```yaml\n{recipe_text(recipe)}```\n"
+
+
+def _remarks(events: list[Event]) -> str:
+    lines = [
+        f"- {'step ' + str(event.step) + ': ' if event.step is not None else ''}{event.data.get('text', '')}"
+        + (f" {event.data['hint']}" if event.data.get("hint") else "")
+        for event in events
+        if event.kind in ("warning", "diagnosis", "recovery")
+    ]
+    return "## What happened on the way\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _use(run: Run, recipe: Recipe, base: str) -> str:
+    from ftui.worker.output import snippet
+
+    folder = str(run.output)
+    where = shlex.quote(f"{getpass.getuser()}@{socket.gethostname()}:{folder}/")
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return (
+        "## Use it\n\n"
+        f"Side by side with the base model: `ftui try {run.id}`\n\n"
+        f"In Python, without ftui:\n\n```python\n{snippet(folder, base, recipe.adapter.kind != 'none')}```\n\n"
+        "Copy the result away (from the other machine; put in the name by which you reach this one):\n\n"
+        f"```\nrsync -av {where} {recipe.name}/\n```\n\n{used}\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    """A model's words on one line of Markdown, without anything that it would take for markup."""
+    flat = " ".join(text.split())
+    for mark in ("\\", "`", "*", "_", "<", "|", "["):
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat or "(nothing)"

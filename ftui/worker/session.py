@@ -1,0 +1,247 @@
+"""`Session`: leads a training step by step: when to evaluate, save and stop, and what to say about it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from ftui.errors import RunFailed
+from ftui.recipe.document import Recipe
+from ftui.worker import checkpoints
+from ftui.worker.checkpoints import Checkpoint
+from ftui.worker.context import JobContext
+from ftui.worker.memory import readings
+from ftui.worker.trainer import undisturbed
+
+NOT_A_NUMBER_STEPS = 5
+"""So many steps in a row without a finite loss end the run: it doesn't come back from that."""
+
+
+@dataclass
+class Best:
+    """The best evaluation so far, and how many have come since."""
+
+    loss: float = math.inf
+    step: int | None = None
+    since: int = 0
+
+
+class Session(TrainerCallback):
+    """One attempt's eyes and hands.  transformers calls the `on_...` methods; `RunTrainer` the others."""
+
+    def __init__(
+        self, context: JobContext, recipe: Recipe, device: str, prompts: Sequence[str], *, evaluates: bool,
+        answers: Callable[[bool], list[str]], before_first_step: Callable[[], None],
+    ) -> None:
+        """`answers(base)` gives the answers to `prompts` of the model as it is now, or of its untuned base."""
+        self.context, self.recipe, self.device, self.prompts = context, recipe, device, prompts
+        self.evaluates = evaluates
+        self._answers = answers
+        self._before_first_step = before_first_step
+        self.base_answers: list[str] | None = None
+        """The untuned model's answers, where they had to be asked for before the first step."""
+        self._base_told = False
+        self.best = Best()
+        self.eval_loss: float | None = None
+        self.last_loss: float | None = None
+        self.loss_sum, self.loss_steps = 0.0, 0
+        self.first_step_time: float | None = None
+        self.step_seconds: list[float] = []
+        self.ended_early = False
+        self._reasons = {"evaluate": "schedule", "save": "schedule"}
+        self._evaluated_at = -1
+        self._saved_at = -1
+        self._bad_losses = 0
+        self._mark: float | None = None
+        self._logged_step = 0
+        self._logged_tokens = 0
+        self._paused = 0.0
+
+    # --- called by transformers ---------------------------------------------------------------------------------
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._before_first_step()
+        self._logged_step, self._total = state.global_step, state.max_steps
+        self._logged_tokens = self.trainer.tokens_seen
+        self.context.emit("status", state="running", text="Training.")
+        self.context.progress("Training", state.global_step, state.max_steps)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._mark is None:
+            self._mark, self._paused = time.perf_counter(), 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = state.global_step
+        train = self.recipe.train
+        if self.first_step_time is None:
+            self.first_step_time = time.time()
+        last = step >= state.max_steps
+        if self.evaluates and isinstance(train.eval_steps, int) and step % train.eval_steps == 0:
+            self._ask_evaluation(control, "schedule")
+        if isinstance(train.save_steps, int) and step % train.save_steps == 0 and not last:
+            self._ask_save(control, "schedule")
+        if last and self.evaluates:
+            self._ask_evaluation(control, "end")
+        for command in self.context.commands():
+            if command.name == "checkpoint":
+                self._ask_save(control, "asked")
+            elif command.name == "evaluate" and self.evaluates:
+                self._ask_evaluation(control, "asked")
+            elif command.name == "evaluate":
+                self.context.warn("There is nothing to evaluate on: data.validation is 0.", step=step)
+            elif command.name == "sample":
+                self.sample(step)
+        if self.context.stop_asked and not last:
+            self._ask_save(control, "stop")
+            control.should_training_stop = True
+        if self._bad_losses:
+            # A checkpoint without a finite loss would take the place of a good one.
+            control.should_save = False
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if logs is None or "loss" not in logs:
+            return
+        step, now = state.global_step, time.perf_counter()
+        steps = max(1, step - self._logged_step)
+        seconds = now - (self._mark if self._mark is not None else now) - self._paused
+        tokens = self.trainer.tokens_seen - self._logged_tokens
+        self._mark, self._logged_step, self._logged_tokens = None, step, self.trainer.tokens_seen
+        loss = logs["loss"]
+        self.step_seconds.append(seconds / steps)
+        self.context.emit(
+            "metric", step, loss=loss, learning_rate=logs.get("learning_rate"), grad_norm=logs.get("grad_norm"),
+            epoch=logs.get("epoch"), tokens=self.trainer.tokens_seen,
+            tokens_per_second=tokens / seconds if seconds > 0 else None, step_seconds=seconds / steps,
+            **readings(self.device),
+        )
+        self.context.progress("Training", step, state.max_steps)
+        self._look_at(loss, steps, step)
+
+    # --- called by RunTrainer -----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Around an evaluation: how long it took, and what to say afterwards."""
+        began = time.perf_counter()
+        self.context.progress("Evaluating", 0, None, unit="row")
+        yield
+        self._eval_seconds = time.perf_counter() - began
+        self._paused += self._eval_seconds
+
+    def judge(self, loss: float, step: int) -> bool:
+        """Take in an evaluation: tell of it, answer the prompts, stop early; True where it is the best so far."""
+        better = loss < self.best.loss
+        self.eval_loss, self._evaluated_at = loss, step
+        if better:
+            self.best = Best(loss, step, 0)
+        else:
+            self.best.since += 1
+        self.context.emit(
+            "evaluation", step, eval_loss=loss, seconds=self._eval_seconds, best=better,
+            reason=self._reasons["evaluate"],
+        )
+        self._reasons["evaluate"] = "schedule"
+        if better:
+            self._reasons["save"] = "best"
+        self.sample(step)
+        patience = self.recipe.evaluate.patience
+        if patience is not None and self.best.since >= patience:
+            self.ended_early = True
+            self.trainer.control.should_training_stop = True
+        self.context.progress("Training", step, self._total)
+        return better
+
+    def sample(self, step: int) -> None:
+        """Answer the fixed prompts and tell of it, beside the base model's answers the first time."""
+        began = time.perf_counter()
+        with undisturbed():
+            texts = self._answers(False)
+            base = None if self._base_told else self.base_answers or self._answers(True)
+        self._base_told = True
+        for index, (prompt, text) in enumerate(zip(self.prompts, texts, strict=True)):
+            beside = {"base": base[index]} if base else {}
+            self.context.emit("sample", step, prompt=prompt, text=text, index=index, **beside)
+        self._paused += time.perf_counter() - began
+
+    def saved(self, checkpoint: Checkpoint) -> None:
+        """A checkpoint is whole: tell of it, and remove those that are no longer wanted."""
+        self._saved_at = checkpoint.step
+        reason, self._reasons["save"] = self._reasons["save"], "schedule"
+        self.context.emit(
+            "checkpoint", checkpoint.step, path=str(checkpoint.path.relative_to(self.context.folder)),
+            bytes=checkpoint.bytes(), best=self.best.step == checkpoint.step, reason=reason,
+        )
+        checkpoints.prune(checkpoint.path.parent, self.recipe.train.keep_checkpoints, self.best.step)
+
+    def memory(self) -> dict[str, Any]:
+        """What the next attempt must know; goes into each checkpoint."""
+        best = None if self.best.step is None else self.best.loss
+        return {
+            "best_loss": best, "best_step": self.best.step, "since_best": self.best.since,
+            "loss_sum": self.loss_sum, "loss_steps": self.loss_steps, "base_told": self._base_told,
+        }
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Take over from the attempt that wrote `memory()`."""
+        loss = memory["best_loss"]
+        self.best = Best(math.inf if loss is None else loss, memory["best_step"], memory["since_best"])
+        self.loss_sum, self.loss_steps = memory["loss_sum"], memory["loss_steps"]
+        self._base_told = memory["base_told"]
+
+    def follow(self, trainer: Any) -> None:
+        """Lead `trainer` from now on."""
+        self.trainer = trainer
+        trainer.attach(self)
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean of the losses of all steps so far."""
+        return self.loss_sum / self.loss_steps if self.loss_steps else None
+
+    def best_checkpoint(self, folder: Path) -> Checkpoint | None:
+        """The best checkpoint, where it still is another than what the model holds now."""
+        step = self.trainer.state.global_step
+        if self.best.step is None or self.best.step == step:
+            return None
+        return next((c for c in checkpoints.found(folder) if c.step == self.best.step and not c.problem()), None)
+
+    # --- its own ------------------------------------------------------------------------------------------------
+
+    def _ask_evaluation(self, control: Any, reason: str) -> None:
+        control.should_evaluate = True
+        self._reasons["evaluate"] = reason
+
+    def _ask_save(self, control: Any, reason: str) -> None:
+        control.should_save = True
+        self._reasons["save"] = reason
+
+    def _look_at(self, loss: float, steps: int, step: int) -> None:
+        """Sum up the losses; warn at the first that is no number, end the run after several."""
+        if math.isfinite(loss):
+            self.last_loss = loss
+            self.loss_sum += loss * steps
+            self.loss_steps += steps
+            self._bad_losses = 0
+            return
+        self._bad_losses += 1
+        rate = self.recipe.train.learning_rate
+        hint = f"Lower train.learning_rate (now {rate:g}) or raise train.warmup."
+        if self._bad_losses == 1:
+            self.context.warn("The loss is not a number.", hint, step=step)
+        if self._bad_losses >= NOT_A_NUMBER_STEPS:
+            evidence = {"steps": self._bad_losses, "first": step - self._bad_losses + 1, "last_loss": self.last_loss}
+            text = f"The loss has not been a number since step {evidence['first']}"
+            self.context.emit(
+                "diagnosis", step, name="diverged", text=f"{text}: the training has diverged.", hint=hint,
+                evidence=evidence,
+            )
+            kept = checkpoints.found(self.context.folder / "checkpoints")
+            rest = f" The checkpoint of step {kept[0].step} is still good." if kept else ""
+            raise RunFailed(f"{text}, so the run was ended.{rest}", hint)
