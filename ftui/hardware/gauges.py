@@ -76,7 +76,8 @@ def _devices(driver: Driver) -> Iterator[tuple[str | None, tuple[int, ...]]]:
     """UUID and place of every GPU, or of its slices where it is cut into some."""
     for index in range(driver.ask("count")):
         slots = _ask(driver, "mig_slots", index) if _ask(driver, "mig_mode", index) is True else None
-        slices: list[tuple[int, ...]] = [(index, part) for part in range(slots or 0) if _ask(driver, "slice_memory", index, part)]
+        places: list[tuple[int, ...]] = [(index, part) for part in range(slots or 0)]
+        slices = [place for place in places if _ask(driver, "slice_memory", *place)]
         for where in slices or [(index,)]:
             uuid = _ask(driver, "slice_uuid" if slices else "uuid", *where)
             yield uuid if isinstance(uuid, str) else None, where
