@@ -31,13 +31,13 @@ def read_json_lines(path: Path) -> Iterator[RawRow]:
 
 def _parse_line(line: bytes) -> dict[str, Any] | Broken:
     try:
-        text = line.decode()
+        text = line.decode().rstrip()
     except UnicodeDecodeError as error:
         return Broken(f"not UTF-8 (byte 0x{line[error.start]:02X} at column {error.start + 1})")
     try:
         return _row(json.loads(text))
     except json.JSONDecodeError as error:
-        return Broken(f"broken JSON: {error.msg} at column {error.colno}")
+        return Broken(f"broken JSON: {error.msg.removesuffix(' at')} at column {error.colno}")
     except (ValueError, RecursionError) as error:
         return Broken(_other_reason(error))
 
@@ -126,10 +126,11 @@ def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
             value, position = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as error:
             following = _resume(text, position, indent)
-            if following is None and error.pos >= len(text.rstrip()):
+            if following is None and (error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")):
                 yield line, Broken("broken JSON: the file ends in the middle of this row")
                 return
-            yield line, Broken(f"broken JSON: {error.msg} at line {error.lineno} column {error.colno}")
+            why = error.msg.removesuffix(" at")
+            yield line, Broken(f"broken JSON: {why} at line {error.lineno} column {error.colno}")
             if following is None:
                 return
             position = following

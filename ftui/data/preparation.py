@@ -161,14 +161,10 @@ def prepare(
     everything = _Pile(store)
     loaded = [load(source) for source in data.sources]
     _fill(everything, loaded, writer, max_length, seed, on_progress)
-    if not everything.pieces:
-        raise _nothing_left(everything, max_length)
     wanted = _validation(data.validation)
     if isinstance(wanted, str):
         apart = _Pile(store)
         _fill(apart, [load(_like(data.sources[0], wanted))], writer, max_length, seed, None)
-        if not apart.pieces:
-            raise _nothing_left(apart, max_length)
         training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
     else:
         apart = everything
@@ -201,14 +197,13 @@ def _fill(
     """Read, write and tokenize every row of the sources into the pile."""
     for number, source in enumerate(loaded):
         _refuse_other_kinds(source)
-        kept_before, dropped_before, good = len(pile.bad), pile.dropped.total(), 0
+        kept_before, dropped_before, good = len(pile.bad), pile.dropped.copy(), 0
         for batch in _batches(source.rows(), BATCH_ROWS):
             good += _add_batch(pile, batch, number, writer, max_length, seed)
             if on_progress:
                 on_progress(len(pile.pieces), None)
         if not good:
-            bad = pile.bad[kept_before:]
-            refuse_if_nothing_usable(source.given, good, bad, pile.dropped.total() - dropped_before)
+            _refuse_nothing_left(source.given, pile.bad[kept_before:], pile.dropped - dropped_before, max_length)
 
 
 def _refuse_other_kinds(source: Loaded) -> None:
@@ -380,12 +375,15 @@ def _shuffled(key: int, seed: int) -> int:
     return mixed ^ (mixed >> 31)
 
 
-def _nothing_left(pile: _Pile, max_length: int) -> BadInput:
-    why = ", ".join(f"{count} {plain(reason)}" for reason, count in pile.dropped.most_common())
-    first = f"The first, line {pile.bad[0].line}: {plain(pile.bad[0].reason)}." if pile.bad else "There are none."
-    if pile.dropped.get("answer cut off"):
-        first += f" Raise data.max_length above {max_length}."
-    return BadInput(f"No row is left to train on ({why}).", first)
+def _refuse_nothing_left(given: SourceLike, bad: list[BadRow], dropped: Counter[str], max_length: int) -> None:
+    """Raises BadInput for a source of which no row can be trained on."""
+    if dropped.total() == dropped["unreadable"]:
+        refuse_if_nothing_usable(given, 0, bad, dropped.total())
+    why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
+    hint = f"The first, line {bad[0].line}: {plain(bad[0].reason)}." if bad else "The list of bad rows was full."
+    if dropped["answer cut off"]:
+        hint += f" Raise data.max_length above {max_length}."
+    raise BadInput(f"No row of {plain(given.path)} is left to train on ({why}).", hint)
 
 
 def _batches(rows: Iterator[Row | BadRow], size: int) -> Iterator[list[Row | BadRow]]:

@@ -156,7 +156,7 @@ def _compare(seen: Survey, row: Row, answers: dict[int, int]) -> None:
     """Remember what each question was answered with; a second, different answer is a contradiction."""
     turns = tuple((message["role"], message["content"]) for message in row.value["messages"])
     first = next(index for index, (role, _) in enumerate(turns) if role == "assistant")
-    question, answer = hash(turns[:first]), hash(turns[first:])
+    question, answer = hash(turns[:first]), hash(turns[first])
     if answers.setdefault(question, answer) != answer:
         seen.contradictions.add(row, "the same question has another answer in an earlier row")
 
