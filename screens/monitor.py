@@ -31,7 +31,7 @@ from .widgets.log_view import LogView
 from .widgets.sample_view import SampleView
 from .widgets.tab_line import TabLine
 
-LOOK_SECONDS, LOOK_SECONDS_OVER = 0.5, 2.0
+LOOK_SECONDS, LOOK_SECONDS_OVER = 1.0, 3.0
 """Between two looks at the run's files: while it goes on, and once it is over (somebody may resume it elsewhere)."""
 AXES = ("step", "time", "epoch")
 CHART_ACTIONS = {"log_scale", "turn", "smooth", "zoom", "pan", "reset", "axis"}

@@ -72,7 +72,7 @@ def panels_for(picture: Picture) -> list[Panel]:
     return found
 
 
-HIDDEN = {"tokens", "gpu_allocated_bytes", "gpu_total_bytes"}
+HIDDEN = {"tokens", "epoch", "gpu_allocated_bytes", "gpu_total_bytes"}
 """Metrics that are said elsewhere: in the header, as a limit, in the table of the plan."""
 
 

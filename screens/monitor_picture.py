@@ -77,7 +77,6 @@ class Picture:
     """Grows with every event: a viewer draws anew only when it has changed."""
     _bases: dict[int, str] = field(default_factory=dict)
     _step_times: Series = field(default_factory=Series)
-    _epochs: Series = field(default_factory=Series)
     _began: float | None = None
     """Time of this attempt's first event."""
     _earlier: float = 0.0
@@ -123,7 +122,7 @@ class Picture:
 
     def epoch_at(self, step: float) -> float | None:
         """The epoch that `step` lies in, where the run says so."""
-        return _at(self._epochs, step)
+        return _at(self.series.get("epoch"), step)
 
     def measured(self) -> dict[str, float]:
         """What can be held against the plan: peak bytes, seconds per step (the median so far), tokens per second."""
@@ -166,10 +165,14 @@ class Picture:
         if "loss" in data and data["loss"] is None and self.last("loss") is not None:
             self._say(event, "the loss is not a number from this step on", tone="warning")
         for name, value in data.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                continue
-            series = self._epochs if name == "epoch" else self.series.setdefault(name, Series())
-            series.append(step, _number(value), event.attempt)
+            if type(value) is not float:
+                if value is not None and type(value) is not int:
+                    continue
+                value = _number(value)
+            series = self.series.get(name)
+            if series is None:
+                series = self.series[name] = Series()
+            series.append(step, value, event.attempt)
         self._step_times.append(step, event.time, event.attempt)
 
     def _take_evaluation(self, event: Event, data: dict[str, Any]) -> None:
@@ -230,8 +233,9 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
-def _at(series: Series, step: float) -> float | None:
-    return series.values[min(bisect_left(series.steps, step), len(series) - 1)] if len(series) else None
+def _at(series: Series | None, step: float) -> float | None:
+    """The value of the first point at or after `step`, of the last one if there is none."""
+    return series.values[min(bisect_left(series.steps, step), len(series) - 1)] if series else None
 
 
 def _median(series: Series | None) -> float | None:

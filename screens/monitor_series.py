@@ -48,6 +48,8 @@ class Series:
         """Grows whenever points were taken back or changed: whoever derived something from them starts over."""
         self.since = -math.inf
         """Points up to this step don't count any more (a newer attempt has them); dropping them would cost O(n)."""
+        self.last_step: int | None = None
+        """The newest step that was written, with a value or without one."""
         self._attempt = 0
         self._lows = array("d")
         self._highs = array("d")
@@ -65,12 +67,6 @@ class Series:
             return None
         return self.values[-1]
 
-    @property
-    def last_step(self) -> int | None:
-        """The newest step that was written, with a value or without one."""
-        ends = [held[-1] for held in (self.steps, self.gaps) if held]
-        return max(ends) if ends else None
-
     def append(self, step: int, value: float | None, attempt: int = 1) -> None:
         """Take one value in; `None` and non-finite ones are gaps.
 
@@ -78,23 +74,24 @@ class Series:
         everything from there on.
         """
         newest = self.last_step
-        if newest is not None and step <= newest:
-            if attempt > self._attempt:
-                self._rewind(step)
-            else:
-                self._forget(step)
-        self._attempt = max(attempt, self._attempt)
+        if newest is None or step > newest:
+            self.last_step = step
+        elif attempt > self._attempt:
+            self._rewind(step)
+        else:
+            self._forget(step)
+        if attempt > self._attempt:
+            self._attempt = attempt
         if value is None or not math.isfinite(value):
             _insert(self.gaps, step)
         elif not self.steps or step > self.steps[-1]:
             self.steps.append(step)
             self.values.append(value)
-            self._index_last()
         else:
             where = bisect_left(self.steps, step)
             self.steps.insert(where, step)
             self.values.insert(where, value)
-            self._reindex(where)
+            self._changed_from(where)
         if self.superseded is not None:
             self.superseded.since = step
             if not self.superseded.steps or self.superseded.steps[-1] <= step:
@@ -152,31 +149,20 @@ class Series:
         if last - first < 2:
             part = self.values[start:end]
             return min(part), max(part)
+        # Indexed when looked at, not when appended: a long past is taken in twice as fast.
+        for begin in range(len(self._lows) * BLOCK, last * BLOCK, BLOCK):
+            part = self.values[begin : begin + BLOCK]
+            self._lows.append(min(part))
+            self._highs.append(max(part))
         low, high = min(self._lows[first:last]), max(self._highs[first:last])
         for part in (self.values[start : first * BLOCK], self.values[last * BLOCK : end]):
             if part:
                 low, high = min(low, min(part)), max(high, max(part))
         return low, high
 
-    def _index_last(self) -> None:
-        value = self.values[-1]
-        if (len(self.values) - 1) % BLOCK == 0:
-            self._lows.append(value)
-            self._highs.append(value)
-        else:
-            if value < self._lows[-1]:
-                self._lows[-1] = value
-            if value > self._highs[-1]:
-                self._highs[-1] = value
-
-    def _reindex(self, start: int) -> None:
-        """Make the blocks anew from the one that holds point `start`."""
-        block = start // BLOCK
-        del self._lows[block:], self._highs[block:]
-        for begin in range(block * BLOCK, len(self.values), BLOCK):
-            part = self.values[begin : begin + BLOCK]
-            self._lows.append(min(part))
-            self._highs.append(max(part))
+    def _changed_from(self, start: int) -> None:
+        """Forget what was derived from point `start` on."""
+        del self._lows[start // BLOCK :], self._highs[start // BLOCK :]
         self.rewinds += 1
 
     def _rewind(self, step: int) -> None:
@@ -189,10 +175,11 @@ class Series:
             taken.steps += older.steps[start:]
             taken.values += older.values[start:]
             taken.gaps += older.gaps[bisect_right(older.gaps, older.since) :]
-        taken._reindex(0)
+        taken.last_step = max((held[-1] for held in (taken.steps, taken.gaps) if held), default=None)
         self.superseded = taken
         del self.steps[where:], self.values[where:], self.gaps[gap:]
-        self._reindex(where)
+        self.last_step = step
+        self._changed_from(where)
 
     def _forget(self, step: int) -> None:
         """Take back the one value, or gap, of `step`."""
@@ -202,7 +189,7 @@ class Series:
                 del held[where]
                 if held is self.steps:
                     del self.values[where]
-                    self._reindex(where)
+                    self._changed_from(where)
 
 
 class Smoothed:
@@ -234,7 +221,6 @@ class Smoothed:
             self._bias *= self.weight
             target.steps.append(steps[index])
             target.values.append(self._sum / (1 - self._bias))
-            target._index_last()
         target.gaps = source.gaps
         return target
 

@@ -17,7 +17,8 @@ from .monitor_tail import Tail
 
 PIECE_BYTES = 1 << 20
 """Events read at a time: a long past comes in pieces, so that the first curve stands at once and keys are heard."""
-STATUS_SECONDS = 1.0
+STATUS_SECONDS = 2.0
+"""A status reads the last 2,000 events, and only a worker that dies without a word changes it unseen by the others."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,11 @@ class Watch:
         run = self.run or self.open()
         now = time.monotonic()
         # The status before the events, so that no event that came before an end is missed.
-        if self._status is None or now - self._status_time >= STATUS_SECONDS:
+        if self._status is None or (now - self._status_time >= STATUS_SECONDS and not self._follower.behind):
             self._status, self._status_time = status(run), now
         events = self._follower.poll(PIECE_BYTES)
+        if any(event.kind in ("status", "end") for event in events):
+            self.forget_status()
         return Look(events, self._status, self._follower.behind, self._follower.restarts, self.tail.read())
 
     def forget_status(self) -> None:
