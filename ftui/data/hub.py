@@ -74,8 +74,8 @@ def fetch_dataset(ref: str, *, split: str | None = None, revision: str | None = 
             ) from None
         raise _unreachable(name) from None
     except Exception as error:
-        # httpx's connection errors have no common base that huggingface_hub re-exports; others are defects.
-        if type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "requests"):
+        # The connection errors of httpx, httpx2 in newer versions of huggingface_hub, which doesn't re-export them.
+        if any(base.__name__ == "TransportError" for base in type(error).__mro__):
             raise _unreachable(name) from None
         raise
 
@@ -186,7 +186,7 @@ def _parsed(ref: str) -> tuple[str, str | None, str | None]:
 
 
 def _no_such_split(repository: str, config: str | None, split: str, names: list[str]) -> BadInput:
-    data = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    data = sorted({name for name in names if name.lower().endswith(_SUFFIXES)})
     what = f"The dataset {plain(repository)} has no files for split {plain(split)!r}" + (
         f" of {plain(config)!r}." if config else "."
     )
