@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,8 @@ class LanguageConfig:
         """What config.json says the tensors are; float32, as transformers takes it, where it says nothing."""
         for config in (self.text, self.whole):
             for key in ("dtype", "torch_dtype"):
-                if isinstance(stated := config.get(key), str):
+                stated = config.get(key)
+                if isinstance(stated, str) and re.fullmatch(r"(torch\.)?[a-z0-9_]+", stated) and stated != "auto":
                     return stated.removeprefix("torch.")
         return "float32"
 

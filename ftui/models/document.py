@@ -70,6 +70,9 @@ class ModelShape(Document):
     """Equal to `sum(p.numel())` of the class when `exact`."""
     embedding_parameters: int
     """Token embedding table (and the untied head's is the same again)."""
+    other_parameters: int = 0
+    """Of the parts around a multimodal model's language model, where known: loaded with it, neither trained nor in
+    `parameters`."""
     exact: bool = True
     inexact_reason: str | None = None
 

@@ -7,11 +7,12 @@ against its hash, and only then takes its name.  The layout is the hub's, so tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ TRIES = 6
 """Attempts in a row without a single new byte before a download gives up."""
 SPARE = 256 << 20
 """Bytes that must stay free beyond the download itself."""
+PLAIN_LIMIT = 50 * 1000**3
+"""Bytes; the hub doesn't serve larger files over plain HTTP (`MAX_HTTP_DOWNLOAD_SIZE` in huggingface_hub)."""
 READ_TIMEOUT = 30.0
 PAUSE = 0.25
 """Seconds before the first new attempt; doubled with each further one, 8 at most."""
@@ -184,29 +187,56 @@ class Fetcher:
 
     def file(self, file: RemoteFile) -> Path:
         """One file's blob, complete and checked.  Raises what the hub's client raises."""
-        from huggingface_hub.utils import WeakFileLock
-
         blob = self.blobs / file.etag
-        lock = paths.hub_cache_dir() / ".locks" / self.folder.name / f"{file.etag}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with WeakFileLock(str(lock)):
-            if blob.is_file():
-                self._done[file.etag] = file.size
-                return blob
+        if file.size > PLAIN_LIMIT and not blob.is_file():
+            return self._by_the_hub(file)
+        with self._alone_with(file):
             for attempt in (1, 2):
+                if blob.is_file():
+                    self._done[file.etag] = file.size
+                    return blob
                 self._grow(file)
                 if _hash(self._partial(file), file) == file.etag:
                     os.replace(self._partial(file), blob)
-                    return blob
-                # An old partial of other content, or a bad line: once more from the start.
+                elif attempt == 1:  # an old partial of other content, or a bad line: once more from the start
+                    self._partial(file).unlink()
+                    self._done[file.etag] = 0
+            if not blob.is_file():
                 self._partial(file).unlink()
-                self._done[file.etag] = 0
-                if attempt == 2:
-                    raise Refused(
-                        f"The file {file.name} of {self.ref} arrived damaged twice.",
-                        "Check network and disk, and try again.",
-                    )
+                raise Refused(
+                    f"The file {file.name} of {self.ref} arrived damaged twice.",
+                    "Check network and disk, and try again.",
+                )
         return blob
+
+    def _by_the_hub(self, file: RemoteFile) -> Path:
+        """A file too large for plain HTTP: huggingface_hub's own transfer (Xet), which can't be resumed or stopped."""
+        from huggingface_hub import hf_hub_download
+
+        hf_hub_download(
+            self.ref, file.name, revision=self.commit, cache_dir=paths.hub_cache_dir(), endpoint=hub.endpoint()
+        )
+        self._done[file.etag] = file.size
+        return self.blobs / file.etag
+
+    @contextlib.contextmanager
+    def _alone_with(self, file: RemoteFile) -> Iterator[None]:
+        """Hold the hub's own lock on the file; while another process has it, show how far that is."""
+        from filelock import Timeout
+        from huggingface_hub.utils import WeakFileLock
+
+        lock = paths.hub_cache_dir() / ".locks" / self.folder.name / f"{file.etag}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(WeakFileLock(str(lock), timeout=0.5))
+                    break
+                except Timeout:
+                    self._done[file.etag] = self.present(file)
+                    if self._halt.is_set():
+                        raise Stopped from None
+            yield
 
     def _grow(self, file: RemoteFile) -> None:
         import httpx2

@@ -95,6 +95,14 @@ def damaged(name: str, reason: str) -> BadInput:
     )
 
 
+def pointer(name: str) -> BadInput:
+    """What git leaves where Git LFS wasn't there to fetch the weights."""
+    return BadInput(
+        f"The weight file {name} is a Git LFS pointer, not the weights.",
+        "Run git lfs pull in the model's folder, or fetch the model with ftui models download.",
+    )
+
+
 def read_header(path: Path) -> tuple[dict[str, TensorInfo], int]:
     """(tensors, file size in bytes) of one safetensors file; BadInput names a file that is cut off or damaged."""
     name = path.name
@@ -107,10 +115,7 @@ def read_header(path: Path) -> tuple[dict[str, TensorInfo], int]:
             (length,) = struct.unpack("<Q", start)
             if length > HEADER_LIMIT:
                 if start[:7] == b"version":
-                    raise BadInput(
-                        f"The weight file {name} is a Git LFS pointer, not the weights.",
-                        "Run git lfs pull in the model's folder, or download the model with ftui models download.",
-                    )
+                    raise pointer(name)
                 raise damaged(name, "it is no safetensors file")
             raw = file.read(length)
     except OSError as error:
@@ -131,10 +136,10 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     BadInput names the shard that is missing, cut off, damaged or at odds with the index.
     """
     index = folder / INDEX
-    if index.is_file():
-        return _sharded(folder, read_json(index))
-    if (folder / SINGLE).is_file():
+    if (folder / SINGLE).is_file():  # where both are there, transformers takes the single file
         files = [folder / SINGLE]
+    elif index.is_file():
+        return _sharded(folder, read_json(index))
     else:
         files = sorted(
             path for path in folder.glob("*.safetensors")

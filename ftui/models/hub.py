@@ -34,12 +34,17 @@ def offline() -> bool:
     return any(os.environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
-def api() -> HfApi:
-    """huggingface_hub's client for our endpoint; Refused where the network is forbidden."""
+def require_online() -> None:
+    """Refused where the network is forbidden."""
     if offline():
         raise Refused(
             "The hub may not be asked: HF_HUB_OFFLINE is set.", "Unset it, or give a model that is on this disk."
         )
+
+
+def api() -> HfApi:
+    """huggingface_hub's client for our endpoint; Refused where the network is forbidden."""
+    require_online()
     from huggingface_hub import HfApi
 
     from ftui import __version__

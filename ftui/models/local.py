@@ -33,19 +33,23 @@ def describe_path(ref: str) -> ModelShape:
 
 
 def describe_folder(
-    folder: Path, ref: str, *, source: Source = "local", revision: str | None = None, gated: bool | None = None
+    folder: Path, ref: str, *, source: Source = "local", revision: str | None = None, weights: bool = True,
+    notes: tuple[str, ...] = (),
 ) -> ModelShape:
-    """The shape of the model in `folder`, with what its tokenizer files and model card say."""
+    """The shape of the model in `folder`, with what its tokenizer files and model card say.
+
+    Without `weights` the weight files are left alone: a download that isn't whole has some, perhaps.
+    """
     config = read_json(config_in(folder), "the model's config")
-    checkpoint = headers.read_checkpoint(folder)
+    checkpoint = headers.read_checkpoint(folder) if weights else None
+    bins = pickled(folder) if weights and checkpoint is None else []
+    if bins:
+        notes = (*notes, "The weights are pickled .bin files; safetensors load faster and run no code.")
     template, known = card.chat_template(folder)
-    notes = () if checkpoint or not pickled(folder) else (
-        "The weights are pickled .bin files; safetensors load faster and run no code.",
-    )
     return build(config, Origin(
-        ref, source, path=str(folder.absolute()), revision=revision, checkpoint=checkpoint,
-        weight_bytes=_pickled_bytes(folder), chat_template=template, chat_template_known=known,
-        licence=card.licence(folder), gated=gated, notes=notes,
+        ref, source, path=str(folder.absolute()) if weights else None, revision=revision, checkpoint=checkpoint,
+        weight_bytes=sum(file.stat().st_size for file in bins) or None, chat_template=template,
+        chat_template_known=known, licence=card.licence(folder), notes=notes,
     ))
 
 
@@ -93,9 +97,14 @@ def pickled(folder: Path) -> list[Path]:
                 f"The weight file {missing[0]} of {folder.name} is missing, though {PICKLED_INDEX} lists it.",
                 "Download the model again: what is already there is kept.",
             )
-        return [folder / name for name in names]
-    single = folder / "pytorch_model.bin"
-    return [single] if single.is_file() else []
+        files = [folder / name for name in names]
+    else:
+        files = [each for each in (folder / "pytorch_model.bin",) if each.is_file()]
+    for file in files:
+        with file.open("rb") as source:
+            if source.read(7) == b"version":
+                raise headers.pointer(file.name)
+    return files
 
 
 def whole(folder: Path) -> bool:
@@ -107,11 +116,6 @@ def whole(folder: Path) -> bool:
     except BadInput:
         return False
     return weights and any((folder / name).is_file() for name in card.TOKENIZER_FILES)
-
-
-def _pickled_bytes(folder: Path) -> int | None:
-    files = pickled(folder)
-    return sum(file.stat().st_size for file in files) if files else None
 
 
 def existing(ref: str) -> Path:

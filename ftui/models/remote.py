@@ -135,12 +135,18 @@ def _headers(ref: str, info: Any, config: dict[str, Any]) -> Checkpoint | None:
 def locate_hub(ref: str, revision: str | None = None) -> Path | None:
     """The snapshot in the hub's cache that holds the whole model, found without huggingface_hub or network."""
     entry = known.find(ref)
-    folder = fetch.repo_folder(entry.id if entry else ref)
+    snapshot = snapshot_of(entry.id if entry else ref, revision)
+    return snapshot if snapshot is not None and local.whole(snapshot) else None
+
+
+def snapshot_of(ref: str, revision: str | None = None) -> Path | None:
+    """The folder in the hub's cache for the revision, whole or not."""
+    folder = fetch.repo_folder(ref)
     named = folder / "refs" / (revision or "main")
     try:
         commit = named.read_text().strip() if named.is_file() else (revision or "")
         snapshot = folder / "snapshots" / commit
-        return snapshot if commit and "/" not in commit and snapshot.is_dir() and local.whole(snapshot) else None
+        return snapshot if commit and "/" not in commit and snapshot.is_dir() else None
     except (OSError, ValueError):  # an unreadable cache holds nothing for us
         return None
 
@@ -153,6 +159,9 @@ def _without_network(ref: str, revision: str | None, error: Exception | None) ->
     )
     if isinstance(reason, BadInput):  # the hub did answer
         raise reason from None
+    if (partial := snapshot_of(ref, revision)) is not None and (partial / "config.json").is_file():
+        note = f"The weights aren't on this disk. {reason.what}"
+        return local.describe_folder(partial, ref, source="hub", revision=partial.name, weights=False, notes=(note,))
     if (earlier := _recall(ref, revision or "main")) is not None:
         return earlier.model_copy(update={"notes": (*earlier.notes, f"As last seen on the hub. {reason.what}")})
     if revision is None and (entry := known.find(ref)) is not None:

@@ -38,21 +38,33 @@ def search(query: str, limit: int = 20) -> tuple[Found, ...]:
     if not 1 <= limit <= 500:
         raise BadInput(f"A search finds between 1 and 500 models, not {limit}.", "Try: --limit 20")
     try:
-        client = hub.api()
-        expand: Any = ["downloads", "likes", "safetensors", "gated", "tags", "cardData"]
-        models = client.list_models(
-            search=query, filter="text-generation", sort="downloads", limit=limit, expand=expand
-        )
-        return tuple(_found(info) for info in models)
+        return tuple(_found(row) for row in _ask(query, limit))
     except Exception as error:  # noqa: BLE001  # whatever the hub's client throws becomes one sentence
         return _in_catalogue(query, limit, hub.explain(error, query).what)
 
 
-def _found(info: Any) -> Found:
-    licence = next((tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")), None)
+def _ask(query: str, limit: int) -> list[dict[str, Any]]:
+    """The hub's own answer.  Not by `HfApi.list_models`, which would wait for a hanging hub for ever."""
+    hub.require_online()
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    response = get_session().get(
+        f"{hub.endpoint()}/api/models", headers=build_hf_headers(library_name="ftui"), timeout=hub.TIMEOUT,
+        params={"search": query, "filter": "text-generation", "sort": "downloads", "direction": -1, "limit": limit,
+                "expand": ["downloads", "likes", "safetensors", "gated", "tags"]},
+    )
+    hf_raise_for_status(response)
+    rows = response.json()
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)][:limit]
+
+
+def _found(row: dict[str, Any]) -> Found:
+    tags = [tag for tag in row.get("tags") or () if isinstance(tag, str)]
     return Found(
-        id=info.id, downloads=info.downloads, likes=info.likes,
-        parameters=getattr(info.safetensors, "total", None), licence=licence, gated=bool(info.gated),
+        id=row["id"], downloads=row.get("downloads"), likes=row.get("likes"),
+        parameters=(row.get("safetensors") or {}).get("total"), gated=bool(row.get("gated")),
+        licence=next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), None),
     )
 
 

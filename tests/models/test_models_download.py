@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from huggingface_hub import hf_hub_download
 
 from ftui import paths
 from ftui.errors import BadInput, Refused
@@ -169,3 +172,37 @@ def test_a_cache_that_cannot_be_written_is_said(hub: Any) -> None:
     cache.chmod(0o500)
     with pytest.raises(Refused, match="can't be written"):
         download("tiny/llama")
+
+
+def test_a_stop_is_heard_while_another_process_holds_the_file(hub: Any) -> None:
+    from huggingface_hub.utils import WeakFileLock
+
+    lock = paths.hub_cache_dir() / ".locks" / "models--tiny--llama" / f"{hub.repos['tiny/llama'].etag(SHARD)}.lock"
+    lock.parent.mkdir(parents=True)
+    began = time.monotonic()
+    with WeakFileLock(lock), pytest.raises(fetch.Stopped):
+        download("tiny/llama", should_stop=lambda: time.monotonic() - began > 0.3)
+    assert time.monotonic() - began < 3
+    assert download("tiny/llama")
+
+
+def test_two_downloads_at_once_fetch_each_file_once(hub: Any) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(download, ["tiny/llama", "tiny/llama"])
+    assert first == second == locate("tiny/llama")
+    assert len([1 for method, _, _ in hub.sent("/cdn/") if method == "GET"]) == 2
+
+
+def test_a_file_too_large_for_plain_http_is_left_to_the_hubs_own_transfer(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def theirs(ref: str, name: str, **rest: Any) -> str:
+        asked.append(name)
+        return hf_hub_download(ref, name, **rest)
+
+    monkeypatch.setattr(fetch, "PLAIN_LIMIT", 1000)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", theirs)
+    assert download("tiny/llama") == locate("tiny/llama")
+    assert set(asked) == {*hub.weights("tiny/llama"), "model.safetensors.index.json"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftui.errors import BadInput
-from ftui.models import families
+from ftui.models import describe, families
 from ftui.models.families import FAMILIES
 
 QUICK = settings(
@@ -163,3 +165,26 @@ def test_any_config_is_either_read_or_refused_in_a_sentence(config: dict[str, An
     except BadInput:
         return
     assert families.count(FAMILIES[model_type], s) > 0
+
+
+@pytest.mark.torch
+def test_what_gemma_3_has_around_its_language_model_is_counted_apart(tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    text = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 90, "head_dim": 8,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "model_type": "gemma3_text"}
+    vision = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+              "patch_size": 4, "image_size": 16, "vision_use_head": False, "model_type": "siglip_vision_model"}
+    built = transformers.Gemma3Config(text_config={**text, **TOKENS}, vision_config=vision, mm_tokens_per_image=16)
+    with torch.device("meta"):
+        whole = transformers.Gemma3ForConditionalGeneration(built)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "gemma3", "text_config": text, "vision_config": vision}))
+    shape = describe(str(path))
+    assert shape.parameters + shape.other_parameters == sum(each.numel() for each in whole.parameters())
+
+
+def test_gemma_3_4b_with_its_tower_has_the_size_that_the_hub_states() -> None:
+    shape = describe("google/gemma-3-4b-it")
+    assert shape.parameters + shape.other_parameters == 4_300_079_472

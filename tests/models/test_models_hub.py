@@ -226,3 +226,25 @@ def test_every_entry_of_the_catalogue_counts_to_its_published_size() -> None:
     }
     for goal in ("chat", "instruct", "classify", "domain", "code", "reasoning"):
         assert sum(goal in entry.goals for entry in entries) >= 3
+
+
+def test_a_hanging_hub_never_holds_up_a_search(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "TIMEOUT", 0.1)
+    hub.delay = 1.0
+    found = search("qwen3")
+    assert found[0].source == "catalogue"
+    assert "didn't answer in time" in (found[0].reason or "")
+
+
+def test_a_model_that_another_tool_fetched_in_part_is_described_offline(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    for name in ("config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"):
+        hf_hub_download("tiny/llama", name, cache_dir=paths.hub_cache_dir(), endpoint=hub.url)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shape = describe("tiny/llama")
+    assert (shape.layers, shape.path, shape.source) == (3, None, "hub")
+    assert any("aren't on this disk" in note for note in shape.notes)
+    assert locate("tiny/llama") is None

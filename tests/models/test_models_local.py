@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +212,7 @@ def test_a_multimodal_configs_language_model_is_counted_and_said(folder: Path) -
     shape = describe(str(path))
     assert (shape.heads, shape.kv_heads, shape.head_dim, shape.vocab) == (8, 4, 256, 262208)
     assert (shape.sliding_layers, shape.tied_embeddings, shape.dtype) == (6, True, "bfloat16")
-    assert any("vision" in note for note in shape.notes)
+    assert any("language model is counted" in note for note in shape.notes)
 
 
 def bad_references(folder: Path) -> dict[str, str]:
@@ -293,3 +295,31 @@ def test_no_config_makes_describe_do_anything_but_describe_or_refuse(tmp_path: P
         assert describe(str(path)).parameters > 0
     except FtuiError:
         return
+
+
+def test_describing_loads_no_heavy_library(folder: Path) -> None:
+    code = (
+        "import sys; from ftui.models import catalogue, describe, locate\n"
+        f"describe({str(folder)!r}); locate({str(folder)!r}); catalogue(); describe('qwen3-8b')\n"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'huggingface_hub', 'tokenizers', 'httpx2')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_single_file_wins_over_an_index_as_it_does_in_transformers(folder: Path) -> None:
+    write_tensors(folder / "model.safetensors", families.tensors(LLAMA))
+    (folder / "model-00001-of-00002.safetensors").unlink()
+    assert describe(str(folder)).weight_bytes == (folder / "model.safetensors").stat().st_size
+
+
+def test_pickled_weights_must_be_all_there_and_no_pointers(folder: Path) -> None:
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadInput, match="Git LFS pointer"):
+        describe(str(folder))
+    (folder / "pytorch_model.bin.index.json").write_text('{"weight_map": {"a": "pytorch_model-1.bin"}}')
+    with pytest.raises(BadInput, match=r"pytorch_model-1\.bin of tiny-llama is missing"):
+        describe(str(folder))
