@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ftui.planner.setup import Setup
 from ftui.planner.stack import CURRENT
-from ftui.planner.states import adapter_parameters, optimizer_bytes, trained_bytes
+from ftui.planner.states import optimizer_bytes, trained_bytes
 
 LOGS = 32 << 20
 
 
 def result_bytes(setup: Setup) -> int:
     """Size of the result: the adapter, or the whole model for full tuning."""
-    return (setup.geometry.parameters if setup.full else adapter_parameters(setup)) * trained_bytes(setup)
+    return (setup.geometry.parameters if setup.full else setup.adapter_parameters) * trained_bytes(setup)
 
 
 def checkpoint_bytes(setup: Setup) -> int:

@@ -19,7 +19,7 @@ from ftui.planner.memory import memory
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
 from ftui.planner.setup import Device, Setup, device_of, setup_of
-from ftui.planner.states import adapter_parameters, trainable_parameters
+from ftui.planner.states import trainable_parameters
 from ftui.planner.time import Schedule, schedule, time
 from ftui.planner.verdict import budget, reserve, verdict
 from ftui.recipe.document import Recipe
@@ -158,14 +158,14 @@ def quality(job: Job, method: Method, candidate: search.Candidate) -> float:
     """
     lengths = job.profile.lengths if job.profile else None
     trained = lengths.total_tokens * lengths.trained_share if lengths else 0.0
-    capacity = max(1, adapter_parameters(candidate.setup)) if method != "full" else _typical_adapter(job)
+    capacity = max(1, candidate.setup.adapter_parameters) if method != "full" else _typical_adapter(job)
     beyond = max(0.0, math.log2(max(trained, 1.0) / capacity)) if trained else 0.0
     if method == "full":
         value = 0.96 + min(0.04, 0.01 * beyond)
     else:
         value = 0.98 - min(0.06, 0.01 * beyond)
         value -= {"qlora": 0.010, "lora-int8": 0.008}.get(method, 0.0)
-    wanted = rules.max_length(job).value
+    wanted = job.wanted_length.value
     length = candidate.setup.length
     if lengths and length < min(wanted, lengths.max):
         value -= min(0.3, search.rules.cut(lengths, length)[1])
@@ -215,7 +215,7 @@ def _rank_with_price(choice: Choice, setup: Setup) -> Choice:
     """The rank's reason with what doubling it costs: another adapter with its gradients and optimizer states."""
     per_element = setup.adapter_bytes * 4
     return choice.model_copy(
-        update={"reason": f"{choice.reason}; doubling it costs {gib(adapter_parameters(setup) * per_element, 2)}"}
+        update={"reason": f"{choice.reason}; doubling it costs {gib(setup.adapter_parameters * per_element, 2)}"}
     )
 
 

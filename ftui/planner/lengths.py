@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ftui.data.document import DataProfile, Lengths
 
 
@@ -26,16 +28,23 @@ def expected_longest(profile: DataProfile | None, max_length: int, rows: int) ->
     if profile is None or profile.lengths is None:
         return float(max_length)
     lengths = profile.lengths
-    total = sum(lengths.histogram)
-    if not total:
+    if not any(lengths.histogram):
         return float(min(max_length, max(lengths.mean, 1.0)))
+    return _expected_longest(lengths.edges, lengths.histogram, lengths.max, max_length, rows)
+
+
+@lru_cache(maxsize=1024)
+def _expected_longest(
+    edges: tuple[int, ...], histogram: tuple[int, ...], longest: int, max_length: int, rows: int
+) -> float:
+    total = sum(histogram)
     expected, below, seen = 0.0, 0.0, 0
-    for low, high, count in zip(lengths.edges, lengths.edges[1:], lengths.histogram, strict=False):
+    for low, high, count in zip(edges, edges[1:], histogram, strict=False):
         if not count:
             continue
         seen += count
         upto = (seen / total) ** rows
-        middle = (low + min(high, lengths.max + 1) - 1) / 2
+        middle = (low + min(high, longest + 1) - 1) / 2
         expected += (upto - below) * min(max(middle, low), max_length)
         below = upto
     return max(expected, 1.0)

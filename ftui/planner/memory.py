@@ -7,7 +7,7 @@ embedding's, the optimizer step, evaluation.  Microseconds, standard library onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ftui.planner import allocator
 from ftui.planner.activations import Layer, holds_scores, layer
@@ -23,8 +23,7 @@ from ftui.planner.states import (
 )
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What one moment holds beyond the weights, the adapter and the optimizer states, in bytes."""
 
     phase: str
@@ -104,7 +103,7 @@ def moments(setup: Setup, stack: Stack = CURRENT) -> list[Moment]:
         Moment("head backward", resident + head, kept, loss.left),
     ]
     step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
-    return [*forward, *backward, step, _evaluation(setup, stack, one)]
+    return [*forward, *backward, step, _evaluation(setup, one, loss)]
 
 
 def _backward_moments(
@@ -172,8 +171,7 @@ def _positions(setup: Setup) -> float:
     return float(2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask)
 
 
-@dataclass(frozen=True)
-class _Loss:
+class _Loss(NamedTuple):
     """Bytes of the loss going forward, going backward, without gradients (evaluation), and what is left of it when the
     head's own backward begins."""
 
@@ -270,8 +268,8 @@ def _score_workspace(setup: Setup) -> float:
     return (4.0 + 4.0) * setup.geometry.heads * setup.tokens * setup.length
 
 
-def _evaluation(setup: Setup, stack: Stack, one: Layer) -> Moment:
+def _evaluation(setup: Setup, one: Layer, loss: _Loss) -> Moment:
     """A forward pass that keeps nothing: one layer's work and a tile of the loss; gradients are gone by then."""
     sizes, tokens = setup.geometry, setup.tokens
     work = tokens * (one.kept / 2 + 2 * setup.weight_bytes * sizes.hidden) + _positions(setup) + one.scores
-    return Moment("evaluation", 0.0, work, _loss(setup, stack).evaluation, _dequantized(setup))
+    return Moment("evaluation", 0.0, work, loss.evaluation, _dequantized(setup))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ftui.data.document import DataProfile
@@ -62,6 +63,11 @@ class Job:
     @property
     def rows_text(self) -> str:
         return f"{self.rows:,} rows" if self.rows is not None else "unread rows"
+
+    @cached_property
+    def wanted_length(self) -> Choice:
+        """The sequence length that the rules ask for; the search comes back to it often."""
+        return max_length(self)
 
     @property
     def tiny(self) -> bool:

@@ -80,24 +80,22 @@ def _runs(method: Method, job: Job) -> bool:
 
 def best(job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, room: int) -> Candidate:
     """The best configuration of `method`; where none fits, the smallest one there is."""
-    smallest: Candidate | None = None
-    priority = draft.recipe.goal.priority
-    for length in _lengths(job, draft):
+    lengths, optimizers = _lengths(job, draft), _optimizers(job, draft, method)
+    last = _frame(job, draft, method, sizes, lengths[-1])
+    smallest = next(_batches(job, draft, method, rate, room, last, optimizers[-1], _checkpointing(draft)[-1]))
+    if smallest.fit == "no":
+        return smallest
+    for length in lengths:
         frame = _frame(job, draft, method, sizes, length)
-        for optimizer in _optimizers(job, draft, method):
-            fitting = []
-            for checkpointing in _checkpointing(draft):
-                for candidate in _batches(job, draft, method, sizes, rate, room, frame, optimizer, checkpointing):
-                    if candidate.fit != "no":
-                        fitting.append(candidate)
-                    if smallest is None or candidate.process < smallest.process:
-                        smallest = candidate
-            found = [c for c in fitting if c.fit == "fits"]
-            if found:
-                return _preferred(found, priority)
-            if fitting and _last_resort(job, draft, method, length, optimizer):
-                return _preferred(fitting, priority)
-    assert smallest is not None
+        for optimizer in optimizers:
+            fitting = [
+                candidate
+                for checkpointing in _checkpointing(draft)
+                for candidate in _batches(job, draft, method, rate, room, frame, optimizer, checkpointing)
+                if candidate.fit != "no"
+            ]
+            if found := [c for c in fitting if c.fit == "fits"]:
+                return _preferred(found, draft.recipe.goal.priority)
     return smallest
 
 
@@ -110,14 +108,10 @@ def _preferred(found: list[Candidate], priority: str) -> Candidate:
     return min((c for c in found if c.seconds <= 1.03 * fastest.seconds), key=lambda c: c.process)
 
 
-def _last_resort(job: Job, draft: Draft, method: Method, length: int, optimizer: str) -> bool:
-    return length == _lengths(job, draft)[-1] and optimizer == _optimizers(job, draft, method)[-1]
-
-
 def _lengths(job: Job, draft: Draft) -> list[int]:
     if not draft.open("data.max_length"):
         return [draft.value("data.max_length")]
-    wanted = rules.max_length(job).value
+    wanted = job.wanted_length.value
     shorter, length = [], wanted
     while length > SHORTEST:
         length = max(SHORTEST, length // 2 // 64 * 64)
@@ -142,9 +136,9 @@ def _checkpointing(draft: Draft) -> list[bool]:
 class _Frame:
     """What is settled before micro-batch, optimizer and checkpointing are varied."""
 
+    sizes: Geometry
     choices: dict[str, Choice]
     values: dict[str, Any]
-    sequences: int
 
 
 def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int) -> _Frame:
@@ -155,7 +149,7 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
         choices[choice.path] = choice
         return draft.pick(choice.path, choice.value)
 
-    asked_for = rules.max_length(job)
+    asked_for = job.wanted_length
     add(asked_for if length == asked_for.value or not draft.open("data.max_length") else rules.plain_choice(
         "data.max_length", length, f"{length} tokens — {asked_for.value} do not fit; longer rows are cut"))
     packing = bool(add(rules.packing(job, length)))
@@ -178,16 +172,15 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
         validation=recipe.data.validation, eval_steps=1,
     )
     values["effective"] = add(rules.effective_batch(job, method, probe.sequences))
-    return _Frame(choices, values, probe.sequences)
+    return _Frame(sizes, choices, values)
 
 
 def _batches(
-    job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, room: int, frame: _Frame, optimizer: str,
-    checkpointing: bool,
+    job: Job, draft: Draft, method: Method, rate: Rate, room: int, frame: _Frame, optimizer: str, checkpointing: bool
 ) -> Iterator[Candidate]:
-    """Candidates from the smallest micro-batch up, until one does not fit."""
+    """Candidates from the smallest micro-batch up, the first that does not fit among them."""
     for rows, effective in _micro_batches(draft, frame):
-        setup = _setup(job, draft, method, sizes, frame, optimizer, checkpointing, rows, effective)
+        setup = _setup(job, draft, method, frame, optimizer, checkpointing, rows, effective)
         process, high = process_bytes(setup)
         fit = fit_of(process, high, room)
         plan = schedule(
@@ -222,10 +215,10 @@ def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
 
 
 def _setup(
-    job: Job, draft: Draft, method: Method, sizes: Geometry, frame: _Frame, optimizer: str, checkpointing: bool,
-    rows: int, effective: int,
+    job: Job, draft: Draft, method: Method, frame: _Frame, optimizer: str, checkpointing: bool, rows: int,
+    effective: int,
 ) -> Setup:
-    recipe, values = draft.recipe, frame.values
+    recipe, values, sizes = draft.recipe, frame.values, frame.sizes
     device: Device = "cpu" if job.cpu else "cuda"
     gpu = job.hardware.gpu
     quantization = "none" if method in ("full", "lora") else draft.pick(

@@ -14,6 +14,7 @@ which the worker loads a model stand here, since the planner must foresee them:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from ftui.data.document import DataProfile
@@ -68,6 +69,14 @@ class Setup:
     @property
     def full(self) -> bool:
         return self.method == "full"
+
+    @cached_property
+    def adapter_parameters(self) -> int:
+        """Elements that train beside the frozen base: two matrices per target, with DoRA a magnitude per output row."""
+        return sum(
+            t.count * (self.rank * t.ranks * (t.inputs + t.outputs) + (t.outputs if self.dora else 0))
+            for t in self.targets
+        )
 
 
 def method_of(recipe: Recipe) -> Method:

@@ -25,17 +25,9 @@ def weight_bytes(setup: Setup, stack: Stack) -> int:
     return sizes.parameters * width
 
 
-def adapter_parameters(setup: Setup) -> int:
-    """Elements that train beside the frozen base: two matrices per target, with DoRA a magnitude per output row."""
-    return sum(
-        t.count * (setup.rank * t.ranks * (t.inputs + t.outputs) + (t.outputs if setup.dora else 0))
-        for t in setup.targets
-    )
-
-
 def trainable_parameters(setup: Setup) -> int:
     """Elements that get gradients."""
-    return setup.geometry.parameters if setup.full else adapter_parameters(setup)
+    return setup.geometry.parameters if setup.full else setup.adapter_parameters
 
 
 def trained_bytes(setup: Setup) -> int:
@@ -45,7 +37,7 @@ def trained_bytes(setup: Setup) -> int:
 
 def adapter_bytes(setup: Setup) -> int:
     """The adapter on the device; 0 in full tuning."""
-    return 0 if setup.full else adapter_parameters(setup) * setup.adapter_bytes
+    return 0 if setup.full else setup.adapter_parameters * setup.adapter_bytes
 
 
 def gradient_bytes(setup: Setup) -> int:
@@ -61,6 +53,8 @@ def optimizer_bytes(setup: Setup, stack: Stack) -> int:
     falls back to non-paged ones).  Adafactor: a row and a column per matrix in float32.
     """
     count, width = trainable_parameters(setup), trained_bytes(setup)
+    if setup.optimizer == "adamw":
+        return 2 * count * width
     quantized, small = _quantized_states(setup, stack)
     scale = 1 + 4 / stack.optimizer_block
     match setup.optimizer:
@@ -74,8 +68,8 @@ def optimizer_bytes(setup: Setup, stack: Stack) -> int:
             return int(2 * (quantized * scale + 4 * small))
         case "paged_adamw_8bit":
             return int(2 * (quantized * scale + 4 * small)) if setup.device == "cpu" else 0
-        case _:
-            return 2 * count * width
+        case other:
+            raise ValueError(f"no memory rule for the optimizer {other!r}")
 
 
 def optimizer_workspace(setup: Setup) -> int:

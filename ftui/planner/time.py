@@ -18,7 +18,7 @@ from ftui.planner.document import TimeEstimate
 from ftui.planner.lengths import expected_longest, mean_length
 from ftui.planner.setup import Setup
 from ftui.planner.stack import CURRENT
-from ftui.planner.states import adapter_parameters, weight_bytes
+from ftui.planner.states import weight_bytes
 
 DEQUANTIZE = {"nf4": 1.33, "fp4": 1.33, "int8": 1.8}
 """Factor on the matrix products of a quantized base on CUDA: QLoRA is about a third slower, 8 bits more so."""
@@ -120,7 +120,7 @@ def flops_per_token(setup: Setup, length: float) -> float:
     head = sizes.vocab * sizes.hidden
     per_weight = 6 if setup.full else 4
     attention = 2 * sizes.query * length * sizes.layers
-    work = per_weight * (active + head) + 6 * adapter_parameters(setup) + 3.5 * attention
+    work = per_weight * (active + head) + 6 * setup.adapter_parameters + 3.5 * attention
     if setup.checkpointing:
         work += 2 * active + attention
     return float(work + (2 * head if setup.loss == "tiled" else 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ftui.hardware.document import Hardware
@@ -9,7 +10,6 @@ from ftui.planner.document import Choice, Fit, MemoryEstimate, Verdict
 from ftui.planner.geometry import chosen
 from ftui.planner.memory import process_bytes
 from ftui.planner.setup import Device, Setup
-from ftui.planner.states import adapter_parameters
 from ftui.units import GiB, gib
 
 RESERVE_SHARE = 0.03
@@ -68,7 +68,7 @@ def changes(setup: Setup, room: int) -> tuple[Choice, ...]:
     chain: dict[str, Choice] = {}
     current = setup
     for _ in range(24):
-        step = next(iter(_cheaper(current)), None)
+        step = next(_cheaper(current), None)
         if step is None:
             return ()
         current, choice = step
@@ -82,42 +82,42 @@ def _fits(setup: Setup, room: int) -> bool:
     return process_bytes(setup)[1] <= room
 
 
-def _cheaper(setup: Setup) -> list[tuple[Setup, Choice]]:
+def _cheaper(setup: Setup) -> Iterator[tuple[Setup, Choice]]:
     """Every change that saves memory, in the order of what it costs in quality and time."""
     now = process_bytes(setup)[0]
-    found: list[tuple[Setup, Choice]] = []
-
-    def offer(changed: Setup, path: str, value: object, cost: str) -> None:
+    for changed, path, value, cost in _ideas(setup):
         saved = now - process_bytes(changed)[0]
         if saved > 0:
             reason = f"saves {gib(saved)}; {cost}"
-            found.append((changed, Choice(path=path, value=value, reason=reason, source="ftui memory formula")))
+            yield changed, Choice(path=path, value=value, reason=reason, source="ftui memory formula")
 
+
+def _ideas(setup: Setup) -> Iterator[tuple[Setup, str, object, str]]:
+    """Changes that may save memory: the changed setup, the setting with its value, and what it costs."""
     if setup.rows > 1:
         rows = setup.rows // 2
-        offer(replace(setup, rows=rows, padded=setup.padded and rows > 1, accumulation=setup.accumulation * 2),
-              "train.micro_batch", rows, "the effective batch stays, steps take slightly longer")
+        smaller = replace(setup, rows=rows, padded=setup.padded and rows > 1, accumulation=setup.accumulation * 2)
+        yield smaller, "train.micro_batch", rows, "the effective batch stays, steps take slightly longer"
     if not setup.checkpointing:
-        offer(replace(setup, checkpointing=True), "train.checkpointing", True, "steps take about a third longer")
+        yield (replace(setup, checkpointing=True), "train.checkpointing", True, "steps take about a third longer")
     if setup.full and setup.optimizer == "adamw":
-        offer(replace(setup, optimizer="adamw_8bit"), "train.optimizer", "adamw_8bit",
-              "optimizer states in 8 bits, nearly the same result")
+        yield (replace(setup, optimizer="adamw_8bit"), "train.optimizer", "adamw_8bit",
+               "optimizer states in 8 bits, nearly the same result")
     if setup.full and setup.optimizer in ("adamw", "adamw_8bit") and setup.device == "cuda":
-        offer(replace(setup, optimizer="paged_adamw_8bit"), "train.optimizer", "paged_adamw_8bit",
-              "optimizer states in host memory, steps take longer")
+        yield (replace(setup, optimizer="paged_adamw_8bit"), "train.optimizer", "paged_adamw_8bit",
+               "optimizer states in host memory, steps take longer")
     if setup.attention == "eager" and not setup.geometry.softcap:
-        offer(replace(setup, attention="sdpa"), "model.attention", "sdpa", "the same result, faster")
+        yield replace(setup, attention="sdpa"), "model.attention", "sdpa", "the same result, faster"
     if setup.method == "lora" and setup.compute_bytes == 2:
-        offer(replace(setup, method="qlora", quantization="nf4", adapter_bytes=2),
-              "model.quantization", "nf4", "a little quality, steps take about a third longer")
+        yield (replace(setup, method="qlora", quantization="nf4", adapter_bytes=2), "model.quantization", "nf4",
+               "a little quality, steps take about a third longer")
     if setup.length > SHORTEST:
         length = max(SHORTEST, setup.length // 2 // 64 * 64)
-        offer(replace(setup, length=length), "data.max_length", length, "longer rows are cut")
-    if not setup.full and setup.rank > 8 and adapter_parameters(setup):
-        offer(replace(setup, rank=setup.rank // 2), "adapter.rank", setup.rank // 2, "the adapter can learn less")
+        yield replace(setup, length=length), "data.max_length", length, "longer rows are cut"
+    if not setup.full and setup.rank > 8:
+        yield replace(setup, rank=setup.rank // 2), "adapter.rank", setup.rank // 2, "the adapter can learn less"
     if setup.full:
-        offer(_as_lora(setup), "adapter.kind", "lora", "an adapter trains in place of every weight")
-    return found
+        yield _as_lora(setup), "adapter.kind", "lora", "an adapter trains in place of every weight"
 
 
 def _as_lora(setup: Setup) -> Setup:

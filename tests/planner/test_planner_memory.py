@@ -16,7 +16,6 @@ from ftui.planner.memory import memory, moments, process_bytes
 from ftui.planner.setup import Setup, number_formats
 from ftui.planner.stack import CURRENT
 from ftui.planner.states import (
-    adapter_parameters,
     gradient_bytes,
     optimizer_bytes,
     trainable_parameters,
@@ -31,7 +30,8 @@ def setup(shape: ModelShape, method: str = "lora", rows: int = 1, length: int = 
     sizes = geometry(shape)
     full = method == "full"
     fields: dict[str, object] = {
-        "geometry": sizes, "method": method, "device": "cuda", "rows": rows, "length": length, "padded": False, "loss": "tiled",
+        "geometry": sizes, "method": method, "device": "cuda", "rows": rows, "length": length, "padded": False,
+        "loss": "tiled",
         "checkpointing": True, "attention": "sdpa", "optimizer": "adamw", "rank": 0 if full else 16,
         "quantization": {"qlora": "nf4", "lora-int8": "int8"}.get(method, "none"),
         "targets": () if full else chosen(sizes, "all-linear"), "compute_capability": (8, 0),
@@ -44,7 +44,7 @@ def allocated(found: Setup) -> float:
     """The allocated peak in GiB without cuBLAS' workspaces, as a trace counts it."""
     states = optimizer_bytes(found, CURRENT)
     peak = max(moment.total(states) for moment in moments(found))
-    return (weight_bytes(found, CURRENT) + found.adapter_bytes * adapter_parameters(found) + peak) / GIB
+    return (weight_bytes(found, CURRENT) + found.adapter_bytes * found.adapter_parameters + peak) / GIB
 
 
 @pytest.mark.parametrize(("model", "rows", "length", "more", "traced"), [
@@ -65,7 +65,7 @@ def test_the_formula_meets_traced_peaks(
 
 
 def test_a_rank_16_adapter_on_llama_7b_has_the_known_count(shapes: dict[str, ModelShape]) -> None:
-    assert adapter_parameters(setup(shapes["llama-7b"])) == 39_976_960
+    assert setup(shapes["llama-7b"]).adapter_parameters == 39_976_960
 
 
 def test_four_bits_take_half_a_byte_and_their_nested_scales(shapes: dict[str, ModelShape]) -> None:
@@ -88,7 +88,7 @@ def test_all_linear_reaches_fused_experts_with_twice_the_rank_where_peft_does(sh
     mixture = shapes["mixture"]
     experts = 8 * 8 * 16 * (2 * (1024 + 7168) + 3584 + 1024)
     attention = 8 * 16 * (2048 + 1280 + 1280 + 2048)
-    assert adapter_parameters(setup(mixture)) == experts + attention
+    assert setup(mixture).adapter_parameters == experts + attention
     other = geometry(mixture.model_copy(update={"model_type": "other_moe"}))
     assert [t.name for t in chosen(other, "all-linear")] == ["q_proj", "k_proj", "v_proj", "o_proj"]
 
@@ -124,7 +124,7 @@ def test_optimizer_states_have_their_known_size_per_parameter(
 
 def test_small_adapter_tensors_keep_float32_states_in_an_8_bit_optimizer(shapes: dict[str, ModelShape]) -> None:
     small = setup(shapes["tiny"], optimizer="adamw_8bit", rank=4, **number_formats("lora", "cpu", "float32"))
-    assert optimizer_bytes(small, CURRENT) == 8 * adapter_parameters(small)
+    assert optimizer_bytes(small, CURRENT) == 8 * small.adapter_parameters
 
 
 def test_a_paged_optimizer_saves_nothing_on_a_cpu(shapes: dict[str, ModelShape]) -> None:

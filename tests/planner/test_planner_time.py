@@ -14,7 +14,6 @@ from ftui.planner.devices import SHEETS, rate
 from ftui.planner.disk import checkpoint_bytes, disk_bytes, result_bytes
 from ftui.planner.geometry import chosen, geometry
 from ftui.planner.setup import Setup, number_formats
-from ftui.planner.states import adapter_parameters
 from ftui.planner.time import Schedule, flops_per_token, held_out, schedule, step_seconds, time
 
 
@@ -43,7 +42,7 @@ def test_full_tuning_does_six_operations_per_token_and_weight_and_lora_four(shap
     weights = geometry(shape).linear_weights + shape.vocab * shape.hidden
     assert flops_per_token(setup(shape, "full"), 0) == pytest.approx(6 * weights)
     lora = setup(shape)
-    assert flops_per_token(lora, 0) == pytest.approx(4 * weights + 6 * adapter_parameters(lora))
+    assert flops_per_token(lora, 0) == pytest.approx(4 * weights + 6 * lora.adapter_parameters)
 
 
 def test_checkpointing_computes_the_layers_once_more(shapes: dict[str, ModelShape]) -> None:
