@@ -25,9 +25,9 @@ CHUNK_BYTES = {"cpu": 32 * MiB, "cuda": 256 * MiB}
 class LossOutput(ModelOutput):
     """What a model gives when called with `chunked_loss=True`."""
 
-    loss: torch.FloatTensor | None = None
+    loss: torch.Tensor | None = None
     """The sum of the negative log-likelihoods over the trained tokens, float32."""
-    count: torch.LongTensor | None = None
+    count: torch.Tensor | None = None
     """How many tokens were trained."""
 
 
@@ -127,7 +127,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # torch's own is untyped
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         parts = [None if part is None else part.mul_(gradient.to(part.dtype)) for part in ctx.gradients]
         # A second pass backward through the same loss would scale them twice.
         ctx.gradients = None

@@ -39,7 +39,7 @@ def save(
             model.config.use_cache = True
             model.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
-        metadata = {
+        metadata: dict[str, Any] = {
             "run": info.id,
             "created": info.created,
             "command": info.command,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from ftui.errors import RunFailed
 from ftui.recipe.document import Recipe
@@ -198,6 +198,8 @@ class Session(TrainerCallback):
     def follow(self, trainer: Any) -> None:
         """Lead `trainer` from now on."""
         self.trainer = trainer
+        # It would print every value into worker.log, where they hide what isn't in the events.
+        trainer.remove_callback(PrinterCallback)
         trainer.attach(self)
 
     @property

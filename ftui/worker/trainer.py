@@ -56,8 +56,9 @@ class RunTrainer(_Base):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """The mean loss per trained token: whatever the batches, the same number, which a mean of means is not."""
-        was_training = self.model.training
-        self.model.eval()
+        model: Any = self.model
+        was_training = model.training
+        model.eval()
         total, tokens = 0.0, 0
         with torch.no_grad():
             for inputs in dataloader:
@@ -65,9 +66,10 @@ class RunTrainer(_Base):
                 output = self.model_wrapped(**self._prepare_inputs(inputs), chunked_loss=True)
                 total += output.loss.item()
                 tokens += int(output.count)
-        self.model.train(was_training)
+        model.train(was_training)
         loss = total / tokens if tokens else float("nan")
-        return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, len(dataloader.dataset))
+        nothing: Any = None
+        return EvalLoopOutput(nothing, nothing, {f"{metric_key_prefix}_loss": loss}, len(dataloader.dataset))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Hand the values to the callbacks; the history is in events.jsonl, not in every checkpoint."""
@@ -93,7 +95,7 @@ class RunTrainer(_Base):
             self.state.save_to_json(str(folder / "trainer_state.json"))
 
         memory = {**self.session.memory(), "tokens_seen": self.tokens_seen}
-        saved = checkpoints.write(Path(self.args.output_dir), self.state.global_step, fill, memory)
+        saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
         self.session.saved(saved)
 
     def load_weights(self, checkpoint: Path) -> None:

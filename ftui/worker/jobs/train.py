@@ -113,6 +113,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     from ftui.worker.objectives import builder
     from ftui.worker.precision import choose
     from ftui.worker.session import Session
+    from ftui.worker.tracking import add_trackers
 
     device = "cuda" if torch.cuda.is_available() and recipe.compute.gpus != 0 else "cpu"
     precision = choose(recipe, cuda=device == "cuda", bf16=device == "cuda" and torch.cuda.is_bf16_supported())
@@ -146,6 +147,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
         before_first_step=before_first_step, answers=answers,
     )
     session.follow(trainer)
+    add_trackers(trainer, recipe, context)
     resumed = checkpoints.newest(kept, context.warn)
     if resumed is not None:
         session.remember(resumed.memory())

@@ -33,7 +33,7 @@ class SftTrainer(RunTrainer, SFTTrainer):
     neither entropies nor token accuracies.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]  # trl says None, transformers takes both
 
     def __init__(self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator) -> None:
         # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
@@ -46,10 +46,8 @@ class SftTrainer(RunTrainer, SFTTrainer):
         self.eval_dataset = prepared.validation
         # The trained tokens of a whole optimizer step are counted before it, and `compute_loss` divides by them.
         self.model_accepts_loss_kwargs = True
-        add_chunked_loss(self._causal_model())
-
-    def _causal_model(self) -> Any:
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        wrapped: Any = self.model
+        add_chunked_loss(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -1,0 +1,76 @@
+"""`ftui try`: ask the tuned and the base model the same thing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import typer
+
+from ftui.cli.output import print_json
+from ftui.errors import Refused, RunFailed
+from ftui.units import plain
+
+
+def command(
+    run: str = typer.Argument(..., metavar="RUN", help="The run whose result is asked, or last."),
+    prompts: list[str] = typer.Argument(None, metavar="[PROMPT]...", help="What to ask; else the run's own samples."),
+    max_new_tokens: int = typer.Option(128, "--max-new-tokens", min=1, max=8192, help="Longest answer, in tokens."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Answer each prompt with the tuned model and with its base, side by side."""
+    from ftui.runs.control import start_job, wait
+    from ftui.runs.document import Event
+    from ftui.runs.folder import find
+
+    trained = find(run)
+    if not trained.output.is_dir():
+        raise Refused(f"The run {trained.id} has no result yet.", f"See its state: ftui runs show {trained.id}")
+    asked = list(prompts or ()) or _samples(trained)
+    line = shlex.join(["ftui", "try", trained.id, *asked])
+    job = start_job(
+        "generate", {"run": trained.id, "prompts": asked, "max_new_tokens": max_new_tokens}, f"try-{trained.info.name}",
+        parent=trained.id, command=line,
+    )
+    shown = ""
+
+    def tell(event: Event) -> None:
+        nonlocal shown
+        if event.kind == "progress" and event.data["text"] != shown and not as_json:
+            shown = event.data["text"]
+            print(f"{shown} ...", file=sys.stderr)
+
+    status = wait(job, tell)
+    if status.state != "finished":
+        raise RunFailed(f"{job.id}: {status.text}", f"Its log: ftui runs log {job.id}")
+    answers = json.loads((job.output / "answers.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json({"run": trained.id, "job": job.id, "answers": answers})
+        return
+    _show(answers)
+
+
+def _samples(run: Any) -> list[str]:
+    """The prompts that the training answered at its evaluations."""
+    from ftui.runs.follow import history
+
+    found = dict.fromkeys(event.data["prompt"] for event in history(run) if event.kind == "sample")
+    if not found:
+        raise Refused(f"The run {run.id} has no sample prompts of its own.", f'Give one: ftui try {run.id} "Hello!"')
+    return list(found)
+
+
+def _show(answers: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for item in answers:
+        table = Table(title=Text(plain(item["prompt"])), title_justify="left", expand=True, show_lines=False)
+        for name in ("base", "tuned"):
+            table.add_column(name, ratio=1, overflow="fold")
+        table.add_row(Text(plain(item["base"])), Text(plain(item["tuned"])))
+        console.print(table)

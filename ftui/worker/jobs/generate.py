@@ -1,0 +1,92 @@
+"""The `generate` job: the tuned and the base model's answers to the same prompts, side by side.
+
+`args` of run.json: `run` (whose result is asked), `prompts`, `max_new_tokens`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftui.data.template import choose_template
+from ftui.data.tokenizer import load_tokenizer as load_rules
+from ftui.errors import BadInput
+from ftui.recipe.document import Recipe
+from ftui.runs.folder import find
+from ftui.worker.base import folder_of, load_model, load_tokenizer, pick_gpu, set_threads
+from ftui.worker.checkpoints import aside
+from ftui.worker.context import JobContext
+
+if TYPE_CHECKING:
+    from ftui.worker.answers import Prompt
+
+ANSWERS = "answers.json"
+
+
+def run(context: JobContext) -> None:
+    """Answer the prompts and write output/answers.json: a list of {"prompt", "tuned", "base"}."""
+    args = context.info.args
+    trained = find(args["run"])
+    recipe = trained.recipe()
+    if recipe is None or not trained.output.is_dir():
+        raise BadInput(f"The run {trained.id} has no result to ask.", f"See its state: ftui runs show {trained.id}")
+    if recipe.compute.gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        pick_gpu()
+    folder = folder_of(context, recipe.model.base, recipe.model.revision)
+    if folder is None:
+        context.finish("Stopped before the base model was here; nothing was asked.")
+        return
+    rules = load_rules(trained.output)
+    template = choose_template("auto", rules)
+    from ftui.worker.answers import asked
+
+    prompts = [asked(text, template) for text in args["prompts"]]
+    end = rules.id_of(template.end_of_turn.strip())
+    stop_ids = tuple(dict.fromkeys((*rules.eos_ids, *(() if end is None else (end,)))))
+    tuned, base = _both(context, recipe, folder, trained.output, prompts, stop_ids, int(args["max_new_tokens"]))
+    answers = [
+        {"prompt": prompt.shown, "tuned": one, "base": other}
+        for prompt, one, other in zip(prompts, tuned, base, strict=True)
+    ]
+    for index, item in enumerate(answers):
+        context.emit("sample", prompt=item["prompt"], text=item["tuned"], base=item["base"], index=index)
+    with aside(context.output) as making:
+        (making / ANSWERS).write_text(json.dumps(answers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    context.finish(f"Answered {len(answers)} prompts.", output=context.output)
+
+
+def _both(
+    context: JobContext, recipe: Recipe, folder: Path, result: Path, prompts: Sequence[Prompt],
+    stop_ids: Sequence[int], max_new_tokens: int,
+) -> tuple[list[str], list[str]]:
+    """(tuned answers, base answers); of two whole models one at a time is loaded."""
+    import torch
+
+    from ftui.worker.answers import answer
+    from ftui.worker.precision import choose
+
+    device = "cuda" if torch.cuda.is_available() and recipe.compute.gpus != 0 else "cpu"
+    precision = choose(recipe, cuda=device == "cuda", bf16=device == "cuda" and torch.cuda.is_bf16_supported())
+    tokenizer = load_tokenizer(result, None)
+
+    def ask(model: Any, what: str) -> list[str]:
+        context.progress(f"Asking the {what} model", 0, None, unit="row")
+        return answer(model, tokenizer, prompts, stop_ids=stop_ids, max_new_tokens=max_new_tokens)
+
+    context.progress("Loading the base model", 0, None, unit="row")
+    model: Any = load_model(recipe, folder, precision, device)
+    set_threads(recipe, model.num_parameters())
+    base = ask(model, "base")
+    if recipe.adapter.kind == "none":
+        del model
+        model = load_model(recipe, result, precision, device)
+    else:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(result))
+    return ask(model, "tuned"), base
