@@ -33,7 +33,7 @@ class Pick(ModalScreen[str | None]):
 
     def _line(self, value: str) -> Content:
         widest = max(len(each) for each in self._values)
-        return Content.assemble(f"{value:<{widest}}", "  ", Content(self._values[value]).stylize("$text-muted"))
+        return Content.assemble(f"{value:<{widest}}", "  ", Content(self._values[value]).stylize("dim"))
 
     def on_mount(self) -> None:
         if self._at is not None and self._at in self._values:
@@ -103,21 +103,21 @@ class MapColumns(ModalScreen[dict[str, str] | None]):
 
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Static(Content.assemble(("columns  ", "$text-muted"), Content(", ".join(self._columns))))
+            yield Static(Content.assemble(("columns  ", "dim"), Content(", ".join(self._columns))))
             for role, column in self._roles.items():
                 with Horizontal(classes="field"):
                     yield Static(role, classes="label", markup=False)
                     suggester = SuggestFromList(self._columns, case_sensitive=False)
                     yield Input(column, compact=True, name=role, suggester=suggester, placeholder="no column")
             yield Static("", id="wrong", markup=False)
-            yield Static("Enter goes to the next role and, on the last one, is done; → completes.", classes="hint")
+            hint = "Enter is done once the first roles have their column; tab goes on to the others."
+            yield Static(hint, classes="hint")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        inputs = list(self.query(Input))
-        at = inputs.index(event.input)
-        if at + 1 < len(inputs):
-            inputs[at + 1].focus()
+        empty = [each for each in self.query(Input) if each.name in self._required and not each.value.strip()]
+        if empty:
+            empty[0].focus()
         else:
             self.action_done()
 

@@ -91,7 +91,7 @@ class HomeScreen(Page[None]):
             rows += [Row(None, ("Runs",)), *self._runs]
         self.query_one(ChoiceTable).show([*rows, *self._presets])
         first = "Enter opens what the cursor is on." if self._runs or left else (
-            "New here? Press d: the demo goes the whole way, from data to a tuned model, in a few minutes."
+            "New here? Press d: the demo goes the whole way in a few minutes."
         )
         self.say(next=first)
 
@@ -127,7 +127,7 @@ class HomeScreen(Page[None]):
 
 
 def _muted(text: str) -> Content:
-    return Content.styled(f"   {text}", "$text-muted")
+    return Content.styled(f"   {text}", "dim")
 
 
 def _runs() -> list[Row]:

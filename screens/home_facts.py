@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ftui.units import clock, gib, plain
+from ftui.units import clock, count, gib, plain
 
 from .widgets.choice_table import Row
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from ftui.runs.status import RunStatus
 
 STATE_MARKS = {
-    "queued": ("…", "$text-muted"), "preparing": ("…", "$text-accent"), "running": ("▶", "$text-accent"),
-    "paused": ("‖", "$text-warning"), "finished": ("✓", "$text-success"), "stopped": ("■", "$text-muted"),
+    "queued": ("…", "dim"), "preparing": ("…", "$text-accent"), "running": ("▶", "$text-accent"),
+    "paused": ("‖", "$text-warning"), "finished": ("✓", "$text-success"), "stopped": ("■", "dim"),
     "failed": ("✗", "$text-error"), "crashed": ("✗", "$text-error"), "unreachable": ("?", "$text-warning"),
 }
+FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "slow": "$text-warning", "no": "$text-error"}
 MOST_GPUS = 4
+USABLE_TOKENS_PER_SECOND = 300
+"""Below this a thousand rows take more than a quarter of an hour an epoch: to fit is not enough then."""
 
 
 def machine_lines(hardware: Hardware) -> list[Content]:
@@ -29,14 +32,14 @@ def machine_lines(hardware: Hardware) -> list[Content]:
     for gpu in hardware.gpus[:MOST_GPUS]:
         hidden = "" if gpu.visible else "  hidden by CUDA_VISIBLE_DEVICES"
         free = Content.styled(f"{gib(gpu.free_bytes)} free", "$text-success")
-        lines.append(Content.assemble((f"GPU {gpu.index}  ", "$text-muted"), (plain(gpu.name), "bold"), "  ", free,
+        lines.append(Content.assemble((f"GPU {gpu.index}  ", "dim"), (plain(gpu.name), "bold"), "  ", free,
                                       f" of {gib(gpu.total_bytes)}{hidden}"))
     if len(hardware.gpus) > MOST_GPUS:
-        lines.append(Content.styled(f"and {len(hardware.gpus) - MOST_GPUS} more GPUs", "$text-muted"))
+        lines.append(Content.styled(f"and {len(hardware.gpus) - MOST_GPUS} more GPUs", "dim"))
     if not hardware.usable_gpus:
         ram = f"{gib(hardware.ram.available_bytes)} of {gib(hardware.ram.total_bytes)} memory available"
         lines.append(Content.assemble(("CPU mode  ", "bold $text-warning"), f"{hardware.cpu.cores:g} cores, {ram}"))
-        lines.append(Content.styled("Small models train here; large ones want a GPU.", "$text-muted"))
+        lines.append(Content.styled("Small models train here; large ones want a GPU.", "dim"))
     problems = [problem for problem in (*hardware.problems, hardware.torch.problem) if problem]
     if problems:
         more = f" and {len(problems) - 1} more; the wizard's first step lists them" if len(problems) > 1 else ""
@@ -49,18 +52,18 @@ def preset_rows(hardware: Hardware) -> list[Row]:
     from ftui.recipe import presets
 
     judged = [(preset, preset_fit(hardware, preset.recipe)) for preset in presets()]
-    judged.sort(key=lambda pair: pair[1][0] == "no")
+    judged.sort(key=lambda pair: ("fits", "tight", "slow", "?", "no").index(pair[1][0]))
     rows = []
     for number, (preset, (fit, words)) in enumerate(judged, 1):
         mark = Content.styled(str(number), "bold $text-accent") if fit != "no" and number < 10 else Content(" ")
-        style = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}.get(fit, "$text-muted")
+        style = FIT_STYLES.get(fit, "dim")
         meaning = Content.assemble((words, style), "  ", Content(preset.title))
         rows.append(Row(f"preset:{preset.name}", (mark, preset.name, meaning)))
     return rows
 
 
 def preset_fit(hardware: Hardware, recipe: Recipe) -> tuple[str, str]:
-    """Whether a preset fits this machine ("fits", "tight", "no" or "?"), and that in words with its memory."""
+    """Whether a preset fits this machine ("fits", "tight", "slow", "no" or "?"), and that in words with its memory."""
     from ftui import models, planner
     from ftui.errors import FtuiError
 
@@ -69,8 +72,11 @@ def preset_fit(hardware: Hardware, recipe: Recipe) -> tuple[str, str]:
         option = planner.plan(hardware, shape, None, recipe).recommendation
     except FtuiError:
         return "?", "unknown here"
-    word = {"fits": "fits", "tight": "tight", "no": "too big"}[option.verdict.fit]
-    return option.verdict.fit, f"{word}, {gib(option.memory.process_bytes)}"
+    fit = option.verdict.fit
+    if fit != "no" and option.time.tokens_per_second < USABLE_TOKENS_PER_SECOND:
+        return "slow", f"slow: {count(option.time.tokens_per_second)} tokens/s"
+    word = "too big" if fit == "no" else fit
+    return fit, f"{word}, {gib(option.memory.process_bytes)}"
 
 
 def run_rows(most: int) -> list[Row]:

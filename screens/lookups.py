@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ftui.models import Entry, Found
     from ftui.models.document import ModelShape
     from ftui.recipe import Recipe
+    from ftui.runs import Layout, Run
+    from ftui.runs.launch import Obstacle
 
 SAMPLE_ROWS = 50
 
@@ -65,8 +67,9 @@ def preview(draft: Recipe, row: int, shape: ModelShape | None) -> Preview:
     from ftui import data
 
     length = draft.data.max_length
+    first = data.Given(**draft.data.sources[0].model_dump())
     return data.preview(
-        data.Given(**draft.data.sources[0].model_dump()), row, _tokenizer(shape) if shape else None, template=draft.data.template,
+        first, row, _tokenizer(shape) if shape else None, template=draft.data.template,
         loss_on=draft.objective.loss_on, max_length=length if isinstance(length, int) else None,
     )
 
@@ -88,3 +91,17 @@ def columns(source: SourceLike) -> tuple[str, ...]:
     files = map(open_file, find_files(source))
     read = (raw for file in files for _, raw in file.read(file.path))
     return tuple(columns_of(list(islice((raw for raw in read if not isinstance(raw, Broken)), SAMPLE_ROWS))))
+
+
+def obstacles(layout: Layout) -> list[Obstacle]:
+    """What would make the run fail, the gravest first."""
+    from ftui.runs.launch import obstacles
+
+    return list(obstacles(layout))
+
+
+def launch(layout: Layout, command: str, force: bool) -> Run:
+    """Start the run in the background."""
+    from ftui import runs
+
+    return runs.launch(layout, command=command, force=force)

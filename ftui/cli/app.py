@@ -6,8 +6,8 @@ import os
 import sys
 
 
-def open_app(run: str | None = None) -> int:
-    """Open the app (on the monitor of `run`, where given) and return its exit code.
+def open_app(run: str | None = None, demo: bool = False) -> int:
+    """Open the app (on the monitor of `run`, or on the demo's wizard, where asked) and return its exit code.
 
     Without a terminal, or on a dumb one, a plain message names the commands to use instead.
     """
@@ -21,6 +21,6 @@ def open_app(run: str | None = None) -> int:
         return 2
     from ftui.screens.app import FtuiApp
 
-    app = FtuiApp(open_run=run)
+    app = FtuiApp(open_run=run, demo=demo)
     app.run()
     return app.return_code or 0

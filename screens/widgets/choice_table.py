@@ -122,7 +122,7 @@ class ChoiceTable(Vertical):
         share = max((width - 1 - fixed) // len(loose), 4) if loose else 0
         if self._header:
             titles = Row("", tuple(c.title for c in self._columns))
-            self.query_one(".header", Static).update(self._line(titles, columns, share).stylize("$text-muted"))
+            self.query_one(".header", Static).update(self._line(titles, columns, share).stylize("dim"))
         for at, row in enumerate(self._rows):
             line = self._line(row, columns, share) if row.key is not None else self._heading(row, width - 1)
             self.options.replace_option_prompt_at_index(at, line)

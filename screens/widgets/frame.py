@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from textual.app import RenderResult
 from textual.content import Content
+from textual.events import Click
 from textual.screen import Screen
+from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -32,7 +34,7 @@ class TitleBar(Widget):
         room = self.size.width - left.cell_length - 2
         status = Content(self._status).truncate(max(room, 0), ellipsis=True)
         gap = " " * max(self.size.width - left.cell_length - status.cell_length, 1)
-        return Content.assemble(left, gap, status.stylize("$text-muted"))
+        return Content.assemble(left, gap, status.stylize("dim"))
 
 
 class NextLine(Static):
@@ -50,7 +52,7 @@ class CommandLine(Static):
     def say(self, command: str) -> None:
         self.command = command
         self.tooltip = "Click to copy" if command else None
-        self.update(Content.assemble(("same as: ", "$text-muted"), Content(command)) if command else Content(""))
+        self.update(Content.assemble(("same as: ", "dim"), Content(command)) if command else Content(""))
 
     def on_click(self) -> None:
         if self.command:
@@ -74,8 +76,12 @@ class KeyBar(Widget):
             if not binding.show or not binding.description or binding.action in shown:
                 continue
             key = self.app.get_key_display(binding)
-            press = f"@click=app.simulate_key('{binding.key}')"
-            style = "bold $text-accent" if enabled else "dim"
-            label = Content.from_markup(f"[{press}][{style}]$key[/] $text[/]", key=key, text=binding.description)
+            label = Content.assemble((key, "bold $text-accent"), f" {binding.description}")
+            # Metadata of our own rather than an @click link, which would be underlined and lose the key's colour.
+            label = label.stylize(Style.from_meta({"press": binding.key} if enabled else {}))
             shown[binding.action] = label if enabled else label.stylize("dim")
         return Content("   ").join(list(shown.values())[:SHOWN_KEYS])
+
+    def on_click(self, event: Click) -> None:
+        if key := event.style.meta.get("press"):
+            self.app.simulate_key(key)

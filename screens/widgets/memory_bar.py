@@ -18,8 +18,8 @@ PARTS: tuple[tuple[str, str, str], ...] = (
     ("activations", "▚", "$accent"),
     ("logits", "▞", "$secondary"),
     ("workspace", "░", "$text-primary"),
-    ("context", "▖", "$text-muted"),
-    ("slack", "▫", "$text-muted"),
+    ("context", "▖", "dim"),
+    ("slack", "▫", "dim"),
 )
 """Part, its character, its colour: told apart without colour, too."""
 
@@ -37,7 +37,7 @@ class MemoryBar(Widget):
 
     def render(self) -> RenderResult:
         if self.memory is None or not self.budget_bytes:
-            return Content("The memory appears here once the model and the data are known.").stylize("$text-muted")
+            return Content("The memory appears here once the model and the data are known.").stylize("dim")
         return Content("\n").join([self._bar(self.memory), *self._legend(self.memory)])
 
     def _bar(self, memory: MemoryEstimate) -> Content:
@@ -51,8 +51,8 @@ class MemoryBar(Widget):
             reached += getattr(memory.parts, name) * scale
             cells += [(character, colour)] * (min(round(reached), width) - len(cells))
         unsure = min(round(memory.high_bytes * scale), width) - len(cells)
-        cells += [("╌", "$text-muted")] * unsure
-        cells += [("·", "$text-disabled")] * (width - len(cells))
+        cells += [("╌", "dim")] * unsure
+        cells += [("·", "dim")] * (width - len(cells))
         cells.insert(limit, ("┃", "bold $error" if memory.high_bytes * scale > limit else "bold $text"))
         return Content.assemble(*_runs(cells))
 

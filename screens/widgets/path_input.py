@@ -10,6 +10,8 @@ from pathlib import Path
 from textual.suggester import Suggester
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md", ".ndjson", ".gz")
+LEAST_TEXT = 10_000
+"""Bytes."""
 MOST_ENTRIES = 5000
 """A folder with more entries is read no further: the suggestion must come while one types."""
 
@@ -47,12 +49,18 @@ class PathSuggester(Suggester):
 
 
 def near(folder: Path, most: int = 40) -> list[Path]:
-    """Data files in `folder` and its direct folders, newest first; never more than `most`, nothing hidden."""
+    """Data files in `folder` and its direct folders, newest first; never more than `most`, nothing hidden.
+
+    Plain text is left out where it is too short to be trained on: every project has its requirements.txt.
+    """
     found: list[tuple[float, Path]] = []
     for parent in (folder, *(each for each in _entries(folder) if each.is_dir())):
         for path in _entries(parent):
-            if path.name.lower().endswith(SUFFIXES) and path.is_file() and path.suffix != ".md":
-                found.append((path.stat().st_mtime, path))
+            if path.suffix.lower() == ".md" or not path.name.lower().endswith(SUFFIXES) or not path.is_file():
+                continue
+            about = path.stat()
+            if path.suffix.lower() != ".txt" or about.st_size >= LEAST_TEXT:
+                found.append((about.st_mtime, path))
     return [path for _, path in sorted(found, reverse=True)[:most]]
 
 

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 from textual.app import RenderResult
 from textual.content import Content
+from textual.events import Click
 from textual.message import Message
+from textual.style import Style
 from textual.widget import Widget
+
+FULL_WIDTH = 70
+"""Cells that all the titles take."""
 
 
 class Stepper(Widget):
@@ -32,12 +37,18 @@ class Stepper(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
+        if self.size.width < FULL_WIDTH:
+            keys = list(self._steps)
+            title = f" ● {self._steps[self._current]} "
+            return Content.assemble((title, "bold reverse"), f" step {keys.index(self._current) + 1} of {len(keys)}")
         entries = []
         for key, title in self._steps.items():
             mark = "●" if key == self._current else "✓" if key in self._done else "○"
-            style = "bold reverse" if key == self._current else "$text-success" if key in self._done else "$text-muted"
-            entries.append(Content.from_markup(f"[@click=choose('{key}')][{style}] {mark} {title} [/]"))
+            style = "bold reverse" if key == self._current else "$text-success" if key in self._done else "dim"
+            entry = Content.styled(f" {mark} {title} ", style)
+            entries.append(entry.stylize(Style.from_meta({"step": key})))
         return Content("").join(entries) if self.size.width < 90 else Content(" ").join(entries)
 
-    def action_choose(self, key: str) -> None:
-        self.post_message(self.Chosen(key))
+    def on_click(self, event: Click) -> None:
+        if step := event.style.meta.get("step"):
+            self.post_message(self.Chosen(step))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ftui import planner
 from ftui.hardware.document import Hardware
+from ftui.models.document import ModelShape
 from ftui.planner.document import Method
 from ftui.recipe import Recipe
+
+from ..home_facts import USABLE_TOKENS_PER_SECOND
 
 if TYPE_CHECKING:
     from ftui.models import Entry
 
 NAMES: dict[Method, str] = {"full": "full", "lora": "LoRA", "qlora": "QLoRA"}
-
-
-USABLE_TOKENS_PER_SECOND = 300
-"""Below this a thousand rows take more than a quarter of an hour an epoch: fitting is not enough to be suggested."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,22 @@ class Judged:
     usable: bool
 
 
+NOT_YET = Judged("?", False)
+
+
 def judge(hardware: Hardware, entry: Entry, draft: Recipe) -> Judged:
     """Whether and how an entry of the catalogue can be trained here.
 
     Stands on the goal and the device only: the data may not be known yet, and what was edited for another model says
     nothing about this one.
     """
-    asked = Recipe(goal=draft.goal, compute=draft.compute)
-    plan = planner.plan(hardware, entry.shape, None, asked)
+    return _judged(hardware, entry.shape, Recipe(goal=draft.goal, compute=draft.compute))
+
+
+@lru_cache(maxsize=256)
+def _judged(hardware: Hardware, shape: ModelShape, asked: Recipe) -> Judged:
+    """Kept, so that the list stands at once when one comes back to it."""
+    plan = planner.plan(hardware, shape, None, asked)
     fitting = [each for each in (plan.recommendation, *plan.alternatives) if each.verdict.fit != "no"]
     methods = {option.method for option in fitting}
     words = ", ".join(word for method, word in NAMES.items() if method in methods)
@@ -45,6 +53,9 @@ def judge(hardware: Hardware, entry: Entry, draft: Recipe) -> Judged:
 
 
 def suggested(entries: Sequence[Entry], judged: dict[str, Judged], task: str) -> str | None:
-    """The largest model that is a good start for `task` and trains here at a usable pace; None where none does."""
-    good = [each for each in entries if task in each.goals and each.id in judged and judged[each.id].usable]
-    return max(good, key=lambda each: each.shape.parameters).id if good else None
+    """The largest model that is a good start for `task` and trains here at a usable pace, else the smallest that fits."""
+    good = [each for each in entries if task in each.goals and judged.get(each.id, NOT_YET).words not in ("none", "?")]
+    usable = [each for each in good if judged[each.id].usable]
+    if usable:
+        return max(usable, key=lambda each: each.shape.parameters).id
+    return min(good, key=lambda each: each.shape.parameters).id if good else None

@@ -17,11 +17,11 @@ def cost_line(state: WizardState) -> Content:
     if now is None:
         return Content("")
     memory, time = now.memory.process_bytes, now.time.total_seconds
-    parts: list[str | Content | tuple[str, str]] = [("memory ", "$text-muted"), (gib(memory), "bold")]
+    parts: list[str | Content | tuple[str, str]] = [("memory ", "dim"), (gib(memory), "bold")]
     if before and before.memory.process_bytes != memory:
         parts.append(_change(signed_gib(memory - before.memory.process_bytes), memory > before.memory.process_bytes))
     parts += ["  ", (now.verdict.fit.replace("no", "doesn't fit"), f"bold {FIT_STYLES[now.verdict.fit]}")]
-    parts += [("    time ", "$text-muted"), (clock(time), "bold")]
+    parts += [("    time ", "dim"), (clock(time), "bold")]
     if before and abs(before.time.total_seconds - time) >= 1:
         slower = time > before.time.total_seconds
         parts.append(_change(f"{'+' if slower else '−'}{clock(abs(time - before.time.total_seconds))}", slower))

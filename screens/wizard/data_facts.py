@@ -25,7 +25,7 @@ def facts(profile: DataProfile, width: int) -> list[Content]:
         lines.append(
             Content.assemble(
                 (plain(source.ref), "bold"), f"  {count(source.rows)} rows as ", (source.format, "$text-accent"),
-                f" ({source.confidence:.0%})", (f"  {plain(columns)}", "$text-muted"),
+                f" ({source.confidence:.0%})", (f"  {plain(columns)}", "dim"),
             )
         )
     if profile.lengths:
@@ -55,16 +55,16 @@ def _lengths(lengths: Lengths, width: int) -> list[Content]:
     sampled = f", from {count(lengths.sampled)} rows" if lengths.sampled else ""
     lines = [
         Content.assemble(
-            ("tokens    ", "$text-muted"), "p50 ", (count(lengths.p50), "bold"), "  p90 ", (count(lengths.p90), "bold"),
+            ("tokens    ", "dim"), "p50 ", (count(lengths.p50), "bold"), "  p90 ", (count(lengths.p90), "bold"),
             "  p99 ", (count(lengths.p99), "bold"), "  longest ", (count(lengths.max), "bold"),
-            (f"  ({plain(lengths.tokenizer)}{how}{sampled})", "$text-muted"),
+            (f"  ({plain(lengths.tokenizer)}{how}{sampled})", "dim"),
         ),
         _fact("in all", f"{count(lengths.total_tokens)} tokens, {lengths.trained_share:.0%} of them trained"),
     ]
     if lengths.histogram:
         bars = row(lengths.histogram, max(width - 34, 10))
         low, high = lengths.edges[0], lengths.edges[-1]
-        lines.append(Content.assemble(("lengths   ", "$text-muted"), f"{low} ", (bars, "$primary"), f" {count(high)}"))
+        lines.append(Content.assemble(("lengths   ", "dim"), f"{low} ", (bars, "$primary"), f" {count(high)}"))
     cuts = [2**power for power in range(7, 17) if 0.0005 < lengths.share_over(2**power) < 0.9995]
     if cuts:
         over = ", ".join(f"{lengths.share_over(cut):.1%} at {count(cut)}" for cut in cuts[:5])
@@ -78,7 +78,7 @@ def preview_lines(preview: Preview) -> list[Content]:
     head = Content.assemble(
         (f"row {count(preview.row)}", "bold"), f" (line {count(preview.line)})  {count(len(preview.tokens))} tokens, ",
         (f"‹{count(trained)} trained›", "underline $text-success"),
-        (f"  template {plain(preview.template)}   n next, p before", "$text-muted"),
+        (f"  template {plain(preview.template)}   n next, p before", "dim"),
     )
     parts: list[tuple[str, str]] = []
     inside = False
@@ -86,7 +86,7 @@ def preview_lines(preview: Preview) -> list[Content]:
         if token.trained != inside:
             parts.append(("‹" if token.trained else "›", "bold $text-success"))
             inside = token.trained
-        style = "underline $text-success" if token.trained else "$text-muted" if token.special else ""
+        style = "underline $text-success" if token.trained else "dim" if token.special else ""
         parts.append((plain(token.text), f"{style} strike" if token.cut else style))
     if inside:
         parts.append(("›", "bold $text-success"))
@@ -94,7 +94,7 @@ def preview_lines(preview: Preview) -> list[Content]:
 
 
 def _fact(name: str, text: str) -> Content:
-    return Content.assemble((f"{name:<10}", "$text-muted"), Content(text))
+    return Content.assemble((f"{name:<10}", "dim"), Content(text))
 
 
 def _warning(text: str) -> Content:

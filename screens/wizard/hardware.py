@@ -31,7 +31,11 @@ class HardwareStep(Step):
         if hardware:
             lines += facts(hardware)
         self.query_one("#machine", Static).update(Content("\n").join(lines))
-        self.query_one(ChoiceTable).show(devices(hardware, state.draft.compute.gpus) if hardware else ())
+        table = self.query_one(ChoiceTable)
+        fresh = not table.keys
+        table.show(devices(hardware, state.draft.compute.gpus) if hardware else ())
+        if fresh and (asked := str(state.draft.compute.gpus)) in table.keys:
+            table.move(asked)
 
     def set_focus(self) -> None:
         self.query_one(ChoiceTable).focus()
@@ -84,7 +88,7 @@ def gpu_lines(gpu: Gpu) -> list[Content]:
     name = f"{plain(gpu.name)}{' (MIG slice)' if gpu.mig else ''}{'' if gpu.visible else ' (hidden)'}"
     lines = [
         Content.assemble(
-            Content.styled(f"{f'GPU {gpu.index}':<11}", "$text-muted"), (name, "bold"), "  ",
+            Content.styled(f"{f'GPU {gpu.index}':<11}", "dim"), (name, "bold"), "  ",
             (f"{gib(gpu.free_bytes)} free", style), f" of {gib(gpu.total_bytes)}",
         )
     ]
@@ -113,7 +117,9 @@ def devices(hardware: Hardware, asked: int | str) -> list[Row]:
         best = usable[0]
         rows.append(("auto", f"GPU {best.index} (recommended)", f"the most free memory: {gib(best.free_bytes)}"))
     else:
-        rows.append(("auto", "CPU (the only device)", f"{gib(hardware.ram.available_bytes)} of memory for the run"))
+        # Without a GPU both mean the CPU: what was asked for stays as it is.
+        key = "0" if asked == 0 else "auto"
+        rows.append((key, "CPU (the only device)", f"{gib(hardware.ram.available_bytes)} of memory for the run"))
     if usable:
         rows.append(("0", "CPU", "leaves the GPU to others; much slower"))
     chosen = str(asked)
@@ -121,7 +127,7 @@ def devices(hardware: Hardware, asked: int | str) -> list[Row]:
 
 
 def _fact(name: str, text: str) -> Content:
-    return Content.assemble((f"{name:<11}", "$text-muted"), Content(text))
+    return Content.assemble((f"{name:<11}", "dim"), Content(text))
 
 
 def _warning(what: str, advice: str | None) -> Content:

@@ -18,7 +18,7 @@ from ftui.units import count, gib, plain
 from .. import lookups
 from ..background import Problem, attempt
 from ..widgets.choice_table import ChoiceTable, Column, Row
-from .catalogue_fit import Judged, judge, suggested
+from .catalogue_fit import NOT_YET, Judged, judge, suggested
 from .state import WizardState
 from .step import Assigned, GoOn, Step, problem_text, said
 
@@ -92,33 +92,46 @@ class ModelStep(Step):
         self._judged.clear()
         for entry in self._catalogue:
             judged = await attempt(judge, self.state.hardware, entry, self.state.draft)
-            self._judged[entry.id] = Judged("?", False) if isinstance(judged, Problem) else judged
+            self._judged[entry.id] = NOT_YET if isinstance(judged, Problem) else judged
         self._draw()
+        best = self._suggested()
+        if best and not self.state.draft.model.base and not self.query_one(Input).value:
+            self.query_one(ChoiceTable).move(best)
 
     def _draw(self) -> None:
         typed = self.query_one(Input).value.strip().lower()
         base = self.state.draft.model.base
         words = [] if typed == base.lower() else typed.split()
-        best = suggested(self._catalogue, self._judged, self.state.draft.goal.task)
+        best = self._suggested()
         rows = []
         if not words or all(word in "demo embedded tiny" for word in words):
             rows.append(self._row(DEMO, "demo: the embedded tiny model", "1 M", "any machine", "–", "trying ftui out"))
-        for entry in self._catalogue:
-            if all(word in f"{entry.id} {entry.title} {entry.good_at}".lower() for word in words):
-                licence = f"{'gated, ' if entry.gated else ''}{entry.licence}"
-                fits = self._judged[entry.id].words if entry.id in self._judged else "…"
-                title = Content(entry.id)
-                if entry.id == best:
-                    title += Content.styled(f"  for your goal: {self.state.draft.goal.task}", "$text-success")
-                rows.append(self._row(entry.id, title, count(entry.shape.parameters), fits, licence, entry.good_at))
+        entries = [
+            entry for entry in self._catalogue
+            if all(word in f"{entry.id} {entry.title} {entry.good_at}".lower() for word in words)
+        ]
+        first = [entry for entry in entries if entry.id == best]
+        if first:
+            task = self.state.draft.goal.task
+            rows += [Row(None, (f"Suggested for your goal ({task})",)), self._entry_row(first[0])]
+            rows.append(Row(None, ("Others, smallest first",)))
+        rows += [self._entry_row(entry) for entry in entries if entry not in first]
         if self._found:
             rows.append(Row(None, ("On the hub",)))
             rows += [self._row(f"hub:{each.id}", plain(each.id), "", "", "", _popularity(each)) for each in self._found]
         self.query_one(ChoiceTable).show(rows)
 
-    def _row(self, key: str, title: Content | str, size: str, fits: str, licence: str, good_at: str) -> Row:
+    def _suggested(self) -> str | None:
+        return suggested(self._catalogue, self._judged, self.state.draft.goal.task)
+
+    def _entry_row(self, entry: Entry) -> Row:
+        licence = f"{'gated, ' if entry.gated else ''}{entry.licence}"
+        fits = self._judged[entry.id].words if entry.id in self._judged else "…"
+        return self._row(entry.id, entry.id, count(entry.shape.parameters), fits, licence, entry.good_at)
+
+    def _row(self, key: str, title: str, size: str, fits: str, licence: str, good_at: str) -> Row:
         chosen = key.removeprefix("hub:") == self.state.draft.model.base
-        style = "$text-error" if fits == "none" else "$text-success" if fits not in ("…", "?") else "$text-muted"
+        style = "$text-error" if fits == "none" else "$text-success" if fits not in ("…", "?") else "dim"
         return Row(key, ("●" if chosen else " ", title, size, Content.styled(fits, style), licence, good_at))
 
     # Choosing.
@@ -211,7 +224,7 @@ def facts(shape: ModelShape) -> list[Content]:
     rest = ", ".join(word for word in (plain(shape.licence or ""), gate, template, here) if word)
     lines = [
         Content.assemble((plain(shape.name), "bold"), f"  {plain(shape.architecture)}, {size}; {built}"),
-        Content.assemble(("context ", "$text-muted"), count(shape.context_length), ("  stored ", "$text-muted"),
+        Content.assemble(("context ", "dim"), count(shape.context_length), ("  stored ", "dim"),
                          stored + weights, "  ", rest),
     ]
     if shape.inexact_reason:

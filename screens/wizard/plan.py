@@ -17,6 +17,7 @@ from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .state import WizardState
 from .step import GoOn, OptionChosen, Step, said
+from .words import short_source, shown_value
 
 FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
 FIT_WORDS = {"fits": "fits", "tight": "tight", "no": "no"}
@@ -131,10 +132,10 @@ def reasons(option: Option, plan: Plan) -> list[Content]:
         Content(option.note),
         Content.styled(verdict.text, FIT_STYLES[verdict.fit]),
         Content.assemble(
-            ("peak ", "$text-muted"), f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)} ({memory.badge}), at the ",
-            memory.phase, ("   time ", "$text-muted"),
+            ("peak ", "dim"), f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)} ({memory.badge}), at the ",
+            memory.phase, ("   time ", "dim"),
             f"{clock(time.low_seconds)} to {clock(time.high_seconds)} for {count(time.steps)} steps",
-            ("   trains ", "$text-muted"), f"{count(option.trainable_parameters)} parameters",
+            ("   trains ", "dim"), f"{count(option.trainable_parameters)} parameters",
         ),
     ]
     for change in verdict.changes:
@@ -142,13 +143,12 @@ def reasons(option: Option, plan: Plan) -> list[Content]:
         lines.append(Content.assemble(("→ ", "$text-accent"), Content(change_line)))
     if option is plan.recommendation:
         lines += [
-            Content.assemble((f"{choice.path}={_said(choice.value)}", "bold"), "  ", Content(choice.reason),
-                             (f"  [{choice.source}]", "$text-muted"))
+            Content.assemble((f"{choice.path}={shown_value(choice.value)}", "bold"), "  ", Content(choice.reason),
+                             (f"  [{short_source(choice.source)}]", "dim"))
             for choice in plan.choices
         ]
-    lines += [Content.styled(note, "$text-muted") for note in (*memory.notes, *plan.notes)]
+    notes = [*memory.notes, *plan.notes]
+    if not plan.alternatives and not plan.rejected:
+        notes.append("The recipe itself sets the method (adapter.kind, model.quantization), so no other is compared.")
+    lines += [Content.styled(note, "dim") for note in notes]
     return [line for line in lines if line]
-
-
-def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

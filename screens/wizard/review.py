@@ -13,11 +13,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from ftui import recipe
-from ftui.errors import BadInput
+from ftui.errors import BadInput, FtuiError
 from ftui.runs.command import launch_command
 from ftui.runs.logout import survival
 from ftui.units import gib
 
+from .. import lookups
 from ..background import Problem, attempt
 from ..dialogs import Ask, Confirm
 from .cost import cost_line
@@ -78,8 +79,11 @@ class ReviewStep(Step):
     @work(exclusive=True, group="check")
     async def _check(self, layout: Layout) -> None:
         self._checked = layout
-        found = await attempt(against, layout)
-        self._against = [found] if isinstance(found, Problem) else found
+        found = await attempt(lookups.obstacles, layout)
+        if isinstance(found, Problem):
+            self._against = [found]
+        else:
+            self._against = [Problem(obstacle.what, obstacle.hint) for obstacle in found]
         life = await attempt(survival)
         if not isinstance(life, Problem) and life.warning:
             self._warnings = [problem_line(life.warning, life.hint or "")]
@@ -104,12 +108,10 @@ class ReviewStep(Step):
 
     @work(exclusive=True, group="launch")
     async def _launch(self, layout: Layout, force: bool) -> None:
-        from ftui.runs.launch import launch
-
         self._launching = True
         self.query_one(".said").display = True
         self.query_one(".said", Static).update(Content("… starting the run"))
-        found = await attempt(launch, layout, command=self.command(), force=force)
+        found = await attempt(lookups.launch, layout, self.command(), force)
         self._launching = False
         if isinstance(found, Problem):
             self.query_one(".said", Static).update(problem_text(found))
@@ -174,8 +176,8 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
         Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} on "
                          f"{sources}, {layout.profile.rows:,} rows"),
         cost_line(state),
-        Content.assemble(("disk ", "$text-muted"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
-                         ("    result ", "$text-muted"), gib(layout.estimate.adapter_bytes)),
+        Content.assemble(("disk ", "dim"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
+                         ("    result ", "dim"), gib(layout.estimate.adapter_bytes)),
     ]
     hours = run.compute.max_hours
     if hours is not None:
@@ -188,28 +190,15 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
             choice = state.reason(path)
             was = shown_value(choice.value) if choice else _base_value(state, path)
             now = Content(f" {_value(run, path)}")
-            lines.append(Content.assemble("  ", (path, "bold"), now, (f"  in place of {was}", "$text-muted")))
-    risks = [*layout.risks]
-    volatile = [disk for disk in layout.hardware.disks if disk.purpose == "runs" and disk.volatile]
-    if risks or volatile:
+            lines.append(Content.assemble("  ", (path, "bold"), now, (f"  in place of {was}", "dim")))
+    if layout.risks:
         lines.append(_title("Worth a look"))
-    lines += [problem_line(f"{risk.path}: {risk.text}", risk.hint) for risk in risks]
-    for disk in volatile:
-        lines.append(problem_line(f"{disk.path} vanishes with this machine, and the result with it.",
-                                  "Set FTUI_HOME to a disk that stays, or copy the result away when it is done."))
-    return lines
+    return lines + [problem_line(f"{risk.path}: {risk.text}", risk.hint) for risk in layout.risks]
 
 
 def problem_line(what: str, hint: str) -> Content:
     """A warning: what looks wrong, and what to do."""
     return Content.assemble(("! ", "bold $text-warning"), Content(what), ("\n  → ", "$text-accent"), Content(hint))
-
-
-def against(layout: Layout) -> list[Problem]:
-    """What would make the run fail."""
-    from ftui.runs.launch import obstacles
-
-    return [Problem(obstacle.what, obstacle.hint) for obstacle in obstacles(layout)]
 
 
 def save(path: Path, text: str) -> None:
@@ -227,7 +216,7 @@ def _room(layout: Layout) -> str:
 def _value(run: recipe.Recipe, path: str) -> str:
     try:
         return shown_value(recipe.get(run, path))
-    except BadInput:
+    except FtuiError:
         return "–"
 
 

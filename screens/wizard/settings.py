@@ -20,7 +20,7 @@ from ..widgets.memory_bar import MemoryBar
 from .cost import cost_line
 from .state import WizardState
 from .step import Assigned, Reset, Step, problem_text, said
-from .words import shown_value
+from .words import short_source, shown_value
 
 SECTION_TITLES = {
     "general": "General", "goal": "Goal", "model": "Model", "data": "Data", "objective": "Objective",
@@ -99,7 +99,7 @@ class SettingsStep(Step):
         if by_hand:
             was = shown_value(recommended(self.state, setting))
             return Content.styled(f"yours; recommended {was}", "$text-accent")
-        return Content(choice.reason if choice else setting.help).stylize("" if choice else "$text-muted")
+        return Content(choice.reason if choice else setting.help).stylize("" if choice else "dim")
 
     def _at(self) -> Setting | None:
         key = self.query_one(ChoiceTable).key
@@ -113,11 +113,11 @@ class SettingsStep(Step):
             return
         if setting := self._at():
             choice = self.state.reason(setting.path)
-            source = f"{choice.reason} [{choice.source}]" if choice else ""
+            source = f"{choice.reason} [{short_source(choice.source)}]" if choice else ""
             lines = (
-                Content.assemble((setting.path, "bold"), ("  takes ", "$text-muted"), Content(setting.limits)),
+                Content.assemble((setting.path, "bold"), ("  takes ", "dim"), Content(setting.limits)),
                 Content(f"{setting.help} {setting.why}"),
-                Content.assemble(("recommended ", "$text-muted"), Content(source)) if source else Content(""),
+                Content.assemble(("recommended ", "dim"), Content(source)) if source else Content(""),
             )
             about.update(Content("\n").join(lines))
 

@@ -119,6 +119,14 @@ class WizardState(Document):
         options = (self.plan.recommendation, *self.plan.alternatives, *self.plan.rejected)
         return next((each for each in options if each.method == self.option), self.plan.recommendation)
 
+    @property
+    def device(self) -> str:
+        """What the run would train on, in words."""
+        if self.hardware is None:
+            return "reading the machine …"
+        on_cpu = self.draft.compute.gpus == 0
+        return f"CPU ({self.hardware.cpu.cores:g} cores)" if on_cpu else self.hardware.device_name
+
     def lacks(self, step: StepName) -> str | None:
         """Why `step` can't be shown yet, in one sentence with what to do; None if it can."""
         if step in ("plan", "settings", "review"):

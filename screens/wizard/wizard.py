@@ -22,6 +22,7 @@ from .. import lookups
 from ..background import Problem, attempt
 from ..memory import forget, recall, remember
 from ..page import Page
+from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
 from .replan import PLANNED, can_plan, replan
 from .state import ORDER, STEPS, StepName, WizardState
@@ -56,6 +57,8 @@ class WizardScreen(Page[None]):
     def __init__(self, *, demo: bool = False, preset: str | None = None, resume: bool = False) -> None:
         super().__init__()
         self.set_reactive(WizardScreen.state, self._opening(demo, preset, resume))
+        self._step: Step | None = None
+        """The step shown; None while one is taken away and the next one comes."""
         self._reading = Event()
         """Set to stop the reading of data that is no longer wanted."""
 
@@ -107,6 +110,11 @@ class WizardScreen(Page[None]):
     async def _go_on(self) -> None:
         await self.action_next()
 
+    @on(ChoiceTable.Moved)
+    def _moved(self) -> None:
+        if self._step is not None:
+            self.say(command=self._step.command())
+
     @on(Stepper.Chosen)
     async def _step_chosen(self, message: Stepper.Chosen) -> None:
         await self.go(message.step)  # type: ignore[arg-type]  # the stepper was given the steps' own keys
@@ -127,11 +135,10 @@ class WizardScreen(Page[None]):
         """Show `state`, wherever it came from."""
         self.state = state
         self.query_one(Stepper).say(state.step, state.done)
-        for step in self.query(Step):
-            step.show(state)
-            self.say(next=step.next_line(), command=step.command())
-        hardware = state.hardware
-        self.say(status=hardware.device_name if hardware else "reading the machine …")
+        if self._step is not None:
+            self._step.show(state)
+            self.say(next=self._step.next_line(), command=self._step.command())
+        self.say(status=state.device)
 
     # What is looked up in the background.
 
@@ -202,8 +209,11 @@ class WizardScreen(Page[None]):
         self.state = self.state.having(step=step, furthest=max(self.state.furthest, ORDER.index(step)))
         module = importlib.import_module(f".{step}", __package__)
         holder = self.query_one("#step", Container)
+        self._step = None
         await holder.remove_children()
-        await holder.mount(getattr(module, f"{step.capitalize()}Step")(self.state))
+        shown: Step = getattr(module, f"{step.capitalize()}Step")(self.state)
+        await holder.mount(shown)
+        self._step = shown
         self._change(self.state)
         self._save()
 
@@ -228,7 +238,7 @@ class WizardScreen(Page[None]):
         return not (action == "next" and self.state.step == ORDER[-1])
 
     def term(self) -> str | None:
-        return next((step.term() for step in self.query(Step)), None)
+        return self._step.term() if self._step else None
 
     @on(Launched)
     def _launched(self, message: Launched) -> None:

@@ -1,6 +1,8 @@
-"""Values of the recipe in the words in which they are typed."""
+"""Values of the recipe in the words in which they are typed, and sources in short."""
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 
 def shown_value(value: object, separator: str = ",") -> str:
@@ -15,3 +17,13 @@ def shown_value(value: object, separator: str = ",") -> str:
         gap = "" if separator.isspace() else " "
         return f"{separator}{gap}".join(str(getattr(entry, "path", entry)) for entry in value)
     return str(value)
+
+
+def short_source(source: str) -> str:
+    """Who says so, in a word: "arXiv 2106.09685", "docs.pytorch.org", or the text itself where it is no address."""
+    parts = urlsplit(source)
+    if not parts.netloc:
+        return source
+    if parts.netloc == "arxiv.org":
+        return f"arXiv {parts.path.rsplit('/', 1)[-1]}"
+    return parts.netloc

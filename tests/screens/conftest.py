@@ -1,64 +1,18 @@
-"""Machines and data as documents, so that a screen's test needs no GPU and no reading."""
+"""The machine that the screens find, and their helpers' folder on the path: importmode=importlib puts none there."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from ftui.data.document import BadRow, DataProfile, Lengths, Source
-from ftui.hardware.document import Cpu, Disk, Gpu, GpuProcess, Hardware, Ram, TorchBuild
+sys.path.insert(0, str(Path(__file__).parent))
 
-GIB = 1 << 30
+from screens_help import cpu_box  # found on the path of the line above
 
-
-def cpu_box() -> Hardware:
-    """Two cores, 16 GiB, no GPU."""
-    return Hardware(
-        host="box", system="Linux 6.1 x86_64", time=4e9,
-        cpu=Cpu(name="Xeon", cores=2, host_cores=2, architecture="x86_64"),
-        ram=Ram(total_bytes=16 * GIB, available_bytes=14 * GIB),
-        disks=(Disk(purpose="runs", path="/home/me", total_bytes=100 * GIB, free_bytes=60 * GIB),),
-        torch=TorchBuild(version="2.13.0"),
-    )
-
-
-def gpu_box() -> Hardware:
-    """One A100 with someone else's process on it, an older driver, and a cache that vanishes."""
-    gpu = Gpu(
-        index=0, name="NVIDIA A100-SXM4-80GB", total_bytes=80 * GIB, used_bytes=9 * GIB, free_bytes=71 * GIB, bf16=True,
-        flash_attention=True, compute_capability=(8, 0), temperature_c=41, power_w=62, power_limit_w=400,
-        processes=(GpuProcess(pid=4711, name="python", user="alice", used_bytes=8 * GIB),),
-    )
-    box = cpu_box()
-    return box.model_copy(
-        update={
-            "gpus": (gpu,), "driver": "560.35", "cuda_driver": "12.6",
-            "torch": TorchBuild(
-                version="2.13.0", cuda="12.8", problem="torch was built for CUDA 12.8, the driver serves 12.6.",
-                advice="pip install torch --index-url https://download.pytorch.org/whl/cu126",
-            ),
-            "disks": (box.disks[0].model_copy(update={"volatile": True}),),
-        }
-    )
-
-
-def small_profile() -> DataProfile:
-    """A thousand short rows, two of them bad."""
-    source = Source(
-        ref="rows.jsonl", rows=998, format="alpaca", confidence=0.98,
-        columns={"instruction": "instruction", "output": "output"},
-        available_columns=("instruction", "input", "output"),
-    )
-    lengths = Lengths(
-        tokenizer="demo", exact=True, sampled=998, mean=97.0, p50=88, p90=190, p99=310, max=402, total_tokens=96_806,
-        trained_share=0.6, edges=(0, 100, 200, 300, 403), histogram=(600, 300, 88, 10),
-    )
-    return DataProfile(
-        sources=(source,), kind="conversation", rows=998, bad_rows=2, duplicate_rows=3,
-        bad=(BadRow(source="rows.jsonl", line=17, reason="not JSON: expected ','"),),
-        roles={"user": 998, "assistant": 998}, turns_mean=2.0, lengths=lengths,
-    )
+from ftui.hardware.document import Hardware
 
 
 @pytest.fixture

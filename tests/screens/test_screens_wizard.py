@@ -1,0 +1,419 @@
+"""The wizard from end to end, on the keyboard alone, with the real engine on the embedded model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from screens_help import cpu_box, gpu_box, rows, small_profile, text, until
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from ftui import paths, recipe
+from ftui.errors import BadInput, Refused
+from ftui.hardware.document import Hardware
+from ftui.screens.app import FtuiApp
+from ftui.screens.wizard.wizard import WizardScreen
+
+SIZES = [(80, 24), (120, 40)]
+ROWS = [{"instruction": f"Say {n}", "output": f"Here is {n}."} for n in range(60)]
+
+
+@pytest.fixture
+def alpaca(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join([*map(json.dumps, ROWS), '{"instruction": broken']))
+    return path
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """Columns that no format has."""
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps({"q": f"What is {n}?", "a": f"It is {n}."}) for n in range(40)))
+    return path
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Takes the launches in place of starting a worker."""
+    taken: list[Any] = []
+
+    def launch(layout: Any, command: str, force: bool) -> Any:
+        taken.append(SimpleNamespace(layout=layout, command=command, force=force))
+        return SimpleNamespace(id="2026-11-22-run-0001")
+
+    monkeypatch.setattr("ftui.screens.lookups.launch", launch)
+    monkeypatch.setattr("ftui.screens.wizard.wizard.WizardScreen._launched", lambda self, message: self.dismiss())
+    return taken
+
+
+def wizard(pilot: Pilot[int]) -> WizardScreen:
+    screen = pilot.app.screen
+    assert isinstance(screen, WizardScreen)
+    return screen
+
+
+async def at(pilot: Pilot[int], step: str) -> WizardScreen:
+    """Wait until the wizard shows `step` and is busy with nothing."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen) and wizard(pilot).state.step == step)
+    await until(pilot, lambda: not wizard(pilot).state.busy)
+    await pilot.pause()
+    return wizard(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_demo_goes_the_whole_way_on_the_keyboard(size: tuple[int, int], launches: list[Any]) -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test(size=size) as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        assert "CPU" in text(app)
+        assert all(len(row) <= size[0] for row in rows(app))
+        await pilot.press("enter")
+        await at(pilot, "model")
+        assert "LlamaForCausalLM" in text(app)
+        await pilot.press("enter")
+        await at(pilot, "data")
+        await until(pilot, lambda: "trained›" in text(app))
+        await pilot.press("ctrl+n")
+        await at(pilot, "goal")
+        await pilot.press("enter", "enter")
+        await at(pilot, "plan")
+        assert "recommended" in text(app)
+        await pilot.press("enter")
+        await at(pilot, "settings")
+        assert "memory" in text(app)
+        await pilot.press("ctrl+n")
+        await at(pilot, "review")
+        assert "ftui launch cpu-demo" in text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: launches)
+    assert launches[0].layout.recipe.model.base == "demo"
+    assert launches[0].command == "ftui launch cpu-demo"
+
+
+async def test_going_back_and_forth_loses_no_edit() -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("settings")
+        await set_value(pilot, "adapter.rank", "32")
+        for _ in range(6):  # the first one ends the search
+            await pilot.press("escape")
+        await at(pilot, "hardware")
+        for _ in range(6):
+            await pilot.press("ctrl+n")
+        screen = await at(pilot, "review")
+        assert screen.state.draft.adapter.rank == 32
+        assert "adapter.rank 32" in text(app)
+        assert "--set adapter.rank=32" in text(app)
+
+
+async def set_value(pilot: Pilot[int], path: str, value: str) -> None:
+    """Set a setting as a person does: find it, open it, write, enter."""
+    editor = pilot.app.screen.query_one("#editor", Input)
+    await pilot.press("slash")
+    editor.value = path
+    await pilot.press("enter", "enter")
+    editor.value = value
+    await pilot.press("enter")
+    await pilot.pause(0.05)
+    await until(pilot, lambda: not pilot.app.screen.state.busy)  # type: ignore[attr-defined]
+
+
+async def test_a_wizard_that_was_left_is_resumed_where_it_was(alpaca: Path) -> None:
+    app = FtuiApp()
+    async with app.run_test() as pilot:
+        await pilot.press("n")
+        await at(pilot, "hardware")
+        await pilot.press("enter")
+        await at(pilot, "model")
+        await pilot.press(*"demo", "enter")
+        await until(pilot, lambda: wizard(pilot).state.shape)
+        await pilot.press("ctrl+n")
+        await at(pilot, "data")
+        app.screen.query_one("#path", Input).value = str(alpaca)
+        await pilot.press("enter")
+        await until(pilot, lambda: wizard(pilot).state.profile)
+        await pilot.press("ctrl+n")
+        await at(pilot, "goal")
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "Go on where you left" in text(app))
+    kept = paths.state_file("wizard.json")
+    assert kept.stat().st_mode & 0o077 == 0
+    again = FtuiApp()
+    async with again.run_test() as pilot:
+        await until(pilot, lambda: "Go on where you left" in text(again))
+        await pilot.press("home", "enter")
+        screen = await at(pilot, "goal")
+        await until(pilot, lambda: screen.state.layout)
+        assert screen.state.draft.model.base == "demo"
+        assert screen.state.profile is not None
+        assert screen.state.profile.rows == 60
+
+
+async def test_a_bad_row_is_shown_with_its_line_and_the_rest_loads(alpaca: Path) -> None:
+    async with on_data(alpaca) as pilot:
+        assert "60 rows of conversation, 1 bad" in text(pilot.app)
+        assert "line 61" in text(pilot.app)
+
+
+class on_data:
+    """The wizard's Data step on `path`, with the embedded model."""
+
+    def __init__(self, path: Path | str, size: tuple[int, int] = (80, 24)) -> None:
+        self.app = FtuiApp()
+        self.context = self.app.run_test(size=size)
+        self.path = path
+
+    async def __aenter__(self) -> Pilot[int]:
+        pilot = await self.context.__aenter__()
+        screen = WizardScreen()
+        await pilot.app.push_screen(screen)
+        await at(pilot, "hardware")
+        screen._edited(screen.state.assigned({"model.base": "demo"}))
+        await until(pilot, lambda: screen.state.shape)
+        await screen.go("data")
+        await pilot.pause()
+        screen.query_one("#path", Input).value = str(self.path)
+        await pilot.press("enter")
+        await pilot.pause(0.05)
+        await until(pilot, lambda: not screen.state.busy)
+        await pilot.pause(0.1)
+        return pilot
+
+    async def __aexit__(self, *about: Any) -> None:
+        await self.context.__aexit__(*about)
+
+
+async def test_a_previewed_row_marks_its_trained_tokens_by_more_than_colour(alpaca: Path) -> None:
+    async with on_data(alpaca, (120, 40)) as pilot:
+        await until(pilot, lambda: "row 1 " in text(pilot.app))
+        assert "‹Here is 0." in text(pilot.app)
+        await pilot.press("tab", "n")
+        await until(pilot, lambda: "‹Here is 1." in text(pilot.app))
+        await pilot.press("p", "p")
+        await until(pilot, lambda: "‹Here is 59." in text(pilot.app))
+
+
+async def test_unknown_columns_are_mapped_by_hand(questions: Path) -> None:
+    async with on_data(questions, (120, 40)) as pilot:
+        assert "no format" in wizard(pilot).state.problems["data"].what
+        await pilot.press("down", "m")
+        await until(pilot, lambda: "Columns of" in text(pilot.app))
+        await pilot.press("q", "enter", "a", "enter")  # the second role gets the focus, since it needs a column
+        await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen))
+        await until(pilot, lambda: wizard(pilot).state.profile)
+        source = wizard(pilot).state.draft.data.sources[0]
+        assert source.columns == {"prompt": "q", "completion": "a"}
+        await until(pilot, lambda: "40 rows" in text(pilot.app))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.jsonl", None, "gone.jsonl"),
+        ("empty.jsonl", b"", "empty"),
+        ("binary.jsonl", b"\x00\xff\x00\x01" * 100, "binary"),
+    ],
+)
+async def test_unusable_data_is_said_in_place_with_what_to_do(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    async with on_data(path, (120, 40)) as pilot:
+        problem = wizard(pilot).state.problems["data"]
+        assert said in problem.what
+        assert problem.hint
+        assert "✗" in text(pilot.app)
+        await pilot.press("ctrl+n", "ctrl+n")
+        await pilot.pause()
+        assert wizard(pilot).state.step == "goal", "the plan needs data, and the step says so"
+
+
+async def test_an_unknown_model_is_said_in_place_and_another_can_be_taken() -> None:
+    app = FtuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = WizardScreen()
+        await app.push_screen(screen)
+        await at(pilot, "hardware")
+        await pilot.press("enter")
+        await at(pilot, "model")
+        screen.query_one("#ref", Input).value = "/no/such/folder"
+        await pilot.press("enter")
+        await until(pilot, lambda: "model" in screen.state.problems)
+        assert "/no/such/folder" in text(app)
+        screen.query_one("#ref", Input).value = "demo"
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.state.shape)
+        assert "model" not in screen.state.problems
+
+
+async def test_typing_filters_the_catalogue_and_the_machine_is_judged(machine: Callable[[Hardware], None]) -> None:
+    machine(gpu_box())
+    app = FtuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = WizardScreen()
+        await app.push_screen(screen)
+        await at(pilot, "hardware")
+        await pilot.press("enter")
+        await at(pilot, "model")
+        await until(pilot, lambda: "Qwen/Qwen3-8B" in text(app))
+        await until(pilot, lambda: "Suggested for your goal" in text(app))
+        await pilot.press(*"qwen3-8")
+        await pilot.pause()
+        assert "Qwen/Qwen3-8B" in text(app)
+        assert "SmolLM2" not in text(app)
+        assert "QLoRA" in next(row for row in rows(app) if "Qwen/Qwen3-8B" in row)
+
+
+async def test_problems_of_the_machine_stand_with_their_advice(machine: Callable[[Hardware], None]) -> None:
+    machine(gpu_box())
+    app = FtuiApp()
+    async with app.run_test() as pilot:
+        await app.push_screen(WizardScreen())
+        await at(pilot, "hardware")
+        shown = text(app)
+        assert "71.0 GiB free of 80.0 GiB" in shown
+        assert "alice" in shown
+        assert "pip install torch" in shown
+        await pilot.press("down", "enter")
+        screen = await at(pilot, "model")
+        assert screen.state.draft.compute.gpus == 0
+
+
+async def test_another_option_of_the_plan_is_taken_and_taken_back(machine: Callable[[Hardware], None]) -> None:
+    machine(gpu_box())
+    app = FtuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = WizardScreen()
+        await app.push_screen(screen)
+        await at(pilot, "hardware")
+        screen._change(screen.state.having(profile=small_profile()))
+        screen.state = screen.state.assigned({"model.base": "Qwen/Qwen3-0.6B", "data.sources": "rows.jsonl"})
+        screen._describe()
+        await until(pilot, lambda: screen.state.shape and not screen.state.busy)
+        screen.state = screen.state.having(profile=small_profile())
+        screen._plan()
+        await until(pilot, lambda: screen.state.layout)
+        await screen.go("plan")
+        await until(pilot, lambda: "recommended" in text(app))
+        plan = screen.state.plan
+        assert plan is not None
+        recommended = screen.state.layout.recipe
+        await pilot.press("down", "enter")
+        await at(pilot, "settings")
+        await until(pilot, lambda: screen.state.option == plan.alternatives[0].method)
+        await until(pilot, lambda: screen.state.layout.recipe != recommended)
+        await pilot.press("escape")
+        await at(pilot, "plan")
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: screen.state.option is None and screen.state.layout.recipe == recommended)
+
+
+async def test_resizing_loses_nothing() -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("settings")
+        await set_value(pilot, "train.seed", "5")
+        for size in ((60, 20), (80, 24), (200, 60), (30, 10), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        assert wizard(pilot).state.draft.train.seed == 5
+        await wizard(pilot).go("review")
+        await until(pilot, lambda: "train.seed 5" in text(app))
+
+
+async def test_what_stands_in_the_way_is_asked_about_before_the_launch(
+    launches: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.runs.launch import Obstacle
+
+    monkeypatch.setattr("ftui.screens.lookups.obstacles", lambda layout: [Obstacle("The disk is full.", "Free some.")])
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("review")
+        await until(pilot, lambda: "The disk is full." in text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Launch all the same?" in text(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, WizardScreen))
+        assert not launches
+        await pilot.press("enter")
+        await until(pilot, lambda: "Launch all the same?" in text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: launches)
+    assert launches[0].force
+
+
+async def test_a_refused_launch_is_said_in_place(launches: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise Refused("No space is left.", "Free 2 GiB.")
+
+    monkeypatch.setattr("ftui.screens.lookups.launch", refuse)
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("review")
+        await pilot.press("enter")
+        await until(pilot, lambda: "No space is left." in text(app))
+        assert "Free 2 GiB." in text(app)
+
+
+async def test_the_recipe_is_saved_and_makes_the_same_run(tmp_path: Path) -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("review")
+        await pilot.press("t", *"2", "enter")
+        await until(pilot, lambda: wizard(pilot).state.draft.compute.max_hours == 2)
+        await pilot.press("s")
+        await until(pilot, lambda: "Save the recipe to" in text(app))
+        target = tmp_path / "mine.yaml"
+        app.screen.query_one(Input).value = str(target)
+        await pilot.press("enter")
+        await until(pilot, target.exists)
+        assert recipe.read(target) == wizard(pilot).state.asked
+
+
+def test_a_draft_that_cannot_be_read_gives_a_fresh_wizard() -> None:
+    from ftui.screens.wizard.wizard import restored
+
+    assert restored({"step": "plan"}).step == "hardware"
+    assert restored({"step": "plan", "furthest": 4, "draft": "nonsense: ["}).step == "hardware"
+
+
+async def test_a_defect_in_a_look_up_leaves_the_wizard_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Hardware:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("ftui.hardware.probe", broken, raising=False)
+    app = FtuiApp()
+    async with app.run_test() as pilot:
+        await app.push_screen(WizardScreen())
+        await until(pilot, lambda: "KeyError" in text(app))
+        monkeypatch.setattr("ftui.hardware.probe", cpu_box, raising=False)
+        assert isinstance(app.screen, WizardScreen)
+
+
+async def test_an_unreadable_recipe_problem_is_raised_as_bad_input(tmp_path: Path) -> None:
+    from ftui.screens.wizard.review import save
+
+    taken = tmp_path / "taken.yaml"
+    taken.write_text("x")
+    with pytest.raises(BadInput, match="exists already"):
+        save(taken, "version: 1")
