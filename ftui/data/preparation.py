@@ -140,11 +140,13 @@ class _Pile:
 
 
 def prepare(
-    recipe: RecipeLike, model: ModelShape | Path | str | Tokenizer, *, seed: int, on_progress: Progress | None = None
+    recipe: RecipeLike, model: ModelShape | Path | str | Tokenizer, *, seed: int, when: float | None = None,
+    on_progress: Progress | None = None,
 ) -> Prepared:
     """Turn the recipe's sources into training and validation sequences.
 
-    `model` is what `load_tokenizer` takes, or a tokenizer. The same recipe, files and `seed` give the same result.
+    `model` is what `load_tokenizer` takes, or a tokenizer. The same recipe, files, `seed` and `when` give the same result;
+    `when` (seconds since the epoch, now if None) is the day that templates see which write today's date, as Llama 3.1's.
     Which rows are held out follows from `seed` and their content alone, so that equal rows never stand on both sides.
     Raises BadInput where nothing can be trained on, Refused where the recipe asks for repairs.
     """
@@ -154,7 +156,7 @@ def prepare(
     if data.prepare:
         raise Refused("This version of ftui knows no repairs (data.prepare).", "Remove them from the recipe.")
     tokenizer = model if isinstance(model, Tokenizer) else load_tokenizer(model)
-    template = choose_template(data.template, tokenizer)
+    template = choose_template(data.template, tokenizer, when)
     max_length = data.max_length if isinstance(data.max_length, int) else _default_length(model)
     writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
     store = TokenStore()

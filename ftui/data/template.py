@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +46,7 @@ class ChatTemplate:
 
     name: str
     source: str
-    variables: Mapping[str, str]
+    variables: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     """Tokens at which the model's generation ends; GLM's turns end with the next turn's header, which is one."""
@@ -207,15 +208,17 @@ class ChatTemplate:
         return tuple(spans)
 
 
-def choose_template(wanted: str, tokenizer: Tokenizer) -> ChatTemplate:
+def choose_template(wanted: str, tokenizer: Tokenizer, when: float | None = None) -> ChatTemplate:
     """The template of a recipe's `data.template`: "auto", "model", a name of `NAMED`, or a Jinja file.
 
     "auto" is the model's own; without one ChatML where the vocabulary has its tokens, else plain words, which need no
-    new rows in the embedding.  Raises BadInput.
+    new rows in the embedding.  `when` is the time that a template takes for now.  Raises BadInput.
     """
-    variables = {**tokenizer.special_tokens, "eos_token": tokenizer.eos_token or "",
+    variables: dict[str, Any] = {**tokenizer.special_tokens, "eos_token": tokenizer.eos_token or "",
                  "bos_token": tokenizer.bos_token or "", "pad_token": tokenizer.pad_token or "",
                  "unk_token": tokenizer.unk_token or ""}  # fmt: skip
+    if when is not None:
+        variables["strftime_now"] = datetime.fromtimestamp(when).strftime
     if wanted in ("auto", "model"):
         if tokenizer.chat_template:
             stops = tuple(tokenizer.decode([index]) for index in tokenizer.eos_ids)
@@ -236,7 +239,7 @@ def choose_template(wanted: str, tokenizer: Tokenizer) -> ChatTemplate:
     return ChatTemplate(Path(wanted).name, _read_template(wanted), variables)
 
 
-def _named(name: str, tokenizer: Tokenizer, variables: dict[str, str], notes: tuple[str, ...]) -> ChatTemplate:
+def _named(name: str, tokenizer: Tokenizer, variables: dict[str, Any], notes: tuple[str, ...]) -> ChatTemplate:
     template = NAMED[name]
     source = template.source
     missing = [marker for marker in template.markers if not tokenizer.is_single(marker)]

@@ -198,6 +198,13 @@ def test_templates_have_the_globals_of_transformers() -> None:
     assert str(datetime.now().year) in text
 
 
+def test_a_template_that_writes_the_date_can_be_given_one(bpe: Tokenizer) -> None:
+    from dataclasses import replace
+
+    dated = replace(bpe, chat_template="{{ strftime_now('%Y') }}")
+    assert choose_template("auto", dated, 86_400.0 * 200).render(TALK) == "1970"
+
+
 def test_functions_go_into_the_system_turn_where_the_template_has_no_place_for_them() -> None:
     source = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     text = template(source).render([SYSTEM, *TALK], [{"name": "sum"}])
