@@ -30,6 +30,8 @@ from ftui.runs.writer import RunWriter
 WORKER = (sys.executable, "-m", "ftui.worker")
 """The command line of a worker, less its run folder."""
 
+ENDING_SECONDS = 10.0
+"""How long a resume waits for the process of an attempt that has written its end: it still holds the GPU."""
 GRACE_SECONDS = 10.0
 """How long `stop(now=True)` leaves a worker to save before it is killed."""
 
@@ -44,7 +46,7 @@ def start(run: Run) -> None:
         # A new run is "queued" too: nobody has it until a heartbeat names a worker.
         if now.live and beat is not None:
             raise Refused(f"The run {run.id} is {now.state} already.", f"Watch it: ftui watch {run.id}")
-        if beat is not None and whereabouts(beat.worker) == "alive":
+        if beat is not None and not _gone(beat.worker, ENDING_SECONDS):
             raise Refused(f"The run {run.id} is {now.state}, but its worker is still busy ending.", "Try again soon.")
         inbox.clear(run.path)
         worker = _spawn(run, now.attempt + 1)
@@ -198,14 +200,20 @@ def _starting(run: Run) -> Iterator[None]:
 
 def _kill(worker: Identity, grace: float) -> None:
     """SIGTERM, which saves; after `grace` seconds SIGKILL to its whole process group.  Each time by its identity."""
-    until = time.monotonic() + grace
     _signal(worker, signal.SIGTERM)
-    while time.monotonic() < until and whereabouts(worker) == "alive":
-        time.sleep(0.05)
-    _signal(worker, signal.SIGKILL)
-    until = time.monotonic() + 5
-    while time.monotonic() < until and whereabouts(worker) == "alive":
+    if not _gone(worker, grace):
+        _signal(worker, signal.SIGKILL)
+        _gone(worker, 5)
+
+
+def _gone(worker: Identity, seconds: float) -> bool:
+    """Whether that process ends within `seconds`."""
+    until = time.monotonic() + seconds
+    while whereabouts(worker) == "alive":
+        if time.monotonic() >= until:
+            return False
         time.sleep(0.02)
+    return True
 
 
 def _signal(worker: Identity, number: signal.Signals) -> None:

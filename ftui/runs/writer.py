@@ -59,7 +59,7 @@ class RunWriter:
         try:
             last = next(backwards(self.folder / "events.jsonl"), None)
             self._seq = last.seq if last else 0
-            self.attempt = max((last.attempt if last else 0) + (not self._same_attempt), 1)
+            self.attempt = self._next_attempt(me, last.attempt if last else 0)
             self._events = os.open(self.folder / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._torn = _is_torn(self._events)
             self._reserve = self.folder / ".reserve"
@@ -84,6 +84,14 @@ class RunWriter:
             self._write_out()
             os.close(self._events)
         self._lock.release()
+
+    def _next_attempt(self, me: Identity, last: int) -> int:
+        """The attempt after the last one that left an event or, killed before it could, a heartbeat only."""
+        beat = heartbeat.read(self.folder / "heartbeat")
+        if beat and beat.worker == me and beat.attempt > last:
+            # Our launcher has written it, and counted us already.
+            return beat.attempt
+        return max(last, beat.attempt if beat else 0) + (0 if self._same_attempt else 1) or 1
 
     def emit(self, kind: EventKind, step: int | None = None, **data: Any) -> None:
         """Append one event; floats that are not finite become null, numbers of other libraries plain ones."""

@@ -211,6 +211,18 @@ def test_stop_now_ends_a_hung_step_and_says_so(started: Callable[..., Run], reac
     reach(run, lambda now: now.state == "running" and now.attempt == 2)
 
 
+def test_stop_now_while_a_resume_is_still_starting_is_a_stop(started: Callable[..., Run], reach: Reach) -> None:
+    run = started()
+    control.stop(run)
+    control.wait(run)
+    control.resume(run)
+    os.kill(worker_pid(run), signal.SIGSTOP)
+    now = control.stop(run, now=True, grace=0)
+    assert (now.state, now.attempt) == ("stopped", 2)
+    control.resume(run)
+    reach(run, lambda now: now.state == "running" and now.attempt == 3)
+
+
 @pytest.mark.slow
 def test_stop_now_takes_the_workers_children_with_it(
     started: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -173,9 +173,11 @@ def test_an_interrupt_ends_the_waiting_and_not_the_run(ftui_: Any, make_run: Mak
     control.start(run)
     control.stop(run)
     control.wait(run)
-    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
     code, out, err = ftui_("runs", "resume", run.id, "--wait", "--json")
-    assert code == 130
+    timer.cancel()
+    assert code == 130, err
     assert json.loads(out)["run"] == run.id
     assert "the run goes on" in err
     assert status(run).live
