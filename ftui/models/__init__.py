@@ -9,15 +9,18 @@ from ftui.models.document import Linear, ModelShape
 if TYPE_CHECKING:
     from ftui.models.fetch import download
     from ftui.models.known import Entry, catalogue
-    from ftui.models.lookup import describe, locate
+    from ftui.models.lookup import describe, locate, tokenizer_folder
     from ftui.models.searching import Found, search
 
 _HOMES = {
-    "describe": "lookup", "locate": "lookup", "search": "searching", "Found": "searching", "download": "fetch",
-    "catalogue": "known", "Entry": "known",
+    "describe": "lookup", "locate": "lookup", "tokenizer_folder": "lookup", "search": "searching",
+    "Found": "searching", "download": "fetch", "catalogue": "known", "Entry": "known",
 }
 
-__all__ = ["Entry", "Found", "Linear", "ModelShape", "catalogue", "describe", "download", "locate", "search"]
+__all__ = [
+    "Entry", "Found", "Linear", "ModelShape", "catalogue", "describe", "download", "locate", "search",
+    "tokenizer_folder",
+]
 
 
 def __getattr__(name: str) -> Any:

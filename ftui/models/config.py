@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,10 @@ def read_text(path: Path, what: str | None = None) -> str:
     """The UTF-8 text in `path`, BadInput in one sentence where it can't be read."""
     named = f"{what or path.name} at {path}" if what else str(path)
     try:
-        if path.stat().st_size > LIMIT:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
+            raise BadInput(f"{named} is no regular file.", "Give a model's folder or its config.json.")
+        if found.st_size > LIMIT:
             raise BadInput(f"{named} is larger than 64 MiB, which no such file is.", "Is it a weight file?")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

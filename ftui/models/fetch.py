@@ -21,6 +21,7 @@ from typing import Any
 from ftui import paths
 from ftui.errors import BadInput, Refused
 from ftui.models import hub, local
+from ftui.models.known import hub_id
 
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
@@ -67,6 +68,7 @@ def download(
     ref = ref.strip()
     if (present := _already_here(ref, revision)) is not None:
         return present
+    ref = hub_id(ref)
     hub.check_id(ref)
     try:
         info = hub.api().model_info(ref, revision=revision, files_metadata=True, timeout=hub.TIMEOUT)

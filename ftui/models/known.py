@@ -83,6 +83,12 @@ def find(ref: str) -> Entry | None:
     return None
 
 
+def hub_id(ref: str) -> str:
+    """The hub id that a name of the catalogue stands for, `ref` itself where it is none."""
+    entry = find(ref)
+    return entry.id if entry else ref
+
+
 def nearest(ref: str, count: int = 2) -> list[str]:
     """The catalogue's ids that look most like `ref`."""
     ids = [name for entry in catalogue() for name in (entry.id, *entry.also)]

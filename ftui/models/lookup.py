@@ -70,6 +70,25 @@ def locate(ref: str, revision: str | None = None) -> Path | None:
     return locate_hub(ref, revision)
 
 
+def tokenizer_folder(ref: str, revision: str | None = None) -> Path:
+    """A folder with the model's tokenizer files, its weights or not; of a hub id fetched (a few MB) where missing.
+
+    Raises as `describe` does: gated, missing, offline in one sentence each.
+    """
+    from ftui.models.local import config_in, existing
+
+    if ref == DEMO:
+        from ftui.models.demo import ensure_folder
+
+        return ensure_folder()
+    if is_path(ref):
+        path = existing(ref)
+        return config_in(path).parent if path.is_dir() else path.parent
+    from ftui.models.remote import tokenizer_folder_of_hub
+
+    return tokenizer_folder_of_hub(ref, revision)
+
+
 def _demo() -> ModelShape:
     from ftui.models.demo import ensure_folder
     from ftui.models.local import describe_folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ftui.models.headers import DTYPES, Checkpoint, TensorInfo
 from ftui.models.shape import Origin, build
 
 SMALL = ("config.json", *card.TEMPLATE_FILES)
+TOKENIZER = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
+BESIDE_TOKENIZER = ("merges.txt", "special_tokens_map.json", "added_tokens.json", "generation_config.json")
 ALIASES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
@@ -48,7 +51,7 @@ def _ask(ref: str, revision: str | None) -> ModelShape:
         _remember(earlier, ref, revision)
         return earlier
     files = fetch.files_of(info)
-    snapshot = _small_files(ref, info, revision)
+    snapshot = _bring(ref, info, revision, SMALL)
     config = read_json(snapshot / "config.json", f"{ref}'s config")
     template, _ = card.chat_template(snapshot)
     weights = [each for each in fetch.wanted(files) if each.name.endswith((".safetensors", ".bin"))]
@@ -63,29 +66,41 @@ def _ask(ref: str, revision: str | None) -> ModelShape:
     return shape
 
 
-def _small_files(ref: str, info: Any, revision: str | None) -> Path:
-    """Bring the config and the chat template into the hub's cache; returns the snapshot folder."""
+def _bring(ref: str, info: Any, revision: str | None, wanted: Collection[str]) -> Path:
+    """Bring those of the `wanted` files that there are into the hub's cache; returns the snapshot folder."""
     files = fetch.files_of(info)
     names = {each.name for each in files}
     if "config.json" not in names:
         raise BadInput(*_no_config(ref, info, names))
     fetcher = fetch.Fetcher(ref, str(info.sha))
-    small = [each for each in files if each.name in SMALL]
+    small = [each for each in files if each.name in wanted]
     fetcher.run(small)
     return fetcher.link(small, revision)
 
 
 def config_of_hub(ref: str, revision: str | None = None) -> dict[str, Any]:
     """The model's config.json as it stands on the hub, or in its cache."""
+    folder = locate_hub(ref, revision) or _fetch_some(ref, revision, SMALL)
+    return read_json(folder / "config.json", f"{ref}'s config")
+
+
+def tokenizer_folder_of_hub(ref: str, revision: str | None = None) -> Path:
+    """A folder in the hub's cache with the model's config and tokenizer files (a few MB), fetched where missing."""
+    ref = known.hub_id(ref)
+    present = locate_hub(ref, revision) or snapshot_of(ref, revision)
+    if present is not None and any((present / name).is_file() for name in TOKENIZER):
+        return present
+    return _fetch_some(ref, revision, (*SMALL, *TOKENIZER, *BESIDE_TOKENIZER))
+
+
+def _fetch_some(ref: str, revision: str | None, wanted: Collection[str]) -> Path:
+    ref = known.hub_id(ref)
     hub.check_id(ref)
-    snapshot = locate_hub(ref, revision)
     try:
-        if snapshot is None:
-            info = hub.api().model_info(ref, revision=revision, files_metadata=True, timeout=hub.TIMEOUT)
-            snapshot = _small_files(ref, info, revision)
+        info = hub.api().model_info(ref, revision=revision, files_metadata=True, timeout=hub.TIMEOUT)
+        return _bring(ref, info, revision, wanted)
     except Exception as error:  # noqa: BLE001  # whatever the hub's client throws becomes one sentence
         raise hub.explain(error, ref, revision) from None
-    return read_json(snapshot / "config.json", f"{ref}'s config")
 
 
 def _no_config(ref: str, info: Any, names: set[str]) -> tuple[str, str]:
@@ -153,10 +168,13 @@ def snapshot_of(ref: str, revision: str | None = None) -> Path | None:
 
 def _without_network(ref: str, revision: str | None, error: Exception | None) -> ModelShape:
     """What was learnt earlier, or what the catalogue knows; else why the hub didn't answer."""
-    reason = hub.explain(error, ref, revision) if error is not None else Refused(
-        f"{ref} isn't on this disk, and HF_HUB_OFFLINE forbids asking the hub.",
-        f"Unset HF_HUB_OFFLINE, give a model folder, or choose one of: ftui models list{_similar(ref)}",
-    )
+    if error is not None:
+        reason = hub.explain(error, ref, revision)
+    else:
+        reason = Refused(
+            f"{ref} isn't on this disk, and HF_HUB_OFFLINE forbids asking the hub.",
+            "Unset HF_HUB_OFFLINE, give a model folder, or choose one of: ftui models list",
+        )
     if isinstance(reason, BadInput):  # the hub did answer
         raise reason from None
     if (partial := snapshot_of(ref, revision)) is not None and (partial / "config.json").is_file():
@@ -166,16 +184,12 @@ def _without_network(ref: str, revision: str | None, error: Exception | None) ->
         return earlier.model_copy(update={"notes": (*earlier.notes, f"As last seen on the hub. {reason.what}")})
     if revision is None and (entry := known.find(ref)) is not None:
         return entry.shape.model_copy(update={"notes": (*entry.shape.notes, _why(reason, error))})
-    raise reason from None
+    near = known.nearest(ref, 1)
+    raise Refused(reason.what, (reason.hint or "") + (f" Known without it: {near[0]}." if near else "")) from None
 
 
 def _why(reason: FtuiError, error: Exception | None) -> str:
     return "From ftui's catalogue; the hub wasn't asked." if error is None else f"From ftui's catalogue. {reason}"
-
-
-def _similar(ref: str) -> str:
-    near = known.nearest(ref)
-    return f" (such as {near[0]})" if near else ""
 
 
 def _place(ref: str, revision: str) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from ftui import paths
 from ftui.errors import BadInput, FtuiError, Refused
-from ftui.models import catalogue, describe, families, locate, parts, search
+from ftui.models import catalogue, describe, download, families, locate, parts, search, tokenizer_folder
 from ftui.models import hub as hub_module
 
 
@@ -185,8 +185,6 @@ def test_a_token_goes_to_the_hub_only_and_into_no_file_or_message(
     log_in(monkeypatch, hub.token)
     caplog.set_level(logging.DEBUG)
     hub.add("tiny/gated", gated=True)
-    from ftui.models import download
-
     download("tiny/gated")
     assert {headers.get("authorization") for _, _, headers in hub.sent("/resolve/")} == {f"Bearer {hub.token}"}
     assert {headers.get("authorization") for _, _, headers in hub.sent("/cdn/")} == {None}
@@ -248,3 +246,24 @@ def test_a_model_that_another_tool_fetched_in_part_is_described_offline(
     assert (shape.layers, shape.path, shape.source) == (3, None, "hub")
     assert any("aren't on this disk" in note for note in shape.notes)
     assert locate("tiny/llama") is None
+
+
+def test_the_tokenizers_files_alone_can_be_had(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tokenizer_folder("tiny/llama")
+    assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    hub.requests.clear()
+    assert tokenizer_folder("tiny/llama") == folder
+    assert not hub.requests
+    hub.add("tiny/gated", gated=True)
+    with pytest.raises(Refused, match="gated"):
+        tokenizer_folder("tiny/gated")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(Refused, match="HF_HUB_OFFLINE"):
+        tokenizer_folder("tiny/other")
+    assert tokenizer_folder(str(folder)) == folder
+
+
+def test_a_catalogue_name_is_fetched_by_its_hub_id(hub: Any) -> None:
+    hub.add("Qwen/Qwen3-0.6B")
+    assert tokenizer_folder("qwen3-0.6b").parent.parent.name == "models--Qwen--Qwen3-0.6B"
+    assert download("qwen3-0.6b") == locate("qwen3-0.6b") == locate("Qwen/Qwen3-0.6B")

@@ -226,6 +226,7 @@ def bad_references(folder: Path) -> dict[str, str]:
     (root / "gguf" / "model.gguf").write_bytes(b"GGUF")
     (root / "loop").symlink_to(root / "loop")
     (root / "dangling").symlink_to(root / "nowhere")
+    os.mkfifo(root / "pipe")
     files = {"binary.json": os.urandom(200) + b"\xff\xfe", "broken.json": b'{"a": ',
              "list.json": b"[1]", "none.json": b"",
              "deep.json": b"[" * 100_000, "sizeless.json": b'{"model_type": "llama"}',
@@ -234,7 +235,8 @@ def bad_references(folder: Path) -> dict[str, str]:
         (root / name).write_bytes(content)
     return {
         "empty": "it is empty", "outer": "no config.json", "adapter": "an adapter", "gguf": "GGUF files only",
-        "loop": "can't be opened", "dangling": "no folder or file", "absent": "no folder or file",
+        "loop": "can't be opened", "pipe": "no regular file",
+        "dangling": "no folder or file", "absent": "no folder or file",
         "binary.json": "text file", "broken.json": "not valid JSON", "list.json": "no JSON object",
         "none.json": "not valid JSON", "deep.json": "not valid JSON", "sizeless.json": "hidden_size",
         "foreign.json": "hidden_size", "weights.safetensors": "weight file",
@@ -287,7 +289,7 @@ def test_no_bytes_make_the_header_reader_do_anything_but_read_or_refuse(tmp_path
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=12), inner, max_size=3)),
     max_leaves=6,
 )))
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_config_makes_describe_do_anything_but_describe_or_refuse(tmp_path: Path, config: dict[str, Any]) -> None:
     path = tmp_path / "any.json"
     path.write_text(json.dumps(config))
