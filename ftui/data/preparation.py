@@ -145,8 +145,8 @@ def prepare(
 ) -> Prepared:
     """Turn the recipe's sources into training and validation sequences.
 
-    `model` is what `load_tokenizer` takes, or a tokenizer. The same recipe, files, `seed` and `when` give the same result;
-    `when` (seconds since the epoch, now if None) is the day that templates see which write today's date, as Llama 3.1's.
+    `model` is what `load_tokenizer` takes, or a tokenizer.  The same recipe, files, `seed` and `when` give the same
+    result; `when` (seconds since the epoch, now if None) is the day for templates that write it, as Llama 3.1's does.
     Which rows are held out follows from `seed` and their content alone, so that equal rows never stand on both sides.
     Raises BadInput where nothing can be trained on, Refused where the recipe asks for repairs.
     """
