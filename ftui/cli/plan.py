@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from ftui.cli.output import print_json
-
-if TYPE_CHECKING:
-    from ftui.hardware.document import Hardware
 
 
 def command(
@@ -26,6 +23,7 @@ def command(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Say what fits, what to pick and why.  What a recipe or --set fixes is kept; the rest is planned."""
+    from ftui import hardware as room
     from ftui import planner
     from ftui.errors import BadInput
     from ftui.models import describe
@@ -37,7 +35,7 @@ def command(
     draft = ask(reference or recipe, data=data, settings=settings, flags=flags).recipe
     if not draft.model.base:
         raise BadInput("No base model to plan for.", "Add --model MODEL: a hub id, a folder, a config.json, or demo.")
-    box = _hardware(hardware)
+    box = room.load(hardware) if hardware else room.probe()
     shape = describe(draft.model.base, draft.model.revision)
     profile = None
     if draft.data.sources:
@@ -56,23 +54,3 @@ def command(
 
     show(plan, estimate, resolved, shape, profile)
 
-
-def _hardware(path: Path | None) -> Hardware:
-    """This machine, or the one that `path` describes; BadInput where that is no such document."""
-    from pydantic import ValidationError
-
-    from ftui import hardware
-    from ftui.errors import BadInput
-    from ftui.hardware.document import Hardware
-
-    if path is None:
-        return hardware.probe()
-    try:
-        return Hardware.from_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise BadInput(
-            f"{path} does not describe a machine: {where}: {first['msg']}.",
-            "`ftui probe --record` writes one that does.",
-        ) from None

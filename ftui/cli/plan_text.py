@@ -30,17 +30,19 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
     rows = f", {count(profile.rows)} rows" if profile else ""
     console.print(Text(plain(f"{shape.name} ({count(shape.parameters)} parameters){rows} on {plan.device}"), "bold"))
     console.print(f"{gib(plan.budget_bytes)} free, {gib(plan.reserve_bytes)} of it kept in reserve\n")
-    console.print(options_table(plan))
+    console.print(options_table(plan, recipe))
     for option in plan.rejected:
         console.print(Text(plain(f"{option.title}: {option.verdict.text}")))
         if option.verdict.changes:
             console.print(Padding(Text(changes_text(option.verdict.changes)), (0, 0, 0, 2)))
     console.print()
     console.print(Text(plain(estimate.verdict.text), "bold"))
+    if estimate.verdict.changes:
+        console.print(Padding(Text(changes_text(estimate.verdict.changes)), (0, 0, 0, 2)))
     console.print(Text(memory_bar(estimate.memory, plan.budget_bytes)))
     for line in legend(estimate.memory):
         console.print(Text(line))
-    console.print(Text(f"Peak: {estimate.memory.phase}. " + " ".join(estimate.memory.notes)))
+    console.print(Text(" ".join((f"Peak: {estimate.memory.phase}.", *estimate.memory.notes))))
     time = estimate.time
     console.print(Text(plain(
         f"{time.steps:,} steps of {clock(time.step_seconds)}, {clock(time.total_seconds)} in all "
@@ -58,7 +60,7 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
         console.print(Text(plain(f"Note: {note}")))
 
 
-def options_table(plan: Plan) -> Table:
+def options_table(plan: Plan, recipe: Recipe) -> Table:
     """Every option, the recommendation first and marked; `rows` × `tokens` is its micro-batch."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "method", "fits"):
@@ -66,17 +68,18 @@ def options_table(plan: Plan) -> Table:
     for title in ("memory", "from–to", "time", "result", "rows", "tokens"):
         table.add_column(title, justify="right", no_wrap=True)
     for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
-        table.add_row("▸" if option is plan.recommendation else "", *_cells(option))
+        table.add_row("▸" if option is plan.recommendation else "", *_cells(option, recipe))
     return table
 
 
-def _cells(option: Option) -> list[str]:
+def _cells(option: Option, recipe: Recipe) -> list[str]:
     memory, settings = option.memory, option.settings
     between = f"{gib(memory.low_bytes).split()[0]}–{gib(memory.high_bytes).split()[0]}"
     return [
         option.title, FITS[option.verdict.fit], gib(memory.process_bytes), between,
         "" if option.verdict.fit == "no" else clock(option.time.total_seconds), gib(option.adapter_bytes),
-        str(settings.get("train.micro_batch", "")), str(settings.get("data.max_length", "")),
+        str(settings.get("train.micro_batch", recipe.train.micro_batch)),
+        str(settings.get("data.max_length", recipe.data.max_length)),
     ]
 
 
