@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ftui.units import clock, count, gib, plain
+from ftui.units import clock, gib, plain
 
 from .widgets.choice_table import Row
 
 if TYPE_CHECKING:
     from ftui.hardware.document import Hardware
-    from ftui.recipe import Recipe
     from ftui.runs.status import RunStatus
 
 STATE_MARKS = {
@@ -20,10 +19,11 @@ STATE_MARKS = {
     "paused": ("‖", "$text-warning"), "finished": ("✓", "$text-success"), "stopped": ("■", "dim"),
     "failed": ("✗", "$text-error"), "crashed": ("✗", "$text-error"), "unreachable": ("?", "$text-warning"),
 }
-FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "slow": "$text-warning", "no": "$text-error"}
+FIT_STYLES = {
+    "fits": "$text-success", "tight": "$text-warning", "slow": "$text-warning", "unknown": "dim", "no": "$text-error",
+}
+"""In the order in which the presets are listed."""
 MOST_GPUS = 4
-USABLE_TOKENS_PER_SECOND = 300
-"""Below this a thousand rows take more than a quarter of an hour an epoch: to fit is not enough then."""
 
 
 def machine_lines(hardware: Hardware) -> list[Content]:
@@ -49,34 +49,17 @@ def machine_lines(hardware: Hardware) -> list[Content]:
 
 def preset_rows(hardware: Hardware) -> list[Row]:
     """The presets, those that fit this machine first and numbered."""
+    from ftui.fitting import fitting
     from ftui.recipe import presets
 
-    judged = [(preset, preset_fit(hardware, preset.recipe)) for preset in presets()]
-    judged.sort(key=lambda pair: ("fits", "tight", "slow", "?", "no").index(pair[1][0]))
+    judged = [(preset, fitting(preset.recipe, hardware)) for preset in presets()]
+    judged.sort(key=lambda pair: tuple(FIT_STYLES).index(pair[1].fit))
     rows = []
-    for number, (preset, (fit, words)) in enumerate(judged, 1):
-        mark = Content.styled(str(number), "bold $text-accent") if fit != "no" and number < 10 else Content(" ")
-        style = FIT_STYLES.get(fit, "dim")
-        meaning = Content.assemble((words, style), "  ", Content(preset.title))
+    for number, (preset, fit) in enumerate(judged, 1):
+        mark = Content.styled(str(number), "bold $text-accent") if fit.fit != "no" and number < 10 else Content(" ")
+        meaning = Content.assemble((fit.text, FIT_STYLES[fit.fit]), "  ", Content(preset.title))
         rows.append(Row(f"preset:{preset.name}", (mark, preset.name, meaning)))
     return rows
-
-
-def preset_fit(hardware: Hardware, recipe: Recipe) -> tuple[str, str]:
-    """Whether a preset fits this machine ("fits", "tight", "slow", "no" or "?"), and that in words with its memory."""
-    from ftui import models, planner
-    from ftui.errors import FtuiError
-
-    try:
-        shape = models.describe(recipe.model.base, recipe.model.revision)
-        option = planner.plan(hardware, shape, None, recipe).recommendation
-    except FtuiError:
-        return "?", "unknown here"
-    fit = option.verdict.fit
-    if fit != "no" and option.time.tokens_per_second < USABLE_TOKENS_PER_SECOND:
-        return "slow", f"slow: {count(option.time.tokens_per_second)} tokens/s"
-    word = "too big" if fit == "no" else fit
-    return fit, f"{word}, {gib(option.memory.process_bytes)}"
 
 
 def run_rows(most: int) -> list[Row]:

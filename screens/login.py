@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from ftui.errors import BadInput
+from ftui.login import TOKEN_PAGE, log_in
 
 from .background import Problem, attempt
 
@@ -23,7 +23,7 @@ class LoginDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Log in to the Hugging Face hub", classes="title")
-            yield Static("Make a token with the right to read at https://huggingface.co/settings/tokens")
+            yield Static(f"Make a token with the right to read at {TOKEN_PAGE}")
             yield Input(password=True, compact=True, placeholder="hf_…")
             yield Static("", id="wrong", markup=False)
             yield Static("Enter logs in. The token is kept by huggingface_hub, never by ftui.", classes="hint")
@@ -42,24 +42,3 @@ class LoginDialog(ModalScreen[bool]):
             return
         self.app.notify(f"Logged in as {answer}.")
         self.dismiss(True)
-
-
-def log_in(token: str) -> str:
-    """Log in with `token` and return the user's name; BadInput where the hub refuses it or can't be reached."""
-    from huggingface_hub import HfApi, login
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        name = str(HfApi().whoami(token=token)["name"])
-        login(token=token, add_to_git_credential=False)
-    except OfflineModeIsEnabled:
-        raise BadInput("The hub is switched off by HF_HUB_OFFLINE.", "Unset it and log in again.") from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        if status in (401, 403):
-            raise BadInput("The hub refuses this token.", "Copy it again, whole, from the token page.") from None
-        raise BadInput(f"The hub answers with an error ({status}).", "Try again later.") from None
-    except (OSError, ValueError) as error:
-        # The text of a connection error names the URL, never the token; httpx's own errors are OSErrors here.
-        raise BadInput(f"The hub can't be reached ({type(error).__name__}).", "Check the connection.") from None
-    return name

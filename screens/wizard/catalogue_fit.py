@@ -13,12 +13,14 @@ from ftui.models.document import ModelShape
 from ftui.planner.document import Method
 from ftui.recipe import Recipe
 
-from ..home_facts import USABLE_TOKENS_PER_SECOND
-
 if TYPE_CHECKING:
     from ftui.models import Entry
 
 NAMES: dict[Method, str] = {"full": "full", "lora": "LoRA", "qlora": "QLoRA"}
+
+
+USABLE_TOKENS_PER_SECOND = 300
+"""Below this a thousand rows take more than a quarter of an hour an epoch: to fit is not enough to be suggested."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def _judged(hardware: Hardware, shape: ModelShape, asked: Recipe) -> Judged:
 
 
 def suggested(entries: Sequence[Entry], judged: dict[str, Judged], task: str) -> str | None:
-    """The largest model that is a good start for `task` and trains here at a usable pace, else the smallest that fits."""
+    """The largest good start for `task` that trains here at a usable pace, else the smallest that fits."""
     good = [each for each in entries if task in each.goals and judged.get(each.id, NOT_YET).words not in ("none", "?")]
     usable = [each for each in good if judged[each.id].usable]
     if usable:
