@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftui.data.document import BadRow, CheckUp, DataProfile, Lengths, Preview
+from ftui.data.survey import say_rows
 from ftui.units import count, gib, plain
 
 _BAR = 30
@@ -19,7 +20,7 @@ def print_profile(profile: DataProfile, max_length: int | None) -> None:
     """Sources, counts, lengths, bad rows and notes."""
     console = Console(highlight=False, soft_wrap=False)
     for source in profile.sources:
-        table = Table.grid(padding=(0, 2))
+        table = _pairs()
         table.add_row("source", Text(plain(source.ref)))
         size = f" · {gib(source.bytes)}" if source.bytes is not None else ""
         table.add_row("rows", f"{count(source.rows)}{size}")
@@ -31,7 +32,7 @@ def print_profile(profile: DataProfile, max_length: int | None) -> None:
             table.add_row("unused columns", Text(", ".join(unused[:10])))
         console.print(table)
         console.print()
-    table = Table.grid(padding=(0, 2))
+    table = _pairs()
     table.add_row("kind", profile.kind)
     table.add_row("rows to train on", count(profile.rows))
     if profile.bad_rows or profile.empty_rows:
@@ -46,7 +47,7 @@ def print_profile(profile: DataProfile, max_length: int | None) -> None:
     if profile.lengths:
         _print_lengths(console, profile.lengths, max_length)
     if profile.bad_rows:
-        console.print(f"\n{count(profile.bad_rows)} rows that can't be read:", style="yellow")
+        console.print(f"\n{say_rows(profile.bad_rows)} can't be read:", style="yellow")
         _print_rows(console, profile.bad[:_SHOWN_BAD_ROWS])
     for note in profile.notes:
         console.print(Text(f"\n{plain(note)}", style="cyan"))
@@ -57,7 +58,7 @@ def print_findings(found: CheckUp) -> None:
     console = Console(highlight=False)
     profile = found.profile
     formats = ", ".join(dict.fromkeys(source.format for source in profile.sources))
-    console.print(f"{count(profile.rows)} rows to train on, read as {formats}.")
+    console.print(f"{say_rows(profile.rows)} to train on, read as {formats}.")
     if not found.findings:
         console.print("Nothing speaks against training on them.", style="green")
     for finding in found.findings:
@@ -92,6 +93,14 @@ def print_preview(preview: Preview) -> None:
     console.print(text)
     for note in preview.notes:
         console.print(Text(f"\n{plain(note)}", style="cyan"))
+
+
+def _pairs() -> Table:
+    """Names on the left, values on the right, folded rather than cropped."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 def _print_lengths(console: Console, lengths: Lengths, max_length: int | None) -> None:

@@ -9,7 +9,7 @@ from ftui.data.document import BadRow, CheckUp, Finding
 from ftui.data.given import SourceLike, as_sources
 from ftui.data.lengths import Counted
 from ftui.data.profiling import MAX_ROWS_TOKENIZED, measure, summarize
-from ftui.data.survey import Survey, survey
+from ftui.data.survey import Survey, say_rows, survey
 from ftui.data.template import LossOn
 from ftui.models.document import ModelShape
 from ftui.units import count, plain
@@ -48,7 +48,7 @@ def check(
                 name="few-rows",
                 severity="warning",
                 count=seen.rows,
-                text=f"Only {seen.rows} rows can be trained on.",
+                text=f"Only {say_rows(seen.rows)} to train on.",
                 why="So few are learnt by heart within an epoch or two, and the held-out part says little.",
                 hint="Add rows, or train few epochs and read the samples.",
             )
@@ -64,7 +64,7 @@ def _unreadable(seen: Survey) -> Iterable[Finding]:
             name="bad-rows",
             severity="warning",
             count=seen.bad.count,
-            text=f"{count(seen.bad.count)} rows can't be read.",
+            text=f"{say_rows(seen.bad.count)} can't be read.",
             why="They are left out of every training.",
             hint="Mend them in the file; the first ones are listed with their lines.",
             examples=tuple(seen.bad.examples[:_EXAMPLES]),
@@ -74,7 +74,7 @@ def _unreadable(seen: Survey) -> Iterable[Finding]:
             name="empty",
             severity="warning",
             count=seen.empty.count,
-            text=f"{count(seen.empty.count)} rows have an empty answer.",
+            text=f"{say_rows(seen.empty.count)} with an empty answer.",
             why="They would teach the model to say nothing, so they are left out.",
             hint="Fill or remove them; if it is most rows, another column holds the answer.",
             examples=tuple(seen.empty.examples[:_EXAMPLES]),
@@ -88,7 +88,7 @@ def _written(counted: Counted, sample: list[Row]) -> Iterable[Finding]:
             name="template-refuses",
             severity="error" if all_of_them else "warning",
             count=len(counted.refused),
-            text=f"The chat template refuses {count(len(counted.refused))} of {count(len(sample))} rows.",
+            text=f"The chat template refuses {count(len(counted.refused))} of {say_rows(len(sample))}.",
             why="A template may ask for user and assistant in turn, or know no system or tool turns.",
             hint="Choose another with --template (data.template), such as chatml or plain, or mend the rows.",
             examples=tuple(counted.refused[:_EXAMPLES]),
@@ -98,7 +98,7 @@ def _written(counted: Counted, sample: list[Row]) -> Iterable[Finding]:
             name="nothing-trained",
             severity="warning",
             count=len(counted.untrained),
-            text=f"In {count(len(counted.untrained))} rows no token would be trained.",
+            text=f"{say_rows(len(counted.untrained))} of which no token would be trained.",
             why="The loss is taken on the assistant's words only, and there are none.",
             hint="Take the loss on all tokens (objective.loss_on: all), or mend the rows.",
             examples=tuple(counted.untrained[:_EXAMPLES]),
@@ -131,7 +131,7 @@ def _too_long(counted: Counted, sample: list[Row], limit: int | None, texts: boo
         name="too-long",
         severity="note" if texts else "warning",
         count=len(longest),
-        text=f"{about.capitalize()}{count(len(longest))} of {count(len(sample))} rows are longer than {limit} tokens.",
+        text=f"{say_rows(len(longest))} of {count(len(sample))} longer than {about}{limit} tokens.",
         why="Long texts are trained in several pieces." if texts else "Their ends are cut off, the last answer first.",
         hint=f"Set a sequence length (data.max_length) up to {longest[0][0]}, where memory and the model allow it.",
         examples=tuple(
@@ -147,7 +147,7 @@ def _repeated(seen: Survey) -> Iterable[Finding]:
             name="duplicates",
             severity="warning",
             count=seen.duplicates.count,
-            text=f"{count(seen.duplicates.count)} rows are exact copies of earlier ones.",
+            text=f"{say_rows(seen.duplicates.count)} that copy earlier ones exactly.",
             why="Copies are learnt more than once per epoch; they never stand in training and held-out part at once.",
             hint="Remove them unless they are meant to weigh more.",
             examples=tuple(seen.duplicates.examples[:_EXAMPLES]),
@@ -157,7 +157,7 @@ def _repeated(seen: Survey) -> Iterable[Finding]:
             name="contradictions",
             severity="note",
             count=seen.contradictions.count,
-            text=f"{count(seen.contradictions.count)} rows answer a question that an earlier row answers otherwise.",
+            text=f"{say_rows(seen.contradictions.count)} with a question that an earlier row answers otherwise.",
             why="The model learns a mixture; that is wanted for variety, not for facts.",
             hint="Look at the lines, and keep one answer where only one is right.",
             examples=tuple(seen.contradictions.examples[:_EXAMPLES]),
@@ -170,7 +170,7 @@ def _incomplete(seen: Survey) -> Iterable[Finding]:
             name="unanswered",
             severity="note",
             count=seen.unanswered.count,
-            text=f"{count(seen.unanswered.count)} conversations don't end with the assistant's turn.",
+            text=f"{say_rows(seen.unanswered.count)} without the assistant's turn at the end.",
             why="What stands after the last answer is read but not trained.",
             hint="Remove the last turns, or add the missing answers.",
             examples=tuple(seen.unanswered.examples[:_EXAMPLES]),
@@ -181,7 +181,7 @@ def _incomplete(seen: Survey) -> Iterable[Finding]:
             name="placeholders",
             severity="warning",
             count=seen.placeholders.count,
-            text=f"{count(seen.placeholders.count)} rows hold placeholders such as {names}.",
+            text=f"{say_rows(seen.placeholders.count)} with placeholders such as {names}.",
             why="The model would learn to write them literally.",
             hint="Replace them in the file with what they stand for.",
             examples=tuple(seen.placeholders.examples[:_EXAMPLES]),

@@ -55,6 +55,8 @@ def head_of(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise BadInput(f"{name} is a folder, not a file.", _files_in(path))
+        if path.is_symlink() and not path.exists():
+            raise BadInput(f"{name} is a link to a file that isn't there.", "Name the file itself.")
         if not path.exists():
             raise BadInput(f"There is no file {name}.", _similar_to(path))
         if not path.is_file():
@@ -154,6 +156,6 @@ def _similar_to(path: Path) -> str:
         names = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
     except OSError:
         names = []
-    if close := difflib.get_close_matches(path.name, names, 1):
+    if close := difflib.get_close_matches(path.name, names, 1, 0.7):
         return f"Did you mean {plain(str(path.parent / close[0]))}?"
     return "Check the path; a hub dataset is written as owner/name."

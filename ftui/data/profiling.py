@@ -8,7 +8,7 @@ from ftui.data.document import DataProfile
 from ftui.data.given import SourceLike, as_sources
 from ftui.data.lengths import Counted, count_lengths, estimate_lengths
 from ftui.data.masking import Writer
-from ftui.data.survey import KEPT_ROWS, Survey, survey
+from ftui.data.survey import KEPT_ROWS, Survey, say_rows, survey
 from ftui.data.template import LossOn, choose_template
 from ftui.data.tokenizer import load_tokenizer
 from ftui.errors import BadInput
@@ -90,12 +90,12 @@ def notes_on(seen: Survey) -> tuple[str, ...]:
     if seen.placeholders.count:
         names = ", ".join(plain(name) for name, _ in seen.placeholder_names.most_common(3))
         notes.append(
-            f"{count(seen.placeholders.count)} rows hold placeholders ({names}), which would be learnt as they stand; "
+            f"{say_rows(seen.placeholders.count)} with placeholders ({names}), which would be learnt as they stand; "
             "replace them first."
         )
     if seen.calls.count:
         notes.append(
-            f"{count(seen.calls.count)} rows call functions; the calls are trained as the text that the template makes "
+            f"{say_rows(seen.calls.count)} with function calls, which are trained as the text that the template makes "
             "of them."
         )
     if seen.rows > len(seen.sample):

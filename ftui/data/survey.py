@@ -14,7 +14,7 @@ from ftui.data.given import SourceLike
 from ftui.data.loading import load, refuse_if_nothing_usable
 from ftui.data.scripts import script_of
 from ftui.errors import BadInput
-from ftui.units import plain
+from ftui.units import count, plain
 
 KEPT_ROWS = 100
 SAMPLE_CHARACTERS = 6_000_000
@@ -22,6 +22,11 @@ SAMPLE_CHARACTERS = 6_000_000
 LEAST_SAMPLE = 200
 _PROGRESS_EVERY = 2000
 _PLACEHOLDER = re.compile(r"\{\{\s*\w{1,40}\s*\}\}")
+
+
+def say_rows(number: int) -> str:
+    """ "1 row", "12,345 rows"."""
+    return "1 row" if number == 1 else f"{count(number)} rows"
 
 
 @dataclass
