@@ -175,10 +175,12 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("run", "kind", "status", "step", "values", "made"):
-        table.add_column(title, overflow="fold", justify="right" if title == "step" else "left")
+        # An id is copied: it is never cut.
+        table.add_column(title, no_wrap=title != "values", justify="right" if title == "step" else "left")
     for row in rows:
         step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
         values = numbers({name: row["metrics"][name] for name in ("loss", "eval_loss") if name in row["metrics"]})
         made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
         table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made)
-    Console(highlight=False, markup=False).print(table)
+    # A pipe has no width of its own: lines stay whole.
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200).print(table)

@@ -23,6 +23,8 @@ START_SECONDS = 30.0
 """How long a new run may be without a worker: its launcher is about to start one."""
 TAIL_EVENTS = 2000
 RATE_EVENTS = 200
+ENDED_EVENTS = 30
+"""How many of the newest events are read at most, at least for a pace, and for the last numbers of an ended run."""
 
 
 class RunStatus(Document):
@@ -166,7 +168,7 @@ class _Tail:
             self._note(event)
             if count >= RATE_EVENTS and self.said and self.steps:
                 break
-            if self.end and self.step is not None and self.steps:
+            if count >= ENDED_EVENTS and self.end and self.steps:
                 break
 
     @property

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -42,6 +43,9 @@ def main(folder: str | Path, job: Job | None = None) -> int:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # What libraries deprecate among themselves is nothing to a reader of worker.log.
+    for category in (FutureWarning, DeprecationWarning):
+        warnings.simplefilter("ignore", category)
     faulthandler.enable()
     # A closing terminal must not reach us, also where a launcher in between has armed it again.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
