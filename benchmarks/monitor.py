@@ -1,4 +1,4 @@
-"""What the monitor costs: CPU while a run is followed, time to attach to a long past, a redraw of 100,000 points, memory.
+"""What the monitor costs: CPU while a run is followed, time to attach to a long past, a redraw of 100,000 points.
 
     python benchmarks/monitor.py [--seconds 30] [--steps 200000]
 

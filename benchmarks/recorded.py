@@ -1,6 +1,6 @@
 """Run folders as a training would have left them, for tests, benchmarks and the screenshots: no worker, no torch.
 
-    python benchmarks/recorded.py FOLDER [--steps 400] [--kind running]     # FOLDER becomes an FTUI_HOME to look at
+    python benchmarks/recorded.py FOLDER [--kind running] [--follow]     # FOLDER becomes an FTUI_HOME to look at
 """
 
 from __future__ import annotations
@@ -299,14 +299,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kind", choices=KINDS, default="running")
-    parser.add_argument("--follow", action="store_true", help="go on writing a step every --seconds")
+    parser.add_argument("--follow", action="store_true", help="of `running`: go on, a step every --seconds")
     parser.add_argument("--seconds", type=float, default=0.5)
     options = parser.parse_args()
     made = KINDS[options.kind](options.folder)
-    print(made.folder)
-    while options.follow:
-        made.live()
-        step = made.seq % 10_000
-        made.total = 20_000
-        made.train(metrics(step, made.total, start=step, seed=step), first=step)
-        time.sleep(options.seconds)
+    print(made.folder, flush=True)
+    if options.follow:
+        ahead = metrics(made.total, made.total, start=261, seed=3)
+        for step in range(261, made.total + 1):
+            made.live()
+            made.time = time.time()
+            made.train([next(ahead)], first=step)
+            time.sleep(options.seconds)
+        made.end(text=f"Trained {made.total} steps.")

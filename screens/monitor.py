@@ -56,6 +56,8 @@ class MonitorScreen(RunActions, Page[None]):
         self._looked = 0.0
         self._drawn = -1
         """`Picture.changes` when the tab in sight was drawn."""
+        self._offered: object = None
+        """What the keys on offer were decided by."""
         self._tab = TABS[0]
 
     def compose_body(self) -> ComposeResult:
@@ -119,7 +121,9 @@ class MonitorScreen(RunActions, Page[None]):
         """Draw what is new; each widget decides for itself whether that changes it."""
         before, self._status = self._status, look.status
         picture, status = self._picture, look.status
-        if before is None or (before.state, before.attempt) != (status.state, status.attempt):
+        offered = (status.state, status.attempt, bool(picture.metrics))
+        if offered != self._offered:
+            self._offered = offered
             self.refresh_bindings()
         share, text = words.progress(picture, status)
         self.query_one(ProgressLines).show(share, text, words.facts(picture, status), words.tone(status.state))
@@ -131,7 +135,7 @@ class MonitorScreen(RunActions, Page[None]):
             outcome.update(words.outcome(status, self._watch.run))
             outcome.set_classes(f"-{words.tone(status.state)}")
         if not picture.metrics and self._tab == "charts":
-            self.query_one("#waiting", Static).update(words.waiting(picture, status, self._watch.tail))
+            self.query_one("#waiting", Static).update(words.waiting(picture, status, self._watch.tail, self._watch.run))
         if look.log_grew or picture.changes != self._drawn or before is None:
             self._draw()
 
@@ -180,7 +184,7 @@ class MonitorScreen(RunActions, Page[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in CHART_ACTIONS:
-            return self._tab == "charts"
+            return self._tab == "charts" and bool(self._picture.metrics)
         return self._tab == "samples" if action == "sample" else super().check_action(action, parameters)
 
     def action_log_scale(self) -> None:

@@ -154,8 +154,9 @@ class Picture:
             self.total = int(total) if total else self.total
             self.step = int(done or 0)
             self.done = None
-        elif done is not None:
-            self.done = done, total, unit
+        else:
+            # Nothing of nobody knows how much says no more than the text does.
+            self.done = (done or 0.0, total, unit) if done or total else None
 
     def _take_metric(self, event: Event, data: dict[str, Any]) -> None:
         step = event.step

@@ -106,17 +106,18 @@ def outcome(status: RunStatus, run: Run | None) -> str:
     return "\n".join(lines)
 
 
-def waiting(picture: Picture, status: RunStatus, tail: Tail) -> str:
+def waiting(picture: Picture, status: RunStatus, tail: Tail, run: Run | None) -> str:
     """What stands in place of the charts while there is no value: what goes on, and the end of the log."""
-    doing = picture.doing or plain(status.text)
+    doing = amount(picture)[1] if picture.done is not None else picture.doing or plain(status.text)
     newest = [line for line in [*tail.lines, tail.partial] if line.strip()][-8:]
+    training = run is None or run.info.kind == "train"
     if status.over:
-        return "\n".join(["There are no charts: it ended before its first step.  The end of its log:", "", *newest])
+        why = "it ended before its first step" if training else "this was no training"
+        return "\n".join([f"There are no charts: {why}.  The end of its log:", "", *newest])
     since = f" for {clock(time.time() - status.since)}" if status.since else ""
     lines = [f"{state(status)}{since}: {doing}", ""]
-    if picture.done is not None:
-        lines[1:1] = [amount(picture)[1]]
-    return "\n".join([*lines, "The charts begin with the first step.  The log so far:", "", *newest])
+    begin = "The charts begin with the first step.  The log so far:" if training else "The log so far:"
+    return "\n".join([*lines, begin, "", *newest])
 
 
 def view(view: View, picture: Picture) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -81,8 +83,13 @@ class SampleView(Vertical):
             (f"step {step:,}", "bold"), f" · evaluation {steps.index(step) + 1} of {len(steps)}",
             f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later", "dim"),
         ))
-        beside = self.size.width >= SIDE_BY_SIDE
-        text.update(Group(*(_beside(sample) if beside else _stacked(sample) for sample in samples)))
+        text.update(answers(samples, self.size.width))
+
+
+def answers(samples: Sequence[Sample], width: int) -> RenderableType:
+    """Each prompt with the base model's answer beside the tuned one's, or above it where there is little room."""
+    shown = _beside if width >= SIDE_BY_SIDE else _stacked
+    return Group(*(shown(sample) for sample in samples))
 
 
 def _beside(sample: Sample) -> RenderableType:

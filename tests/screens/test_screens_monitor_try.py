@@ -1,0 +1,106 @@
+"""Asking a finished run: the question becomes a job, its answers come back to the page."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from ftui.errors import Refused
+from ftui.runs.folder import Run
+from ftui.screens.app import FtuiApp
+from ftui.screens.try_run import TryScreen
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import recorded
+
+
+def text(pilot: Pilot[object]) -> str:
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def until(pilot: Pilot[object], *wanted: str, seconds: float = 10) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if all(word in text(pilot) for word in wanted):
+            return text(pilot)
+        await pilot.pause(0.05)
+    raise AssertionError(f"{wanted} not on the screen:\n{text(pilot)}")
+
+
+@pytest.fixture
+def asked(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Jobs that were started; each is over at once, with an answer that echoes its prompt."""
+    jobs: list[dict[str, Any]] = []
+
+    def start_job(kind: str, args: dict[str, Any], name: str, **more: Any) -> Run:
+        jobs.append({"kind": kind, **args, **more})
+        job = recorded.Recording(own_home, name, kind=kind, id=f"job-{len(jobs)}")
+        if "crash" in args["prompts"][0]:
+            job.end("failed", "Out of memory while answering.", "Use a smaller model.")
+        else:
+            for index, prompt in enumerate(args["prompts"]):
+                job.emit("sample", prompt=prompt, text=f"tuned: \x1b[31m{prompt}", base=f"base: {prompt}", index=index)
+            job.end("stopped", "Answered.")
+        return Run(job.folder)
+
+    monkeypatch.setattr("ftui.runs.control.start_job", start_job)
+    return jobs
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_question_is_answered_by_both_models(
+    own_home: Path, asked: list[dict[str, Any]], size: tuple[int, int]
+) -> None:
+    run = recorded.finished(own_home)
+    async with FtuiApp(open_run=run.folder.name).run_test(size=size) as pilot:
+        await until(pilot, "a Try it")
+        await pilot.press("a")
+        await until(pilot, "ask something")
+        await pilot.press(*"Hello there", "enter")
+        shown = await until(pilot, "▸ Hello there", "base: Hello there", "tuned: \\x1b[31mHello there")
+        assert "\x1b" not in shown
+        assert [(job["kind"], job["run"], job["prompts"]) for job in asked] == [
+            ("generate", run.folder.name, ["Hello there"])
+        ]
+        assert asked[0]["command"] == f"ftui try {run.folder.name} 'Hello there'"
+
+
+async def test_the_prompts_of_the_training_can_be_asked_again(own_home: Path, asked: list[dict[str, Any]]) -> None:
+    run = recorded.finished(own_home)
+    async with FtuiApp().run_test(size=(120, 40)) as pilot:
+        screen = TryScreen(Run(run.folder))
+        await pilot.app.push_screen(screen)
+        await pilot.pause(0.5)
+        await pilot.press("up", "up")
+        await until(pilot, recorded.PROMPTS[1], "ftui try")
+        await pilot.press("down", "enter")
+        await until(pilot, f"▸ {recorded.PROMPTS[2]}")
+
+
+async def test_a_job_that_fails_says_why_and_where_its_log_is(own_home: Path, asked: list[dict[str, Any]]) -> None:
+    run = recorded.finished(own_home)
+    async with FtuiApp().run_test(size=(80, 24)) as pilot:
+        await pilot.app.push_screen(TryScreen(Run(run.folder)))
+        await pilot.press(*"crash", "enter")
+        await until(pilot, "✗ Out of memory while answering. Use a smaller model.", "ftui runs log job-1")
+        await pilot.press(*"again", "enter")
+        await until(pilot, "▸ again")
+
+
+async def test_a_job_that_cannot_be_started_says_why(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **more: Any) -> Run:
+        raise Refused("The disk is full.", "Free some space.")
+
+    run = recorded.finished(own_home)
+    monkeypatch.setattr("ftui.runs.control.start_job", refuse)
+    async with FtuiApp().run_test(size=(80, 24)) as pilot:
+        await pilot.app.push_screen(TryScreen(Run(run.folder)))
+        await pilot.press(*"hi", "enter")
+        await until(pilot, "The disk is full. Free some space.")
