@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +34,36 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real datasets (../shared/data) are not beside this checkout")
     return SHARED
+
+
+MAKE_DEMO = """
+import sys
+from ftui.runs.folder import create
+from ftui.worker.__main__ import main
+sys.exit(main(create("demo", "demo", command="ftui demo").path))
+"""
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose embedded model is trained, as a user has it: made once for all processes of this test run."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    home = shared / "demo-home"
+    with open(shared / "demo-home.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "made").exists():
+            environment = {**os.environ, "FTUI_HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+            done = subprocess.run([sys.executable, "-c", MAKE_DEMO], env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            (home / "made").touch()
+    return home
+
+
+@pytest.fixture
+def trained_demo(demo_home: Path, own_home: Path) -> Path:
+    """The embedded model as a user has it, in this test's own home; returns its folder."""
+    from ftui.models import demo
+
+    shutil.copytree(demo_home / "models", own_home / "models", dirs_exist_ok=True)
+    return demo.folder()
