@@ -10,6 +10,7 @@ from ftui.units import clock, gib
 
 if TYPE_CHECKING:
     from ftui.hardware.document import Hardware
+    from ftui.models import ModelShape
     from ftui.recipe import Recipe
 
 SLOW_STEP_SECONDS = 60.0
@@ -28,12 +29,15 @@ class Fitting:
     step_seconds: float | None = None
 
 
-def fitting(recipe: Recipe, hardware: Hardware) -> Fitting:
-    """Whether `recipe` fits what is free on `hardware` now; "unknown" where its model can't be described."""
+def fitting(recipe: Recipe, hardware: Hardware, shape: ModelShape | None = None) -> Fitting:
+    """Whether `recipe` fits what is free on `hardware` now; "unknown" where its model can't be described.
+
+    `shape` is its model's, where that is known already: without it the hub may be asked.
+    """
     from ftui import models, planner
 
     try:
-        shape = models.describe(recipe.model.base, recipe.model.revision)
+        shape = shape or models.describe(recipe.model.base, recipe.model.revision)
     except FtuiError as error:
         return Fitting("unknown", "unknown", str(error))
     option = planner.plan(hardware, shape, None, recipe).recommendation

@@ -49,10 +49,18 @@ def machine_lines(hardware: Hardware) -> list[Content]:
 
 def preset_rows(hardware: Hardware) -> list[Row]:
     """The presets, those that fit this machine first and numbered."""
-    from ftui.fitting import fitting
+    from ftui.fitting import Fitting, fitting
+    from ftui.models.known import find
     from ftui.recipe import presets
 
-    judged = [(preset, fitting(preset.recipe, hardware)) for preset in presets()]
+    # To judge the embedded model it would have to be made first, which takes 10 MB and a second: it fits anywhere.
+    # The shapes of the others come from the catalogue: opening the app must not wait for the hub.
+    anywhere = Fitting("fits", "fits any machine", "The embedded model has a million parameters.")
+    judged = []
+    for preset in presets():
+        entry = find(preset.recipe.model.base)
+        demo = preset.recipe.model.base == "demo"
+        judged.append((preset, anywhere if demo else fitting(preset.recipe, hardware, entry.shape if entry else None)))
     judged.sort(key=lambda pair: tuple(FIT_STYLES).index(pair[1].fit))
     rows = []
     for number, (preset, fit) in enumerate(judged, 1):
