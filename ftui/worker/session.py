@@ -101,9 +101,6 @@ class Session(TrainerCallback):
         if self.context.stop_asked and not last:
             self._ask_save(control, "stop")
             control.should_training_stop = True
-        if self._bad_losses:
-            # A checkpoint without a finite loss would take the place of a good one.
-            control.should_save = False
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs is None or "loss" not in logs:
@@ -179,6 +176,11 @@ class Session(TrainerCallback):
             bytes=checkpoint.bytes(), best=self.best.step == checkpoint.step, reason=reason,
         )
         checkpoints.prune(checkpoint.path.parent, self.recipe.train.keep_checkpoints, self.best.step)
+
+    def unsaved(self, step: int) -> None:
+        """There was nothing worth saving."""
+        self._reasons["save"] = "schedule"
+        self.context.warn("No checkpoint was written: the weights are no numbers any more.", step=step)
 
     def memory(self) -> dict[str, Any]:
         """What the next attempt must know; goes into each checkpoint."""

@@ -56,7 +56,7 @@ class RunTrainer(_Base):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """The mean loss per trained token: whatever the batches, the same number, which a mean of means is not."""
-        model: Any = self.model
+        model = self._trained_model()
         was_training = model.training
         model.eval()
         total, tokens = 0.0, 0
@@ -85,7 +85,14 @@ class RunTrainer(_Base):
         return best
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """All that a resume needs, under the name `checkpoint-STEP` only once it is whole."""
+        """All that a resume needs, under the name `checkpoint-STEP` only once it is whole.
+
+        Weights that are no numbers are not saved: they would take the place of good ones.
+        """
+        trained = (parameter for parameter in self._trained_model().parameters() if parameter.requires_grad)
+        if not all(torch.isfinite(parameter).all() for parameter in trained):
+            self.session.unsaved(self.state.global_step)
+            return
 
         def fill(folder: Path) -> None:
             self.save_model(str(folder), _internal_call=True)
@@ -97,6 +104,9 @@ class RunTrainer(_Base):
         memory = {**self.session.memory(), "tokens_seen": self.tokens_seen}
         saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
         self.session.saved(saved)
+
+    def _trained_model(self) -> Any:
+        return self.model
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ftui.worker.session import Session
 
 
-class TrialFailed(RuntimeError):
+class TrialFailed(MemoryError):
     """Out of memory in the trial step, before anything was trained."""
 
 
