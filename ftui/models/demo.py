@@ -20,7 +20,7 @@ from ftui.models import demo_corpus
 REF = "demo"
 """What a recipe's `model.base` says for this model."""
 
-VERSION = 1
+VERSION = 2
 """Part of the folder's name: another corpus, shape or schedule is another model."""
 
 VOCABULARY = 1280
