@@ -102,7 +102,7 @@ async def wizard(folder: Path) -> None:
 
 @shot
 async def monitor(folder: Path) -> None:
-    run = recorded.healthy(folder, 330, 400, spike=147)
+    run = recorded.healthy(folder, 330, 400)
     for size, name in ((LARGE, "monitor"), (SMALL, "monitor-small")):
         async with app(size, open_run=run.folder.name) as pilot:
             await until(pilot, "330 / 400 steps", "● evaluation")

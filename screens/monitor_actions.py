@@ -16,6 +16,7 @@ from ftui.runs.status import RunStatus
 from .background import Problem, attempt
 from .dialogs import Confirm, Pick
 from .monitor_watch import Watch
+from .monitor_words import remedy
 
 
 class RunActions(Screen[Any]):
@@ -25,6 +26,7 @@ class RunActions(Screen[Any]):
         "stop": lambda status, run: status.live,
         "stop_now": lambda status, run: status.live,
         "command": lambda status, run: status.live and run.info.kind == "train",
+        "fix": lambda status, run: status.state == "failed" and remedy(status.hint) is not None,
         "resume": lambda status, run: status.over and status.state != "finished",
         "ask": lambda status, run: run.info.kind == "train" and run.output.exists() and not status.live,
         "report": lambda status, run: run.report.exists(),
@@ -51,6 +53,24 @@ class RunActions(Screen[Any]):
 
     def action_resume(self) -> None:
         self._ask_run(control.resume, "It goes on from its last checkpoint.")
+
+    @work
+    async def action_fix(self) -> None:
+        """Start the run again as a new one, with the first change that its remedy names, and show that one."""
+        run, change = self._watch.run, remedy(self._status.hint if self._status else None)
+        if run is None or change is None:
+            return
+        question = f"Start it again with {change}?"
+        if not await self.app.push_screen_wait(Confirm(question, "A new run; this one stays as it is.")):
+            return
+        self.notify("Planning the new run …", timeout=3, markup=False)
+        new = await attempt(relaunch, run, change)
+        if isinstance(new, Problem):
+            self.notify(new.hint, title=new.what, severity="error", timeout=8, markup=False)
+        else:
+            from .monitor import MonitorScreen
+
+            self.app.switch_screen(MonitorScreen(new.id))
 
     def action_command(self, name: inbox.CommandName) -> None:
         said = {"checkpoint": "It saves a checkpoint after this step.", "evaluate": "It evaluates after this step."}
@@ -88,6 +108,16 @@ class RunActions(Screen[Any]):
             self.notify(outcome.hint, title=outcome.what, severity="error", timeout=8, markup=False)
         else:
             self.notify(said, timeout=4, markup=False)
+
+
+def relaunch(run: Run, change: str) -> Run:
+    """Launch a new run from this one's recipe with one change, `a.b=c`."""
+    from ftui.runs.command import ask, launch_command
+    from ftui.runs.launch import launch, lay_out
+
+    reference = str(run.path / "recipe.yaml")
+    layout = lay_out(ask(reference, settings=[change]).recipe, preset=run.info.preset)
+    return launch(layout, command=launch_command(layout.asked, reference=reference))
 
 
 def commands(run: Run) -> dict[str, str]:

@@ -6,11 +6,14 @@ from textual.binding import Binding, BindingType
 
 TABS = ("charts", "samples", "events", "log", "plan")
 RUN, CHARTS, TAB = Binding.Group("This run"), Binding.Group("Charts"), Binding.Group("Tabs")
-SHOWN = {"stop", "resume", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)", "sample(-1)", "sample(1)"}
+SHOWN = {
+    "stop", "fix", "resume", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)", "sample(-1)", "sample(1)",
+}
 """Actions in the footer, as far as they make sense at the moment; the rest stands in the palette and the help."""
 
 TABLE = (
     (RUN, "t", "stop", "Stop", "Stop at the next step; everything is saved"),
+    (RUN, "f", "fix", "Fix and rerun", "Start a new run with the change that the failed one's remedy names"),
     (RUN, "r", "resume", "Resume", "Go on from the last checkpoint"),
     (RUN, "a", "ask", "Try it", "Ask the tuned and the base model the same thing"),
     (RUN, "o", "report", "Report", "What was done and how to use the result"),

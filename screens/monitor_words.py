@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from ftui.runs.document import State
@@ -93,6 +94,8 @@ def next_step(picture: Picture, status: RunStatus, run: Run | None) -> str:
         case "unreachable":
             return "It can be looked at here, and resumed once its machine is back or known to be gone."
         case _:
+            if status.state == "failed" and remedy(status.hint):
+                return f"f starts it again with {remedy(status.hint)}; 4 shows the log."
             return f"r {'goes on from the last checkpoint' if picture.saved else 'starts it again'}; 4 shows the log."
 
 
@@ -104,6 +107,12 @@ def outcome(status: RunStatus, run: Run | None) -> str:
     if status.state == "finished" and run is not None and run.output.exists():
         lines.append(f"The result is in {run.output}")
     return "\n".join(lines)
+
+
+def remedy(hint: str | None) -> str | None:
+    """The first `a.b=c` behind a --set in a hint: the change that one key can make."""
+    found = re.search(r"--set (\w+(?:\.\w+)+=[^\s,;]+)", hint or "")
+    return found[1].rstrip(".)") if found else None
 
 
 def waiting(picture: Picture, status: RunStatus, tail: Tail, run: Run | None) -> str:

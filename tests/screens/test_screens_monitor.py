@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -107,10 +108,68 @@ async def test_before_the_first_step_it_says_what_goes_on_and_how_far_it_is(own_
 async def test_an_out_of_memory_stays_with_its_remedy_and_a_key(own_home: Path, size: tuple[int, int]) -> None:
     run = recorded.out_of_memory(own_home)
     async with app_on(run.folder).run_test(size=size) as pilot:
-        shown = await until(pilot, "✗ failed: Out of memory", "Halve the micro-batch", "r Resume", "no charts")
+        shown = await until(pilot, "✗ failed: Out of memory", "Halve the micro-batch", "r Resume", "no charts", "f Fix")
         assert "t Stop" not in shown
         await pilot.press("4")
         await until(pilot, "Halve the micro-batch", "nothing yet")
+
+
+async def test_one_key_starts_the_run_again_with_the_change_that_its_remedy_names(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def relaunch(run: Run, change: str) -> Run:
+        asked.append((run.id, change))
+        return Run(recorded.Recording(own_home, "second", id="2026-11-22-second").folder)
+
+    run = recorded.out_of_memory(own_home)
+    monkeypatch.setattr("ftui.screens.monitor_actions.relaunch", relaunch)
+    async with app_on(run.folder).run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "f Fix and rerun", "f starts it again with train.micro_batch=1")
+        await pilot.press("f")
+        await until(pilot, "Start it again with train.micro_batch=1?")
+        await pilot.press("y")
+        await until(pilot, "ftui watch 2026-11-22-second")
+    assert asked == [(run.folder.name, "train.micro_batch=1")]
+
+
+def test_a_run_is_launched_again_from_its_own_recipe_with_the_change(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ftui.recipe import write
+    from ftui.recipe.document import Recipe
+    from ftui.screens.monitor_actions import relaunch
+
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "Hello", "completion": "Good day"}\n' * 40)
+    recording = recorded.out_of_memory(own_home)
+    recipe = Recipe.model_validate({
+        "model": {"base": "Qwen/Qwen3-0.6B"}, "data": {"sources": [{"path": str(rows), "columns": {}}]},
+        "train": {"micro_batch": 4, "effective_batch": 8},
+    })
+    (recording.folder / "recipe.yaml").write_text(write(recipe))
+    # The package exports a function of this name, which hides the module from a dotted path.
+    launching = importlib.import_module("ftui.runs.launch")
+    monkeypatch.setattr(launching, "start", lambda run: None)
+    monkeypatch.setattr(launching, "obstacles", lambda layout: iter(()))
+    new = relaunch(Run(recording.folder), "train.micro_batch=2")
+    again = new.recipe()
+    assert again is not None
+    assert (again.train.micro_batch, again.train.effective_batch) == (2, 8)
+    assert "--set train.micro_batch=2" in new.info.command
+
+
+@pytest.mark.parametrize(("hint", "change"), [
+    ("Try --set train.micro_batch=1, or --set train.checkpointing=True.", "train.micro_batch=1"),
+    ("Go on with (--set data.max_length=512).", "data.max_length=512"),
+    ("Choose a smaller base model.", None),
+    (None, None),
+])
+def test_the_first_change_in_a_hint_is_the_one_that_a_key_can_make(hint: str | None, change: str | None) -> None:
+    from ftui.screens.monitor_words import remedy
+
+    assert remedy(hint) == change
 
 
 async def test_a_finished_run_says_where_the_result_is_and_what_to_do_next(own_home: Path) -> None:
