@@ -22,7 +22,7 @@ from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.path_input import PathSuggester, near
 from .data_facts import facts, preview_lines
 from .state import WizardState
-from .step import Assigned, GoOn, Step, problem_text, said
+from .step import Assigned, GoOn, LookAgain, Step, problem_text, said
 
 
 class DataStep(Step):
@@ -33,7 +33,9 @@ class DataStep(Step):
         Binding("m", "map", "Columns", tooltip="Say which column plays which role"),
         Binding("n", "row(1)", "Next row", tooltip="Preview the next row"),
         Binding("p", "row(-1)", "Row before", show=False, tooltip="Preview the row before"),
+        Binding("r", "again", "Read again", show=False, tooltip="Read the data anew: the file may have changed"),
         Binding("e", "edit", "Path", tooltip="Change the path"),
+        Binding("enter", "go_on", "Go on", show=False, tooltip="Go on to the goal"),
     ]
 
     def __init__(self, state: WizardState) -> None:
@@ -61,6 +63,7 @@ class DataStep(Step):
         self._look_near()
 
     def show(self, state: WizardState) -> None:
+        answered = "data" in self.state.busy and "data" not in state.busy
         super().show(state)
         line = said(state, "data")
         self.query_one(".said", Static).update(line or "")
@@ -72,10 +75,15 @@ class DataStep(Step):
             lines = facts(profile, self.size.width or 78)
             self.query_one("#profile", Static).update(Content("\n").join(lines))
             self._preview()
+        if answered and self.query_one(Input).has_focus:
+            # What there is to do now goes by letters, which the input would take.
+            self.set_focus()
 
     def set_focus(self) -> None:
         if self.state.profile:
             self.query_one("#facts").focus()
+        elif "data" in self.state.problems:
+            self.query_one("#near", ChoiceTable).focus()
         else:
             self.query_one(Input).focus()
 
@@ -114,6 +122,12 @@ class DataStep(Step):
             event.stop()
             below = self.query_one("#near", ChoiceTable)
             (below.options if below.display else self.query_one("#facts")).focus()
+
+    def action_again(self) -> None:
+        self.post_message(LookAgain("data"))
+
+    def action_go_on(self) -> None:
+        self.post_message(GoOn())
 
     def action_edit(self) -> None:
         self.query_one(Input).focus()
@@ -184,8 +198,10 @@ class DataStep(Step):
         self.query_one("#preview").scroll_home(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("format", "map", "row", "edit"):
-            return self.state.profile is not None or (action == "map" and "data" in self.state.problems)
+        if action in ("map", "edit", "again") and "data" in self.state.problems:
+            return True
+        if action in ("format", "map", "row", "edit", "again", "go_on"):
+            return self.state.profile is not None
         return True
 
     # The frame.
@@ -194,7 +210,9 @@ class DataStep(Step):
         if "data" in self.state.busy:
             return "The rows are being read; you may go on meanwhile with ctrl+n."
         if self.state.profile:
-            return "n shows the next row, f and m read it otherwise; ctrl+n goes on."
+            return "n shows the next row, f and m read it otherwise; enter goes on."
+        if "data" in self.state.problems:
+            return "e changes the path; m says by hand which column plays which part."
         return "Type a path (→ completes) and press enter, or ↓ to choose a file near here."
 
     def command(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -13,11 +14,13 @@ from ftui.units import gib, plain
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from .state import WizardState
-from .step import Assigned, GoOn, Step, said
+from .step import Assigned, GoOn, LookAgain, Step, said
 
 
 class HardwareStep(Step):
     """Facts above, the device to use below."""
+
+    BINDINGS = [Binding("r", "again", "Read again", tooltip="Read the machine anew: memory may have come free")]
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="facts", can_focus=False):
@@ -46,6 +49,9 @@ class HardwareStep(Step):
         if gpus != self.state.draft.compute.gpus:
             self.post_message(Assigned({"compute.gpus": gpus}))
         self.post_message(GoOn())
+
+    def action_again(self) -> None:
+        self.post_message(LookAgain("hardware"))
 
     def next_line(self) -> str:
         return "Enter takes the device under the cursor and goes on." if self.state.hardware else ""

@@ -20,7 +20,7 @@ from ..background import Problem, attempt
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from .catalogue_fit import NOT_YET, Judged, judge, suggested
 from .state import WizardState
-from .step import Assigned, GoOn, Step, problem_text, said
+from .step import Assigned, GoOn, LookAgain, Step, problem_text, said
 
 if TYPE_CHECKING:
     from ftui.models import Entry, Found
@@ -187,13 +187,16 @@ class ModelStep(Step):
         self.app.push_screen(LoginDialog(), self._logged_in)
 
     def _logged_in(self, done: bool | None) -> None:
-        if done and "model" in self.state.problems:
-            base = self.state.draft.model.base
-            self.post_message(Assigned({"model.base": base}))
+        if done:
+            self.post_message(LookAgain("model"))
 
     # The frame.
 
     def next_line(self) -> str:
+        if "gated" in (problem.what if (problem := self.state.problems.get("model")) else ""):
+            return "ctrl+t logs in to the hub, once its page has given you access."
+        if self.state.shape and self.state.shape.gated and not self.state.shape.path:
+            return "Its licence must be accepted on the hub; ctrl+t logs in, enter goes on."
         if self.state.shape:
             return "Enter once more, or ctrl+n, goes on to the data."
         return "Type to filter, ↓ to move, enter to take; ctrl+f searches the hub."

@@ -31,7 +31,7 @@ class PlanStep(Step):
         yield ChoiceTable(
             Column("", 1), Column("Method"), Column("Rank", 4, right=True), Column("Batch", 5, right=True),
             Column("Length", 6, right=True), Column("Memory", 9, right=True), Column("Fits", 5),
-            Column("Time", 8, right=True), Column("Result", 9, right=True, wide=True), id="options", narrow=84,
+            Column("Time", 7, right=True), Column("Result", 9, right=True, wide=True), id="options", narrow=84,
         )
         yield MemoryBar()
         with VerticalScroll(id="why"):
@@ -70,8 +70,9 @@ class PlanStep(Step):
             title += Content.styled(" recommended", "$text-success")
         settings = option.settings
         fit = Content.styled(FIT_WORDS[option.verdict.fit], FIT_STYLES[option.verdict.fit])
+        rank = "–" if option.method == "full" else self._value(settings, "adapter.rank")
         return Row(key, (
-            mark, title, self._value(settings, "adapter.rank"), self._value(settings, "train.micro_batch"),
+            mark, title, rank, self._value(settings, "train.micro_batch"),
             self._value(settings, "data.max_length"), gib(option.memory.process_bytes), fit,
             clock(option.time.total_seconds), gib(option.adapter_bytes),
         ))

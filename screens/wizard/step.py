@@ -37,6 +37,13 @@ class OptionChosen(Message):
 
 
 @dataclass
+class LookAgain(Message):
+    """What was found out about "hardware", "model" or "data" is to be found out anew."""
+
+    subject: str
+
+
+@dataclass
 class GoOn(Message):
     """The step is done: show the next one."""
 
@@ -92,4 +99,6 @@ def said(state: WizardState, subject: str) -> Content | None:
     return problem_text(state.problems[subject]) if subject in state.problems else None
 
 
-__all__ = ["Assigned", "GoOn", "Launched", "OptionChosen", "Reset", "Step", "StepName", "problem_text", "said"]
+__all__ = [
+    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Reset", "Step", "StepName", "problem_text", "said",
+]

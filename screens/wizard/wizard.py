@@ -26,7 +26,7 @@ from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
 from .replan import PLANNED, can_plan, replan
 from .state import ORDER, STEPS, StepName, WizardState
-from .step import Assigned, GoOn, Launched, OptionChosen, Reset, Step
+from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Reset, Step
 
 STATE_FILE = "wizard.json"
 DEMO = "cpu-demo"
@@ -105,6 +105,10 @@ class WizardScreen(Page[None]):
     @on(OptionChosen)
     def _option_chosen(self, message: OptionChosen) -> None:
         self._edited(self.state.having(option=message.option))
+
+    @on(LookAgain)
+    def _look_again(self, message: LookAgain) -> None:
+        {"hardware": self._probe, "model": self._describe, "data": self._profile}[message.subject]()
 
     @on(GoOn)
     async def _go_on(self) -> None:

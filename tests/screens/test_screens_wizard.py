@@ -80,7 +80,7 @@ async def test_the_demo_goes_the_whole_way_on_the_keyboard(size: tuple[int, int]
         await pilot.press("enter")
         await at(pilot, "data")
         await until(pilot, lambda: "trained›" in text(app))
-        await pilot.press("ctrl+n")
+        await pilot.press("enter")
         await at(pilot, "goal")
         await pilot.press("enter", "enter")
         await at(pilot, "plan")
@@ -196,7 +196,7 @@ async def test_a_previewed_row_marks_its_trained_tokens_by_more_than_colour(alpa
     async with on_data(alpaca, (120, 40)) as pilot:
         await until(pilot, lambda: "row 1 " in text(pilot.app))
         assert "‹Here is 0." in text(pilot.app)
-        await pilot.press("tab", "n")
+        await pilot.press("n")
         await until(pilot, lambda: "‹Here is 1." in text(pilot.app))
         await pilot.press("p", "p")
         await until(pilot, lambda: "‹Here is 59." in text(pilot.app))
@@ -205,7 +205,7 @@ async def test_a_previewed_row_marks_its_trained_tokens_by_more_than_colour(alpa
 async def test_unknown_columns_are_mapped_by_hand(questions: Path) -> None:
     async with on_data(questions, (120, 40)) as pilot:
         assert "no format" in wizard(pilot).state.problems["data"].what
-        await pilot.press("down", "m")
+        await pilot.press("m")
         await until(pilot, lambda: "Columns of" in text(pilot.app))
         await pilot.press("q", "enter", "a", "enter")  # the second role gets the focus, since it needs a column
         await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen))
