@@ -58,6 +58,11 @@ class Ran:
         return {event.step: event.data["loss"] for event in self.of("metric") if event.step is not None}
 
 
+@pytest.fixture(name="resolved")
+def _resolved() -> Callable[..., Recipe]:
+    return resolved
+
+
 def resolved(**settings: Any) -> Recipe:
     """The small recipe with `section__setting=value` changed; `adapter=None` is full tuning."""
     recipe = RECIPE
