@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ftui import models, planner
 from ftui.fitting import fitting
 from ftui.hardware import load, probe
 from ftui.hardware.box import Box, Recorded
@@ -25,6 +26,21 @@ def test_a_preset_fits_the_card_that_its_header_names(entry: Preset) -> None:
     found = fitting(entry.recipe, probe(Recorded(T4.answers | card), T4.machine))
     assert found.fit in ("fits", "tight"), found.reason
     assert found.process_bytes
+
+
+@pytest.mark.parametrize("entry", ON_GPU, ids=[entry.name for entry in ON_GPU])
+def test_what_a_preset_costs_is_what_the_planner_says(entry: Preset) -> None:
+    shape = models.describe(entry.recipe.model.base)
+    card = {"compute_capability 0": [8, 6], "memory 0": {"total": 24 * GiB, "used": 0, "free": 24 * GiB}}
+    option = planner.plan(probe(Recorded(T4.answers | card), T4.machine), shape, None, entry.recipe).recommendation
+    weights = re.search(r"([\d.]+) GB of weights", entry.cost)
+    download = re.search(r"download of ([\d.]+) GB", entry.cost)
+    assert weights
+    assert download
+    assert float(weights[1]) == pytest.approx(option.memory.parts.weights / 1e9, rel=0.1)
+    assert float(download[1]) == pytest.approx(shape.parameters * 2 / 1e9, rel=0.3)
+    if adapter := re.search(r"about (\d+) MB", entry.cost):
+        assert float(adapter[1]) == pytest.approx(option.adapter_bytes / 1e6, rel=0.1)
 
 
 def test_every_machine_gets_an_answer_for_every_preset() -> None:
