@@ -127,9 +127,12 @@ def _mlp(setup: Setup) -> float:
 
 
 def _inputs(setup: Setup) -> float:
-    """Full tuning: the inputs of the linear modules that nothing else keeps (after either norm)."""
-    sizes, compute = setup.geometry, setup.compute_bytes
-    return (2 if setup.weight_bytes == 2 else 5) * compute * sizes.hidden
+    """Full tuning: the inputs of the linear modules that nothing else keeps (after either norm).
+
+    Autocast makes a 16-bit copy of a float32 input for each module: query, key, value, gate and up.
+    """
+    copies = 5 if setup.autocast and setup.weight_bytes == 4 else 2
+    return copies * setup.compute_bytes * setup.geometry.hidden
 
 
 def _adapters(setup: Setup) -> float:

@@ -244,7 +244,7 @@ def threads(job: Job) -> Choice:
     cores = max(1, int(job.hardware.cpu.cores))
     if job.cpu and job.shape.parameters < SMALL:
         return Choice(
-            path="compute.threads", value=1, source="measured: 0.03 s a step with 1 thread, 0.3 with 2",
+            path="compute.threads", value=1, source="measured: a tiny model took 0.03 s a step with 1, 0.3 with 2",
             reason="1 thread — a model this small waits for its threads more than it gains",
         )
     value = cores if job.cpu else min(cores, 8)
