@@ -24,8 +24,9 @@ class GlossaryScreen(Page[None]):
     TITLE = "glossary"
     CSS_PATH = "glossary.tcss"
     BINDINGS = [
-        Binding("down", "move(1)", "Next", show=False, tooltip="The next term"),
-        Binding("up", "move(-1)", "Previous", show=False, tooltip="The term before"),
+        # With priority, for every screen scrolls by these keys, too.
+        Binding("down", "move(1)", "Next", priority=True, show=False, tooltip="The next term"),
+        Binding("up", "move(-1)", "Previous", priority=True, show=False, tooltip="The term before"),
         Binding("question_mark", "back", show=False),
     ]
 

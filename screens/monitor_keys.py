@@ -7,7 +7,8 @@ from textual.binding import Binding, BindingType
 TABS = ("charts", "samples", "events", "log", "plan")
 RUN, CHARTS, TAB = Binding.Group("This run"), Binding.Group("Charts"), Binding.Group("Tabs")
 SHOWN = {
-    "stop", "fix", "resume", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)", "sample(-1)", "sample(1)",
+    "stop", "fix", "resume", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)",
+    "sample(-1)", "sample(1)",
 }
 """Actions in the footer, as far as they make sense at the moment; the rest stands in the palette and the help."""
 

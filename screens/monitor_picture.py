@@ -69,8 +69,6 @@ class Picture:
     saved: bool = False
     """Whether any attempt wrote a checkpoint."""
     end: Event | None = None
-    trouble: Event | None = None
-    """The newest diagnosis that nothing has followed yet."""
     restarts: int = 0
     """How often the run's file was replaced while it was read: this picture begins with the newest one."""
     changes: int = 0
@@ -139,7 +137,8 @@ class Picture:
         self._earlier = self.elapsed() or 0.0
         self._began = event.time
         self.attempt = event.attempt
-        self.end = self.trouble = None
+        self.end = self.done = None
+        self.doing = ""
 
     def _take_status(self, event: Event, data: dict[str, Any]) -> None:
         self.doing = plain(str(data.get("text") or data.get("state") or ""))
@@ -204,11 +203,9 @@ class Picture:
         self._say(event, data.get("text"), data.get("hint"), "warning")
 
     def _take_diagnosis(self, event: Event, data: dict[str, Any]) -> None:
-        self.trouble = event
         self._say(event, data.get("text") or data.get("name"), data.get("hint"), "warning")
 
     def _take_recovery(self, event: Event, data: dict[str, Any]) -> None:
-        self.trouble = None
         self._say(event, data.get("text"), tone="warning")
 
     def _take_end(self, event: Event, data: dict[str, Any]) -> None:

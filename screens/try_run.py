@@ -32,9 +32,10 @@ class TryScreen(Page[None]):
     TITLE = "try"
     ABOUT = "Asks the tuned model and its base the same thing. Each question loads both, which takes a while."
     CSS_PATH = "try_run.tcss"
+    # With priority, for every screen scrolls by these keys, too.
     BINDINGS = [
-        Binding("up", "recall(-1)", "Earlier prompt", tooltip="Put an earlier prompt, or one of the run's own, back"),
-        Binding("down", "recall(1)", "Later prompt", show=False, tooltip="The prompt after it"),
+        Binding("up", "recall(-1)", "Earlier prompt", priority=True, tooltip="Yours, then those of the training"),
+        Binding("down", "recall(1)", "Later prompt", priority=True, show=False, tooltip="The prompt after it"),
     ]
 
     def __init__(self, run: Run) -> None:
