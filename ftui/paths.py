@@ -7,11 +7,24 @@ from pathlib import Path
 
 import platformdirs
 
+from ftui.errors import BadInput
+
 
 def home() -> Path:
-    """`$FTUI_HOME`, else the user's XDG data folder for ftui. It need not exist yet."""
+    """`$FTUI_HOME`, else the user's XDG data folder for ftui. It need not exist yet.
+
+    Raises BadInput where FTUI_HOME can be no folder.
+    """
     override = os.environ.get("FTUI_HOME")
-    return Path(override).expanduser().absolute() if override else Path(platformdirs.user_data_dir("ftui"))
+    if not override:
+        return Path(platformdirs.user_data_dir("ftui"))
+    try:
+        path = Path(override).expanduser().absolute()
+    except RuntimeError:
+        raise BadInput(f"FTUI_HOME is {override}, and there is no such user.", "Set it to a folder.") from None
+    if path.is_file():
+        raise BadInput(f"FTUI_HOME is {override}, which is a file.", "Set it to a folder; it need not exist yet.")
+    return path
 
 
 def runs_dir() -> Path:

@@ -28,24 +28,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # transformers and the hub print banners and send telemetry unless told otherwise before they are imported.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if not arguments:
-        from ftui.cli.app import open_app
-
-        sys.exit(open_app())
-    if arguments == ["--version"]:
-        from ftui import __version__
-
-        print(f"ftui {__version__}")
-        return
-    from ftui.cli.output import reporting
+    from ftui.cli.output import reporting, steady_streams
 
     # `--debug` is everyone's: it may stand anywhere in the line.
     debug = "--debug" in arguments or bool(os.environ.get("FTUI_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
+    steady_streams()
     with reporting(arguments, debug):
-        code = build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
-        sys.stdout.flush()
+        code = _obey(arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _obey(arguments: Sequence[str]) -> object:
+    """Do what the line says; typer is imported only where there is a command."""
+    if not arguments:
+        from ftui.cli.app import open_app
+
+        return open_app()
+    if arguments == ["--version"]:
+        from ftui import __version__
+
+        print(f"ftui {__version__}")
+        return 0
+    return build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
 
 
 def build(arguments: Sequence[str]):  # type: ignore[no-untyped-def]  # typer's click command, not worth its import

@@ -113,12 +113,14 @@ def delete(
     as_json: bool = JSON,
 ) -> None:
     """Remove a run with its checkpoints and its output."""
+    from ftui.errors import Refused
     from ftui.runs import control
     from ftui.runs.folder import find
 
     run = find(run_id)
-    if not yes and not as_json and sys.stdin.isatty():
-        typer.confirm(f"Remove {run.path} with its checkpoints and output?", abort=True)
+    ask = not yes and not as_json and sys.stdin.isatty()
+    if ask and not typer.confirm(f"Remove {run.path} with its checkpoints and output?"):
+        raise Refused("Nothing was removed.")
     control.delete(run, force=force)
     if as_json:
         print_json({"run": run.id, "status": "deleted", "folder": str(run.path), "output": None, "metrics": {}})
@@ -141,7 +143,9 @@ def log(
     try:
         text = run.log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise Refused(f"The run {run.id} has no log: its worker never started.", None) from None
+        raise Refused(
+            f"The run {run.id} has no log: its worker never started.", f"See its state: ftui runs show {run.id}"
+        ) from None
     shown = text.splitlines()[-lines:]
     if as_json:
         print_json({"run": run.id, "log": str(run.log), "lines": shown})

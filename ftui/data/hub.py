@@ -23,7 +23,8 @@ def is_hub_dataset(ref: str) -> bool:
     if ref.startswith(PREFIX):
         return True
     try:
-        exists = Path(ref).expanduser().exists()
+        # A link to nothing is a file's name all the same.
+        exists = os.path.lexists(Path(ref).expanduser())
     except (OSError, ValueError, RuntimeError):
         return False
     return not exists and "/" in ref and ref.lower().endswith(_SUFFIXES) is False and bool(_ID.fullmatch(ref))

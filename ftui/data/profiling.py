@@ -11,7 +11,7 @@ from ftui.data.masking import Writer
 from ftui.data.survey import KEPT_ROWS, Survey, say_rows, survey
 from ftui.data.template import LossOn, choose_template
 from ftui.data.tokenizer import load_tokenizer
-from ftui.errors import BadInput
+from ftui.errors import FtuiError
 from ftui.models.document import ModelShape
 from ftui.units import count, plain
 
@@ -50,7 +50,7 @@ def measure(
         return estimate_lengths(seen.sample, seen.rows), ()
     try:
         tokenizer = load_tokenizer(shape)
-    except BadInput as error:
+    except FtuiError as error:
         note = f"Lengths are estimated from bytes: {error.what}"
         return estimate_lengths(seen.sample, seen.rows), (note,)
     chosen = choose_template(template, tokenizer)

@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.errors import BadInput
+from ftui.models import tokenizer_folder
 from ftui.models.document import ModelShape
 from ftui.units import plain
 
 if TYPE_CHECKING:
     import tokenizers
 
-_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
-    "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "config.json", "generation_config.json",
-)  # fmt: skip
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
@@ -160,11 +157,11 @@ class Tokenizer:
 def load_tokenizer(model: Path | str | ModelShape) -> Tokenizer:
     """The tokenizer of a model folder, or of a described model whose files are on this disk or on the hub.
 
-    Raises BadInput where there is none, or one that can't be read.
+    Raises BadInput where there is none, or one that can't be read, and what `tokenizer_folder` does for the hub's.
     """
     if isinstance(model, ModelShape):
         shape: ModelShape | None = model
-        folder = Path(model.path) if model.path else _cached_folder(model)
+        folder = Path(model.path) if model.path else tokenizer_folder(model.ref, model.revision)
     else:
         shape, folder = None, Path(model)
     name = plain(shape.ref if shape else folder.name)
@@ -237,19 +234,6 @@ def _byte_level(vocab: Path, merges: Path) -> tokenizers.Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     return backend
-
-
-def _cached_folder(shape: ModelShape) -> Path:
-    """The folder of a hub model's tokenizer files: in the cache, or fetched now (a few MB)."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(shape.ref, revision=shape.revision, allow_patterns=list(_FILES)))
-    except Exception as error:  # noqa: BLE001 - every way in which the hub can fail means the same here
-        raise BadInput(
-            f"The tokenizer of {plain(shape.ref)} isn't on this disk and can't be fetched ({type(error).__name__}).",
-            "Download the model first, or check the connection.",
-        ) from None
 
 
 def _special_tokens(folder: Path, config: dict[str, Any]) -> dict[str, str]:

@@ -91,6 +91,7 @@ class Recording:
         self.driver.close()
 
 
+MOST_BYTES = 16 << 20
 _MAKE = "Make one with `ftui probe --record FILE`."
 
 
@@ -101,11 +102,17 @@ def load(path: Path | str) -> Hardware:
     """
     from ftui.hardware.probing import replay
 
-    path = Path(path).expanduser()
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror}.", _MAKE) from None
+        path = Path(path).expanduser()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise BadInput(f"{path} is no regular file (a pipe or device).", _MAKE)
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, RuntimeError, ValueError) as error:
+        # ValueError: a name with a NUL in it; RuntimeError: the home of a user that there isn't.
+        raise BadInput(f"{path} can't be read: {getattr(error, 'strerror', None) or error}.", _MAKE) from None
+    if len(content) > MOST_BYTES:
+        raise BadInput(f"{path} is larger than any recorded machine (16 MiB).", _MAKE)
     try:
         if b'"answers"' in content:
             return replay(Box.from_json(content))

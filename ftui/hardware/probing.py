@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ftui.errors import BadInput, Refused
 from ftui.files import write_atomic
 from ftui.hardware.apart import Apart
 from ftui.hardware.box import Box, Machine, Recorded, Recording
@@ -47,6 +48,9 @@ def replay(box: Box) -> Hardware:
 
 def record(path: Path, driver: Driver | None = None) -> Hardware:
     """Probe this machine and write it to `path` as a box; its name and its users' are left out of the file."""
+    if not path.parent.is_dir() or path.is_dir():
+        what = f"{path} is a folder." if path.is_dir() else f"There is no folder {path.parent} to write {path.name} in."
+        raise BadInput(what, "Name a file in a folder that is there: --record box.json")
     recording = Recording(driver or Apart())
     machine = read_machine()
     try:
@@ -54,7 +58,10 @@ def record(path: Path, driver: Driver | None = None) -> Hardware:
     finally:
         recording.close()
     box = Box(answers=recording.answers, machine=machine.model_copy(update={"host": "recorded"}))
-    write_atomic(path, box.to_json() + "\n", mode=0o644)
+    try:
+        write_atomic(path, box.to_json() + "\n", mode=0o644)
+    except OSError as error:
+        raise Refused(f"{path} can't be written: {error.strerror}.", "Name a file in a folder of your own.") from None
     return hardware
 
 

@@ -185,7 +185,7 @@ def _without_network(ref: str, revision: str | None, error: Exception | None) ->
     if revision is None and (entry := known.find(ref)) is not None:
         return entry.shape.model_copy(update={"notes": (*entry.shape.notes, _why(reason, error))})
     near = known.nearest(ref, 1)
-    raise Refused(reason.what, (reason.hint or "") + (f" Known without it: {near[0]}." if near else "")) from None
+    raise Refused(reason.what, (reason.hint or "") + (f" (known without it: {near[0]})" if near else "")) from None
 
 
 def _why(reason: FtuiError, error: Exception | None) -> str:

@@ -5,6 +5,7 @@ The header's first line is the title; `For:`, `Needs:`, `Costs:` and `Run:` foll
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +59,9 @@ def find(reference: str) -> Recipe:
     """The recipe of a preset's name or of a YAML file, whichever `reference` names."""
     if any(entry.name == reference for entry in presets()):
         return preset(reference).recipe
-    if reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or Path(reference).exists():
+    if reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or os.path.lexists(
+        os.path.expanduser(reference)
+    ):
         return read(reference)
     return preset(reference).recipe
 

@@ -14,6 +14,7 @@ from ftui.recipe.document import Recipe
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 20_000
+MOST_LEVELS = 32
 """A recipe is small; what is larger is another file, or aliases that unfold into a bomb."""
 
 _NUMBER_OR_TEXT = "data.validation"
@@ -21,17 +22,27 @@ _NUMBER_OR_TEXT = "data.validation"
 
 def read(path: Path | str) -> Recipe:
     """The recipe in the file `path`; BadInput (BadRecipe, with each problem's line) where it can't be used."""
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder, not a recipe.", "Name the YAML file in it.")
+    if not str(path):
+        raise BadInput("No recipe was named.", "Give a preset's name or a YAML file; `ftui presets` lists the presets.")
     try:
+        path = Path(path).expanduser()
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder, not a recipe.", "Name the YAML file in it.")
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path} is no regular file (a pipe or device).", "Save the recipe to a file first.")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise BadInput(f"There is no recipe at {path}.", "`ftui presets` lists those that ship with ftui.") from None
-    except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror}.", "Check the name and its permissions.") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        # ValueError: a name with a NUL in it; RuntimeError: the home of a user that there isn't.
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{_short(path)} can't be read: {reason}.", "Check the name and its permissions.") from None
     return parse(decode(content, str(path)), str(path))
+
+
+def _short(path: Path | str) -> str:
+    return text if len(text := str(path)) <= 200 else f"{text[:197]}..."
 
 
 def decode(content: bytes, where: str) -> str:
@@ -68,6 +79,7 @@ def load(text: str, where: str) -> tuple[Any, dict[str, int]]:
 
     try:
         yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _shallow_composer()
         node = yaml.compose(text)
         if node is None:
             return None, {}
@@ -80,7 +92,26 @@ def load(text: str, where: str) -> tuple[Any, dict[str, int]]:
     except YAMLError:
         raise BadInput(f"{where} holds characters that YAML does not allow.", "Is it a text file?") from None
     except RecursionError:
-        raise BadInput(f"{where} is nested too deeply to be a recipe.") from None
+        raise BadInput(f"{where} is nested too deeply to be a recipe.", "See one: ftui presets show tickets") from None
+
+
+def _shallow_composer() -> Any:
+    """ruamel's composer that gives up early on what is nested deeper than any recipe: it would take seconds to."""
+    from ruamel.yaml.composer import Composer
+
+    class Shallow(Composer):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.depth += 1
+            if self.depth > MOST_LEVELS:
+                raise RecursionError
+            try:
+                return super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
+
+    return Shallow
 
 
 def _remedy(error: Any) -> str:
@@ -123,14 +154,15 @@ class _Reader:
         try:
             return self.constructor.construct_object(node, deep=True)
         except ValueError:
-            raise BadInput(f"{self.where}, line {line}: {node.value[:40]!r} is not a number.") from None
+            what = f"{self.where}, line {line}: {node.value[:40]!r} is not a number."
+            raise BadInput(what, "Check the value.") from None
 
     def _mapping(self, node: Any, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
             if not isinstance(key, str):
-                raise BadInput(f"{self.where}, line {line}: a key must be a word.")
+                raise BadInput(f"{self.where}, line {line}: a key must be a word.", "Write it as `key: value`.")
             if key in values:
                 raise BadInput(f"{self.where}, line {line}: {key} is set twice.", "Remove one of the two.")
             below = f"{path}.{key}" if path else key

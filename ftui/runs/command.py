@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -96,4 +97,6 @@ def _text(value: Any) -> str:
 
 
 def _is_file(reference: str) -> bool:
-    return reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or Path(reference).expanduser().exists()
+    return reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or os.path.lexists(
+        os.path.expanduser(reference)
+    )
