@@ -132,6 +132,8 @@ class WizardState(Document):
         if step in ("plan", "settings", "review"):
             if self.shape is None:
                 return "The plan needs a base model: choose one in the Model step."
+            if "data" in self.busy:
+                return "The data is still being read; the plan follows as soon as it is."
             if self.profile is None:
                 return "The plan needs the data: name a file in the Data step."
             if self.hardware is None:

@@ -76,7 +76,7 @@ def test_a_newcomer_goes_from_the_demo_to_a_model_that_answers_differently(
     open_terminal: Callable[..., Any], ftui: Callable[..., Any], trained_demo: Path
 ) -> None:
     terminal = open_terminal("demo", size=(80, 24))
-    terminal.wait_for(r"● Hardware")
+    terminal.wait_for(r"● Hardware(.|\n)*of memory for the run")
     terminal.keys("Enter")
     terminal.wait_for(r"● Model(.|\n)*demo")
     terminal.keys("Enter", pause=1)
@@ -115,7 +115,7 @@ def test_real_conversations_and_a_file_with_columns_of_its_own_train_from_the_wi
     terminal = open_terminal(size=(120, 40))
     terminal.wait_for(r"New run")
     terminal.keys("n")
-    terminal.wait_for(r"● Hardware(.|\n)*Train on")
+    terminal.wait_for(r"● Hardware(.|\n)*of memory for the run")
     terminal.keys("Enter")
     terminal.wait_for(r"● Model(.|\n)*demo")
     terminal.type("demo")
@@ -132,7 +132,7 @@ def test_real_conversations_and_a_file_with_columns_of_its_own_train_from_the_wi
     terminal.keys("Tab")
     terminal.type("worked")
     terminal.keys("Enter")
-    terminal.wait_for(r"7,473 rows", timeout=60)
+    terminal.wait_for(r"7,473 rows of conversation", timeout=60)
     terminal.keys("C-n")
     terminal.wait_for(r"● Goal")
     terminal.keys("C-n")
