@@ -138,3 +138,36 @@ def test_generation_is_as_it_was() -> None:
     add_chunked_loss(model)
     patched = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False)
     assert patched.tolist() == plain.tolist()
+
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "mistral": {}, "qwen2": {}, "qwen3": {"head_dim": 8}, "phi3": {"pad_token_id": 0},
+    "gemma2": {"head_dim": 8, "sliding_window": 8}, "gemma3_text": {"head_dim": 8, "sliding_window": 8},
+    "gpt_neox": {}, "mixtral": {"num_local_experts": 4}, "cohere": {"logit_scale": 0.25}, "granite": {},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_is_that_of_each_family(family: str) -> None:
+    from transformers import AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    settings = {"vocab_size": 97, **({} if family == "gpt2" else sizes), **FAMILIES[family]}
+    torch.manual_seed(3)
+    config = CONFIG_MAPPING[family](**settings)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    batch = Collator(pad_id=0)(ROWS)
+    batch.pop("tokens")
+    with torch.no_grad():
+        plain = model(**batch, use_cache=False).loss
+    add_chunked_loss(model)
+    output = model(**batch, chunked_loss=True)
+    assert output.loss.item() / int(output.count) == pytest.approx(plain.item(), abs=2e-5)
+    output.loss.backward()
+    assert model.get_input_embeddings().weight.grad.abs().sum() > 0
