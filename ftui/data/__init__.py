@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ftui.data.apart import profile_apart
     from ftui.data.checking import check
     from ftui.data.given import Given
-    from ftui.data.preparation import Prepared, prepare
+    from ftui.data.loading import load
+    from ftui.data.preparation import Prepared, prepare, validation_source
     from ftui.data.previewing import preview
     from ftui.data.profiling import profile
     from ftui.data.tokenizer import Tokenizer, load_tokenizer
@@ -23,11 +24,13 @@ _HOMES = {
     "Prepared": "preparation",
     "Tokenizer": "tokenizer",
     "check": "checking",
+    "load": "loading",
     "load_tokenizer": "tokenizer",
     "prepare": "preparation",
     "preview": "previewing",
     "profile": "profiling",
     "profile_apart": "apart",
+    "validation_source": "preparation",
 }
 
 
@@ -43,6 +46,6 @@ def demo_path() -> Path:
 
 
 __all__ = [
-    "Given", "Prepared", "Tokenizer", "check", "demo_path", "load_tokenizer", "prepare", "preview", "profile",
-    "profile_apart",
+    "Given", "Prepared", "Tokenizer", "check", "demo_path", "load", "load_tokenizer", "prepare", "preview",
+    "profile", "profile_apart", "validation_source",
 ]

@@ -132,11 +132,18 @@ def _value(row: Mapping[str, Any], columns: Columns, part: str) -> Any:
         raise RowError(f"column {column!r} is missing")
     if row[column] is None:
         raise RowError(f"column {column!r} is null")
+    if _is_nan(row[column]):
+        raise RowError(f"column {column!r} is NaN, which stands for a missing value")
     return row[column]
 
 
+def _is_nan(value: Any) -> bool:
+    """pandas writes a missing text as NaN: trained, it would be the word "nan"."""
+    return isinstance(value, float) and value != value
+
+
 def _text(row: Mapping[str, Any], columns: Columns, part: str, *, optional: bool = False) -> str:
-    if optional and (part not in columns or row.get(columns[part]) is None):
+    if optional and (part not in columns or row.get(columns[part]) is None or _is_nan(row[columns[part]])):
         return ""
     return _scalar(_value(row, columns, part), columns[part])
 
@@ -150,7 +157,7 @@ def _scalar(value: Any, column: str) -> str:
 
 
 def _list(row: Mapping[str, Any], columns: Columns, part: str, *, needed: bool = False) -> list[Any]:
-    if not needed and (part not in columns or row.get(columns[part]) is None):
+    if not needed and (part not in columns or row.get(columns[part]) is None or _is_nan(row[columns[part]])):
         return []
     value = _unpacked(_value(row, columns, part))
     if not isinstance(value, list):
@@ -208,7 +215,7 @@ def _turn(item: Any, column: str) -> Message:
 
 def _content(content: Any) -> str:
     """The text of a turn: a text, or OpenAI's list of parts."""
-    if content is None:
+    if content is None or _is_nan(content):
         return ""
     if not isinstance(content, list):
         return _scalar(content, "content")

@@ -164,12 +164,13 @@ def prepare(
     loaded = [load(source) for source in data.sources]
     _fill(everything, loaded, writer, max_length, seed, on_progress)
     wanted = _validation(data.validation)
-    if isinstance(wanted, str):
+    if (file := validation_source(recipe)) is not None:
         apart = _Pile(store)
-        _fill(apart, [load(_like(data.sources[0], wanted))], writer, max_length, seed, None)
+        _fill(apart, [load(file)], writer, max_length, seed, None)
         training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
     else:
         apart = everything
+        assert not isinstance(wanted, str), "a file is read above"
         training, held_out = _split(everything, wanted, seed)
     training = _weighted(training, everything, [source.weight for source in data.sources], seed)
     packed = data.packing is True
@@ -358,9 +359,13 @@ def _validation(wanted: float | int | str) -> float | int | str:
     return wanted
 
 
-def _like(source: SourceLike, path: str) -> SourceLike:
-    """A validation file is read in the way of the first source."""
-    return Given(path, format=source.format, columns=source.columns)
+def validation_source(recipe: RecipeLike) -> SourceLike | None:
+    """The file that the recipe validates on, read in the way of its first source; None where rows are held out."""
+    wanted = _validation(recipe.data.validation)
+    if not isinstance(wanted, str):
+        return None
+    first = recipe.data.sources[0]
+    return Given(wanted, format=first.format, columns=first.columns)
 
 
 def _default_length(model: object) -> int:

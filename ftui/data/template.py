@@ -255,17 +255,20 @@ def _named(name: str, tokenizer: Tokenizer, variables: dict[str, Any], notes: tu
 
 
 def _read_template(path: str) -> str:
+    hint = f"Take auto, model, {', '.join(NAMED)}, or the path of a Jinja file."
     try:
-        source = Path(path).expanduser().read_text(encoding="utf-8")
+        file = Path(path).expanduser()
+        if file.exists() and not file.is_file():
+            raise BadInput(f"The chat template {plain(path)} is a folder, a pipe or a device.", hint)
+        source = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(
-            f"There is no chat template {plain(path)!r}, neither by that name nor as a file.",
-            f"Take auto, model, {', '.join(NAMED)}, or the path of a Jinja file.",
+            f"There is no chat template {plain(path)!r}, neither by that name nor as a file.", hint
         ) from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(f"The chat template {plain(path)} can't be read: {error}.") from None
+        raise BadInput(f"The chat template {plain(path)} can't be read: {error}.", hint) from None
     if not source.strip():
-        raise BadInput(f"The chat template {plain(path)} is empty.")
+        raise BadInput(f"The chat template {plain(path)} is empty.", hint)
     return source
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftui.data.document import DataProfile
-from ftui.errors import Refused
+from ftui.errors import FtuiError, Refused
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 5.0
 """Memory that was free longer ago than this is looked at again before a launch."""
+EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "embed_in", "embed_out")
+"""What peft can put an adapter on beside the linear modules of the layers."""
 NAMED = frozenset({"demo", "auto"})
 """Values that name something of ftui's own, even where a file of that name lies about."""
 
@@ -78,7 +80,9 @@ def lay_out(
         raise Refused("The recipe names no data.", "Add --data FILE.")
     hardware = hardware or machine.probe()
     shape = shape or models.describe(draft.model.base, draft.model.revision)
-    profile = profile or data.profile(draft.data.sources, shape)
+    profile = profile or data.profile(
+        draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on
+    )
     found = planner.plan(hardware, shape, profile, draft)
     recipe = planner.resolve(draft, found)
     return Layout(
@@ -148,12 +152,30 @@ def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
             f"{' or '.join(objective.data)} rows.",
             f"See what is in it: ftui data show {sources}",
         )
+    yield from _validation_obstacles(layout)
+
+
+def _validation_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    from ftui.data import load, validation_source
+
+    wanted, rows = layout.recipe.data.validation, layout.profile.rows
+    if isinstance(wanted, int) and 0 < rows <= wanted:
+        yield Obstacle(
+            f"data.validation holds out {wanted:,} rows, but there are only {rows:,}.",
+            "Hold out fewer, or a share: 0.05.",
+        )
+    try:
+        if (file := validation_source(layout.recipe)) is not None:
+            load(file)
+    except FtuiError as error:
+        yield Obstacle(f"data.validation: {error.what}", error.hint or "Name another file, or a share: 0.05.")
 
 
 def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
     from ftui import models
 
     base = layout.recipe.model.base
+    yield from _target_obstacles(layout)
     if layout.shape.remote_code:
         yield Obstacle(
             f"{base} needs Python code of its own from the hub, which ftui does not run.",
@@ -171,6 +193,23 @@ def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
         yield Obstacle(
             f"{base} takes {gib(layout.shape.weight_bytes)} to download, and {hub_cache_dir()} has {gib(room)} free.",
             "Free some space, or point HF_HOME at a larger disk.",
+        )
+
+
+def _target_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """Names of modules that the model has none of: the worker would refuse them, or pass over one of several."""
+    from ftui.recipe.names import nearest
+
+    adapter, linears = layout.recipe.adapter, [linear.name for linear in layout.shape.linears]
+    if adapter.kind != "lora" or adapter.targets == "all-linear" or not linears:
+        return
+    wanted = adapter.targets.split(",") if isinstance(adapter.targets, str) else adapter.targets
+    names = [path.strip().rpartition(".")[2] for path in wanted]
+    if unknown := [name for name in names if name not in (*linears, *EMBEDDINGS)]:
+        near, known = nearest(unknown[0], linears), ", ".join(dict.fromkeys(linears))
+        yield Obstacle(
+            f"adapter.targets names {', '.join(unknown)}, and {layout.recipe.model.base} has no such module.",
+            (f"Did you mean {near}? " if near else "") + f"It has {known}; all-linear is all of them.",
         )
 
 
