@@ -38,11 +38,11 @@ def clock(seconds: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """A count for reading: "999", "12,345", "1.3 M", "8.03 B"; "?" when unknown."""
+    """A count for reading: "999", "131,072", "1.3 M", "8.03 B"; "?" when unknown."""
     if number is None:
         return "?"
     magnitude = abs(number)
-    if magnitude < 100_000:
+    if magnitude < 1_000_000:
         return f"{number:,.0f}"
     unit, size = ("M", 1e6) if magnitude < 999.5e6 else ("B", 1e9)
     scaled = number / size

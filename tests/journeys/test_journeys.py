@@ -139,7 +139,7 @@ def test_real_conversations_and_a_file_with_columns_of_its_own_train_from_the_wi
     terminal.wait_for(r"● Plan(.|\n)*recommended", timeout=60)
     terminal.keys("C-n")
     terminal.wait_for(r"● Settings")
-    terminal.keys("slash", pause=0.5)
+    terminal.keys("/", pause=0.5)
     terminal.type("step limit")
     terminal.keys("Enter", pause=0.5)
     if "Step limit" in terminal.screen():
@@ -147,7 +147,7 @@ def test_real_conversations_and_a_file_with_columns_of_its_own_train_from_the_wi
     terminal.type("30")
     terminal.keys("Enter", pause=1)
     terminal.keys("C-n")
-    terminal.wait_for(r"● Review(.|\n)*max_steps: 30|max_steps=30")
+    terminal.wait_for(r"● Review(.|\n)*train.max_steps 30")
     terminal.keys("Enter")
     terminal.wait_for(r"finished", timeout=300)
     sums = metrics("last")
