@@ -58,6 +58,16 @@ def pick_gpu() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = max(cards, key=lambda card: card["free_bytes"])["uuid"]
 
 
+def device_of(recipe: Recipe) -> tuple[str, bool]:
+    """("cuda" or "cpu", whether a GPU computes in bfloat16 itself); loads torch."""
+    import torch
+
+    if recipe.compute.gpus == 0 or not torch.cuda.is_available():
+        return "cpu", False
+    # Older cards emulate bfloat16, which is slower than their float16 and hardly saves memory.
+    return "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def load_model(recipe: Recipe, folder: Path, precision: Precision, device: str) -> PreTrainedModel:
     """The base model on `device` ("cuda" or "cpu"), quantized where the recipe trains an adapter on a quantized base.
 

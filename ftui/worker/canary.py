@@ -40,9 +40,13 @@ def run(trainer: Any, prepared: Prepared, rows: int, device: str) -> int:
         trained = (batch["labels"][..., 1:] != -100).sum().to(trainer.args.device)
         trainer.current_gradient_accumulation_steps = 1
         trainer.training_step(model, batch, trained)
-        # Optimizer states come into being with the first step, and they may be what doesn't fit.
+        # Optimizer states come into being with the first step, and they may be what doesn't fit.  The gradients keep
+        # their place but not their values: zero times the infinite ones that float16 makes is no number.
         for group in optimizer.param_groups:
             group["lr"] = group["weight_decay"] = 0.0
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
         inner = getattr(optimizer, "optimizer", optimizer)
         if not inner.state:
             inner.step()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,3 +141,33 @@ def test_a_stop_while_the_base_is_trained_leaves_nothing_half_made(
     assert ran.end["status"] == "stopped", ran.end
     assert not demo.is_complete()
     assert not [path.name for path in demo.folder().iterdir() if path.name.startswith(".model")]
+
+
+def test_two_that_need_the_weights_at_once_take_turns(own_home: Path) -> None:
+    import fcntl
+    from types import SimpleNamespace
+
+    from ftui.worker.jobs import demo as job
+
+    folder = demo.ensure_folder()
+    said: list[str] = []
+    context: Any = SimpleNamespace(stop_asked=False, progress=lambda text, *rest, **more: said.append(text))
+    holder = (
+        "import fcntl, os, sys, time; h = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); fcntl.lockf(h, fcntl.LOCK_EX);"
+        "print('held', flush=True); sys.stdin.read(); open(sys.argv[2], 'w').close()"
+    )
+    command = [sys.executable, "-c", holder, str(folder / ".lock"), str(folder / demo.WEIGHTS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdout.readline()
+        stopping: Any = SimpleNamespace(stop_asked=True, progress=context.progress)
+        assert job.ensure_weights(stopping) is False
+        timer = threading.Timer(0.3, other.stdin.close)
+        timer.start()
+        assert job.ensure_weights(context) is True, "what the other one made is taken"
+        timer.join()
+    assert any("Another run" in text for text in said)
+    handle = os.open(folder / ".lock", os.O_RDWR)
+    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(handle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +72,22 @@ def test_each_method_trains_and_reloads_to_the_logged_loss(
     assert all(event.data["tokens_per_second"] > 0 and event.data["grad_norm"] > 0 for event in ran.of("metric"))
     tuned = reload(ran, random_demo)
     assert validation_loss(tuned, ran, random_demo) == pytest.approx(ran.end["metrics"]["eval_loss"], abs=1e-4)
+    report = ran.run.report.read_text(encoding="utf-8")
+    for words in ("## Expected and measured", "← saved", "Answers before and after", "rsync -av", "ftui try"):
+        assert words in report
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_python_in_the_report_answers_without_ftui(
+    method: str, train: Callable[..., Any], random_demo: Path
+) -> None:
+    ran = train(**METHODS[method], train__max_steps=2, data__validation=0)
+    report = ran.run.report.read_text(encoding="utf-8")
+    code = report.split("```python\n")[1].split("```")[0]
+    assert "ftui" not in code.replace(str(ran.run.output), "").replace(str(random_demo), "")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(code, "report.md", "exec"), {})
+    assert said.getvalue().strip()
 
 
 @pytest.mark.parametrize("settings", [{"train__checkpointing": True}, {"data__packing": True}], ids=str)
@@ -126,3 +144,29 @@ def test_commands_are_obeyed_at_the_next_step(
     assert {event.step for event in ran.of("sample")} == {1, 3, 6}
     assert all("base" in event.data for event in ran.of("sample") if event.step == 1)
     assert ran.losses == plain.losses, "looking at a training must not change it"
+
+
+def test_trackers_that_are_missing_or_broken_cost_a_warning_and_nothing_else(
+    train: Callable[..., Any], random_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+    import types
+
+    class Broken:
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            raise ConnectionError("no route to the tracker")
+
+        on_log = on_train_end = on_train_begin
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec",
+        lambda name, *rest: None if name == "wandb" else types.SimpleNamespace() if name == "tensorboard"
+        else found(name, *rest),
+    )
+    monkeypatch.setattr("transformers.integrations.TensorBoardCallback", Broken)
+    ran = train(tracking__wandb="project", tracking__tensorboard=True, train__max_steps=2)
+    assert ran.end["status"] == "finished", ran.end
+    said = " ".join(event.data["text"] for event in ran.of("warning"))
+    assert "Weights & Biases is not installed" in said
+    assert "no route to the tracker" in said

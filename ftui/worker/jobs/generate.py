@@ -16,7 +16,7 @@ from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.runs.folder import find
-from ftui.worker.base import folder_of, load_model, load_tokenizer, pick_gpu, set_threads
+from ftui.worker.base import device_of, folder_of, load_model, load_tokenizer, pick_gpu, set_threads
 from ftui.worker.checkpoints import aside
 from ftui.worker.context import JobContext
 
@@ -65,13 +65,11 @@ def _both(
     stop_ids: Sequence[int], max_new_tokens: int,
 ) -> tuple[list[str], list[str]]:
     """(tuned answers, base answers); of two whole models one at a time is loaded."""
-    import torch
-
     from ftui.worker.answers import answer
     from ftui.worker.precision import choose
 
-    device = "cuda" if torch.cuda.is_available() and recipe.compute.gpus != 0 else "cpu"
-    precision = choose(recipe, cuda=device == "cuda", bf16=device == "cuda" and torch.cuda.is_bf16_supported())
+    device, bf16 = device_of(recipe)
+    precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
     tokenizer = load_tokenizer(result, None)
 
     def ask(model: Any, what: str) -> list[str]:

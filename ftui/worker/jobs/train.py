@@ -20,7 +20,15 @@ from ftui.recipe.document import Recipe
 from ftui.runs.follow import history
 from ftui.units import gib
 from ftui.worker import checkpoints, recovery, report
-from ftui.worker.base import folder_of, load_model, load_tokenizer, pick_gpu, public_name, set_threads
+from ftui.worker.base import (
+    device_of,
+    folder_of,
+    load_model,
+    load_tokenizer,
+    pick_gpu,
+    public_name,
+    set_threads,
+)
 from ftui.worker.context import JobContext
 from ftui.worker.memory import peak_bytes
 
@@ -60,6 +68,9 @@ def run(context: JobContext) -> None:
     prepared = _prepare(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
     while True:
+        if context.stop_asked:
+            context.finish("Stopped before the first step; nothing more was trained.")
+            return
         try:
             trained = _attempt(context, recipe, folder, prepared)
             break
@@ -115,8 +126,8 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     from ftui.worker.session import Session
     from ftui.worker.tracking import add_trackers
 
-    device = "cuda" if torch.cuda.is_available() and recipe.compute.gpus != 0 else "cpu"
-    precision = choose(recipe, cuda=device == "cuda", bf16=device == "cuda" and torch.cuda.is_bf16_supported())
+    device, bf16 = device_of(recipe)
+    precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
     context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
     tokenizer = load_tokenizer(folder, prepared.template.source)
     set_seed(recipe.train.seed)
