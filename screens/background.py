@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
+
+from textual.screen import Screen
+from textual.widget import Widget
 
 from ftui.errors import FtuiError
 
@@ -36,11 +40,32 @@ async def attempt(function: Callable[Given, Found], *args: Given.args, **kwargs:
 
     def body() -> None:
         result = _called(function, *args, **kwargs)
-        if not loop.is_closed():
+        # The loop is closed once the app has been left; nobody waits for the answer then.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result)
 
     Thread(target=body, daemon=True, name=f"ftui-{getattr(function, '__name__', 'call')}").start()
     return await outcome
+
+
+async def attempt_for(
+    node: Widget, function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
+) -> Found | Problem:
+    """As `attempt`, for a worker that draws on `node`: where that has been taken away meanwhile, the worker ends here.
+
+    Textual ends a widget's workers only after its children, on which there is nothing to draw any more.
+    """
+    result = await attempt(function, *args, **kwargs)
+    if _taken_away(node):
+        raise asyncio.CancelledError
+    return result
+
+
+def _taken_away(node: Widget) -> bool:
+    screen = next((each for each in node.ancestors_with_self if isinstance(each, Screen)), None)
+    if screen is None or not node.app.is_running or screen not in node.app.screen_stack:
+        return True
+    return node is not screen and (node.parent is None or node not in node.parent.children)
 
 
 def _called(function: Callable[..., Found], *args: Any, **kwargs: Any) -> Found | Problem:

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from . import lookups
-from .background import Problem, attempt
+from .background import Problem, attempt_for
 from .memory import recall
 from .messages import NewRun, WatchRun
 from .page import Page
@@ -54,14 +54,14 @@ class HomeScreen(Page[None]):
 
     @work(exclusive=True, group="machine")
     async def _read_machine(self) -> None:
-        hardware = await attempt(lookups.probe)
+        hardware = await attempt_for(self, lookups.probe)
         if isinstance(hardware, Problem):
             self.query_one("#machine", Static).update(f"! {hardware.what}")
             return
         from .home_facts import machine_lines, preset_rows
 
         self.query_one("#machine", Static).update(Content("\n").join(machine_lines(hardware)))
-        rows = await attempt(preset_rows, hardware)
+        rows = await attempt_for(self, preset_rows, hardware)
         shown = [Row(None, (_muted(rows.what),))] if isinstance(rows, Problem) else rows
         self._presets = [Row(None, ("Presets, with the model each names",)), *shown]
         self._show()
@@ -70,7 +70,7 @@ class HomeScreen(Page[None]):
     async def _read_runs(self) -> None:
         if not self.is_current:
             return
-        rows = await attempt(_runs)
+        rows = await attempt_for(self, _runs)
         if isinstance(rows, Problem):
             rows = [Row(None, (_muted(f"{rows.what} {rows.hint}"),))]
         if rows != self._runs:

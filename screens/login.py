@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from ftui.login import TOKEN_PAGE, log_in
 
-from .background import Problem, attempt
+from .background import Problem, attempt_for
 
 
 class LoginDialog(ModalScreen[bool]):
@@ -36,7 +36,7 @@ class LoginDialog(ModalScreen[bool]):
     @work(exclusive=True)
     async def _log_in(self, token: str) -> None:
         self.query_one("#wrong", Static).update("asking the hub …")
-        answer = await attempt(log_in, token)
+        answer = await attempt_for(self, log_in, token)
         if isinstance(answer, Problem):
             self.query_one("#wrong", Static).update(f"{answer.what} {answer.hint}")
             return

@@ -8,7 +8,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from ftui.planner.document import MemoryEstimate
-from ftui.units import GiB, gib
+from ftui.units import GiB, MiB, gib
 
 PARTS: tuple[tuple[str, str, str], ...] = (
     ("weights", "█", "$primary"),
@@ -59,25 +59,22 @@ class MemoryBar(Widget):
     def _legend(self, memory: MemoryEstimate) -> list[Content]:
         parts = [(name, mark, colour, getattr(memory.parts, name)) for name, mark, colour in PARTS]
         total = memory.process_bytes
+        # One unit for all, said once: a legend of eight is read faster so.
+        unit, name_of_unit, digits = (GiB, "GiB", 1) if total >= GiB else (MiB, "MiB", 0)
         entries = [
-            Content.assemble((mark, colour), f" {name} ", (_short(size), "bold"))
+            Content.assemble((mark, colour), f" {name} ", (f"{size / unit:.{digits}f}", "bold"))
             for name, mark, colour, size in parts
             if size >= total / 200
         ]
         entries.append(Content.assemble(("┃", "bold"), " free ", (gib(self.budget_bytes), "bold")))
-        lines, width = [Content("")], self.size.width
+        lines, width = [Content.styled(name_of_unit, "dim")], self.size.width
         for entry in entries:
-            joined = lines[-1] + "  " + entry if lines[-1] else entry
+            joined = lines[-1] + "  " + entry
             if joined.cell_length <= width:
                 lines[-1] = joined
             else:
                 lines.append(entry)
         return lines
-
-
-def _short(size: int) -> str:
-    """GiB without the unit where the legend says it once at its end; small sizes keep theirs."""
-    return f"{size / GiB:.1f}" if size >= GiB else gib(size)
 
 
 def _runs(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 from ftui.data.document import FormatName
 
 from .. import lookups
-from ..background import Problem, attempt
+from ..background import Problem, attempt_for
 from ..dialogs import MapColumns, Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.path_input import PathSuggester, near
@@ -91,7 +91,7 @@ class DataStep(Step):
 
     @work(exclusive=True, group="near")
     async def _look_near(self) -> None:
-        found = await attempt(near, Path.cwd())
+        found = await attempt_for(self, near, Path.cwd())
         paths = [] if isinstance(found, Problem) else found
         rows = [Row(str(path), (str(path.relative_to(Path.cwd())), _size(path))) for path in paths]
         rows.append(Row("demo", ("demo", "the bundled rows")))
@@ -162,7 +162,7 @@ class DataStep(Step):
         source = self.state.draft.data.sources[0]
         profiled = self.state.profile.sources[0] if self.state.profile else None
         name = profiled.format if profiled else "prompt-completion" if source.format == "auto" else source.format
-        columns = profiled.available_columns if profiled else await attempt(lookups.columns, source)
+        columns = profiled.available_columns if profiled else await attempt_for(self, lookups.columns, source)
         if isinstance(columns, Problem):
             self.query_one(".said", Static).update(problem_text(columns))
             return
@@ -191,7 +191,7 @@ class DataStep(Step):
         wanted = (draft.data, draft.objective, shape.ref if shape else None, self._row)
         if wanted == self._previewed:
             return
-        found = await attempt(lookups.preview, self.state.resolved or draft, self._row, shape)
+        found = await attempt_for(self, lookups.preview, self.state.resolved or draft, self._row, shape)
         self._previewed = wanted
         lines = [problem_text(found)] if isinstance(found, Problem) else preview_lines(found)
         self.query_one("#row", Static).update(Content("\n").join(lines))

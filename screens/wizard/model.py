@@ -16,7 +16,7 @@ from ftui.models.document import ModelShape
 from ftui.units import count, gib, plain
 
 from .. import lookups
-from ..background import Problem, attempt
+from ..background import Problem, attempt_for
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from .catalogue_fit import NOT_YET, Judged, judge, suggested
 from .state import WizardState
@@ -78,7 +78,7 @@ class ModelStep(Step):
 
     @work(exclusive=True, group="catalogue")
     async def _read_catalogue(self) -> None:
-        found = await attempt(lookups.catalogue)
+        found = await attempt_for(self, lookups.catalogue)
         if not isinstance(found, Problem):
             self._catalogue = found
             self._draw()
@@ -91,7 +91,7 @@ class ModelStep(Step):
             return
         self._judged.clear()
         for entry in self._catalogue:
-            judged = await attempt(judge, self.state.hardware, entry, self.state.draft)
+            judged = await attempt_for(self, judge, self.state.hardware, entry, self.state.draft)
             self._judged[entry.id] = NOT_YET if isinstance(judged, Problem) else judged
         self._draw()
         best = self._suggested()
@@ -172,7 +172,7 @@ class ModelStep(Step):
         line = self.query_one(".said", Static)
         line.display = True
         line.update("… asking the hub")
-        found = await attempt(lookups.search, self.query_one(Input).value.strip(), 12)
+        found = await attempt_for(self, lookups.search, self.query_one(Input).value.strip(), 12)
         if isinstance(found, Problem):
             line.update(problem_text(found))
             return

@@ -19,11 +19,11 @@ from ftui.runs.logout import survival
 from ftui.units import gib
 
 from .. import lookups
-from ..background import Problem, attempt
+from ..background import Problem, attempt_for
 from ..dialogs import Ask, Confirm
 from .cost import cost_line
 from .state import WizardState
-from .step import Assigned, Launched, Step, problem_text, said
+from .step import Assigned, Launched, Redrawn, Step, problem_text, said
 from .words import shown_value
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ReviewStep(Step):
 
     def _draw(self, state: WizardState, layout: Layout) -> None:
         against = [_title("In the way"), *map(problem_text, self._against)] if self._against else []
-        lines = [*summary(state, layout), *self._warnings, *against, Content("")]
+        lines = [*summary(state, layout), *against, *changes(state, layout), *self._warnings, Content("")]
         self.query_one("#summary", Static).update(Content("\n").join(lines))
         text = Content("\n").join([_title("Recipe, whole"), Content(recipe.write(layout.recipe))])
         self.query_one("#recipe", Static).update(text)
@@ -79,16 +79,17 @@ class ReviewStep(Step):
     @work(exclusive=True, group="check")
     async def _check(self, layout: Layout) -> None:
         self._checked = layout
-        found = await attempt(lookups.obstacles, layout)
+        found = await attempt_for(self, lookups.obstacles, layout)
         if isinstance(found, Problem):
             self._against = [found]
         else:
             self._against = [Problem(obstacle.what, obstacle.hint) for obstacle in found]
-        life = await attempt(survival)
+        life = await attempt_for(self, survival)
         if not isinstance(life, Problem) and life.warning:
             self._warnings = [problem_line(life.warning, life.hint or "")]
         if self.state.layout:
             self._draw(self.state, self.state.layout)
+        self.post_message(Redrawn())
 
     # What its keys do.
 
@@ -111,7 +112,7 @@ class ReviewStep(Step):
         self._launching = True
         self.query_one(".said").display = True
         self.query_one(".said", Static).update(Content("… starting the run"))
-        found = await attempt(lookups.launch, layout, self.command(), force)
+        found = await attempt_for(self, lookups.launch, layout, self.command(), force)
         self._launching = False
         if isinstance(found, Problem):
             self.query_one(".said", Static).update(problem_text(found))
@@ -138,7 +139,7 @@ class ReviewStep(Step):
         path = await self.app.push_screen_wait(question)
         if not path:
             return
-        wrong = await attempt(save, Path(path).expanduser(), self._recipe_text())
+        wrong = await attempt_for(self, save, Path(path).expanduser(), self._recipe_text())
         said_so = f"{wrong.what} {wrong.hint}" if isinstance(wrong, Problem) else f"Saved. ftui launch {path} runs it."
         self.notify(said_so, severity="warning" if isinstance(wrong, Problem) else "information")
 
@@ -160,6 +161,8 @@ class ReviewStep(Step):
     # The frame.
 
     def next_line(self) -> str:
+        if self._against:
+            return "Something is in the way, see below; enter asks before it starts the run."
         return "Enter starts the run in the background; it outlives this terminal."
 
     def command(self) -> str:
@@ -168,7 +171,7 @@ class ReviewStep(Step):
 
 
 def summary(state: WizardState, layout: Layout) -> list[Content]:
-    """What would run in a few lines, what differs from its starting point, the disk, and the risks."""
+    """What would run, what it costs, and the disk it needs, in a few lines."""
     run = layout.recipe
     sources = ", ".join(source.path for source in run.data.sources)
     option = state.chosen
@@ -182,6 +185,12 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
     hours = run.compute.max_hours
     if hours is not None:
         lines.append(Content(f"stops with a checkpoint after {hours:g} h"))
+    return lines
+
+
+def changes(state: WizardState, layout: Layout) -> list[Content]:
+    """What differs from the starting point, and what of the whole looks risky."""
+    run, lines = layout.recipe, []
     start = f"the preset {state.preset}" if state.preset else "what is recommended"
     edits = sorted(state.edited - {"model.base", "data.sources"})
     if edits:

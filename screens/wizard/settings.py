@@ -98,7 +98,8 @@ class SettingsStep(Step):
         choice = self.state.reason(setting.path)
         if by_hand:
             was = shown_value(recommended(self.state, setting))
-            return Content.styled(f"yours; recommended {was}" if was else "yours", "$text-accent")
+            whose = "recommended" if choice else "preset" if self.state.preset else "default"
+            return Content.styled(f"yours; {whose} {was}" if was else "yours", "$text-accent")
         return Content(choice.reason if choice else setting.help).stylize("" if choice else "dim")
 
     def _at(self) -> Setting | None:

@@ -36,6 +36,10 @@ class OptionChosen(Message):
     option: Method | None
 
 
+class Redrawn(Message):
+    """The step says something else now: the lines below are to follow."""
+
+
 @dataclass
 class LookAgain(Message):
     """What was found out about "hardware", "model" or "data" is to be found out anew."""
@@ -100,5 +104,6 @@ def said(state: WizardState, subject: str) -> Content | None:
 
 
 __all__ = [
-    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Reset", "Step", "StepName", "problem_text", "said",
+    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Redrawn", "Reset", "Step", "StepName",
+    "problem_text", "said",
 ]

@@ -19,14 +19,14 @@ from ftui import recipe
 from ftui.errors import FtuiError
 
 from .. import lookups
-from ..background import Problem, attempt
+from ..background import Problem, attempt_for
 from ..memory import forget, recall, remember
 from ..page import Page
 from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
 from .replan import PLANNED, can_plan, replan
 from .state import ORDER, STEPS, StepName, WizardState
-from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Reset, Step
+from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step
 
 STATE_FILE = "wizard.json"
 DEMO = "cpu-demo"
@@ -115,9 +115,10 @@ class WizardScreen(Page[None]):
         await self.action_next()
 
     @on(ChoiceTable.Moved)
-    def _moved(self) -> None:
+    @on(Redrawn)
+    def _follow(self) -> None:
         if self._step is not None:
-            self.say(command=self._step.command())
+            self.say(next=self._step.next_line(), command=self._step.command())
 
     @on(Stepper.Chosen)
     async def _step_chosen(self, message: Stepper.Chosen) -> None:
@@ -149,7 +150,8 @@ class WizardScreen(Page[None]):
     @work(exclusive=True, group="probe")
     async def _probe(self) -> None:
         self._change(self.state.waiting("hardware", "reading the GPUs, the memory and the disks"))
-        self._learn("hardware", await attempt(lookups.probe), lambda state, found: state.having(hardware=found))
+        found = await attempt_for(self, lookups.probe)
+        self._learn("hardware", found, lambda state, hardware: state.having(hardware=hardware))
         self._plan()
 
     @work(exclusive=True, group="describe")
@@ -159,7 +161,7 @@ class WizardScreen(Page[None]):
         if not model.base:
             return
         self._change(self.state.waiting("model", f"looking at {model.base}"))
-        found = await attempt(lookups.describe, model.base, model.revision)
+        found = await attempt_for(self, lookups.describe, model.base, model.revision)
         self._learn("model", found, lambda state, shape: state.having(shape=shape))
         self._profile()
 
@@ -177,7 +179,7 @@ class WizardScreen(Page[None]):
             self.post_message(Reading(names, done, total))
 
         self._change(self.state.waiting("data", f"reading {names}"))
-        found = await attempt(lookups.profile, draft, self.state.shape, progress, stop)
+        found = await attempt_for(self, lookups.profile, draft, self.state.shape, progress, stop)
         self._learn("data", found, lambda state, profile: state.having(profile=profile))
         self._plan()
 
@@ -192,7 +194,7 @@ class WizardScreen(Page[None]):
         if not can_plan(self.state):
             return
         asked = self.state
-        found = await attempt(replan, asked)
+        found = await attempt_for(self, replan, asked)
         if self.state.draft is not asked.draft or self.state.option != asked.option:
             return
         self._learn("plan", found, lambda state, new: state.having(**{name: getattr(new, name) for name in PLANNED}))
@@ -208,7 +210,7 @@ class WizardScreen(Page[None]):
     async def go(self, step: StepName, *, checked: bool = True) -> None:
         """Show `step`, unless it lacks something (`checked`), which is then said."""
         if checked and (lacking := self.state.lacks(step)):
-            self.notify(lacking, severity="warning", timeout=4)
+            self.say(next=lacking)
             return
         self.state = self.state.having(step=step, furthest=max(self.state.furthest, ORDER.index(step)))
         module = importlib.import_module(f".{step}", __package__)

@@ -417,3 +417,26 @@ async def test_an_unreadable_recipe_problem_is_raised_as_bad_input(tmp_path: Pat
     taken.write_text("x")
     with pytest.raises(BadInput, match="exists already"):
         save(taken, "version: 1")
+
+
+async def test_the_mouse_does_what_the_keys_do() -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        titles = rows(app)[1]
+        await pilot.click("Stepper", offset=(titles.index("Settings"), 0))
+        await at(pilot, "settings")
+        keys = rows(app)[-1]
+        await pilot.click("KeyBar", offset=(keys.index("Next") - 1, 0))
+        await at(pilot, "review")
+
+
+async def test_a_step_that_lacks_something_says_what() -> None:
+    app = FtuiApp()
+    async with app.run_test() as pilot:
+        await app.push_screen(WizardScreen())
+        screen = await at(pilot, "hardware")
+        await screen.go("review")
+        await until(pilot, lambda: "choose one in the Model step" in text(app))
+        assert screen.state.step == "hardware"
