@@ -50,7 +50,11 @@ def _obey(arguments: Sequence[str]) -> object:
 
         print(f"ftui {__version__}")
         return 0
-    return build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
+    code: object = build(arguments)(args=arguments, prog_name="ftui", standalone_mode=False)
+    if code == 130:
+        # typer's own way to say that it was interrupted.
+        raise KeyboardInterrupt
+    return code
 
 
 def build(arguments: Sequence[str]):  # type: ignore[no-untyped-def]  # typer's click command, not worth its import

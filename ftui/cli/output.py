@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -114,18 +115,18 @@ def _of_the_system(error: OSError) -> tuple[str, str]:
     if error.filename is None:
         return f"{reason}.", _REMEDIES.get(error.errno or 0, "The same command with --debug shows where.")
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(error.filename)
-    short = name if len(name) <= 200 else f"{name[:197]}..."
     if name.startswith(str(home())):
         hint = f"What ftui keeps lies in {home()}: set FTUI_HOME to a folder on a disk that can be written."
     else:
         hint = _REMEDIES.get(error.errno or 0, "Check the path.")
-    return f"{short}: {reason[0].lower()}{reason[1:]}.", hint
+    return f"{name} can't be used: {reason[0].lower()}{reason[1:]}.", hint
 
 
 def _fail(arguments: Sequence[str], what: str, hint: str | None, code: int) -> None:
     from ftui.units import plain
 
-    what, hint = plain(what), plain(hint) if hint else None
+    # A word without end is quoted from what was typed: its beginning says which.
+    what, hint = re.sub(r"\S{400,}", lambda word: f"{word[0][:100]}...", plain(what)), plain(hint) if hint else None
     try:
         if "--json" in arguments:
             print_json({"error": {"what": what, "hint": hint}})

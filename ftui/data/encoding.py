@@ -67,7 +67,8 @@ def head_of(path: Path) -> bytes:
         raise BadInput(f"No permission to read {name}.", f"Try: chmod u+r {name}") from None
     except (OSError, ValueError) as error:
         # ValueError: a path with a NUL in it.
-        raise BadInput(f"{name} can't be read: {getattr(error, 'strerror', None) or error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{name} can't be read: {reason}.", "Check the path.") from None
     if not head.strip():
         raise BadInput(f"{name} is empty.", "It must hold at least one row.")
     _refuse_other_encodings(path, head)

@@ -89,6 +89,8 @@ def choose(
         if not candidates:
             if why := _nearest_failure(rows):
                 raise BadInput(f"No row of {plain(source)} can be trained on.", f"The first one {why}.")
+            if not present:
+                raise BadInput(f"{plain(source)} has no columns.", "Its rows are empty: is it the right file?")
             raise BadInput(
                 f"{plain(source)} has the columns {_listed(present)}, which is no format that ftui knows.",
                 "Say which column is what, such as --map prompt=COLUMN --map completion=COLUMN, or --map text=COLUMN.",

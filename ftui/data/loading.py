@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,8 @@ def find_files(given: SourceLike) -> list[Path]:
         from ftui.data.hub import fetch_dataset
 
         return fetch_dataset(given.path, split=given.split, revision=given.revision)
-    return [Path(given.path).expanduser()]
+    # Unlike Path.expanduser, it takes the home of a user that there isn't for a name.
+    return [Path(os.path.expanduser(given.path))]
 
 
 def refuse_if_nothing_usable(given: SourceLike, good: int, bad: list[BadRow], bad_count: int) -> None:

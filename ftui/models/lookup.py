@@ -93,4 +93,11 @@ def _demo() -> ModelShape:
     from ftui.models.demo import ensure_folder
     from ftui.models.local import describe_folder
 
-    return describe_folder(ensure_folder(), DEMO)
+    folder = ensure_folder()
+    try:
+        return describe_folder(folder, DEMO)
+    except BadInput as error:
+        # It is ftui's own: nothing is to be downloaded again.
+        raise BadInput(
+            f"The demo model in {folder} is damaged: {error.what}", f"Remove it, and it is made anew: rm -r {folder}"
+        ) from None

@@ -22,8 +22,6 @@ _NUMBER_OR_TEXT = "data.validation"
 
 def read(path: Path | str) -> Recipe:
     """The recipe in the file `path`; BadInput (BadRecipe, with each problem's line) where it can't be used."""
-    if not str(path):
-        raise BadInput("No recipe was named.", "Give a preset's name or a YAML file; `ftui presets` lists the presets.")
     try:
         path = Path(path).expanduser()
         if path.is_dir():
@@ -37,12 +35,8 @@ def read(path: Path | str) -> Recipe:
     except (OSError, RuntimeError, ValueError) as error:
         # ValueError: a name with a NUL in it; RuntimeError: the home of a user that there isn't.
         reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{_short(path)} can't be read: {reason}.", "Check the name and its permissions.") from None
+        raise BadInput(f"{path} can't be read: {reason}.", "Check the name and its permissions.") from None
     return parse(decode(content, str(path)), str(path))
-
-
-def _short(path: Path | str) -> str:
-    return text if len(text := str(path)) <= 200 else f"{text[:197]}..."
 
 
 def decode(content: bytes, where: str) -> str:

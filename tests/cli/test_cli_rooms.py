@@ -11,24 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ftui.cli.main import main
-
 BOXES = Path(__file__).parents[1] / "hardware" / "boxes"
-
-
-@pytest.fixture
-def ftui(capsys):
-    """Runs a command line; returns its exit code, stdout and stderr."""
-    def run(*words: str) -> tuple[int, str, str]:
-        code: object = 0
-        try:
-            main(list(words))
-        except SystemExit as leave:
-            code = leave.code
-        out, err = capsys.readouterr()
-        return int(code or 0), out, err  # type: ignore[call-overload]
-
-    return run
 
 
 @pytest.mark.parametrize("path", sorted(BOXES.glob("*.json")), ids=lambda path: path.stem)
