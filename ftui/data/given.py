@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 
 class SourceLike(Protocol):
@@ -41,8 +41,7 @@ class Given:
 
 def as_sources(sources: str | SourceLike | Iterable[str | SourceLike]) -> tuple[SourceLike, ...]:
     """One source or several, as paths or as documents, in one form."""
-    if isinstance(sources, str):
-        return (Given(sources),)
-    if isinstance(sources, Iterable):
-        return tuple(Given(source) if isinstance(source, str) else source for source in sources)
-    return (sources,)
+    # A pydantic document is iterable, too: over its fields.
+    several = isinstance(sources, Iterable) and not isinstance(sources, str) and not hasattr(sources, "path")
+    each = cast("Iterable[str | SourceLike]", sources if several else (sources,))
+    return tuple(Given(source) if isinstance(source, str) else source for source in each)

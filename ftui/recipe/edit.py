@@ -125,7 +125,10 @@ def _put(raw: dict[str, Any], parts: list[str], value: Any) -> None:
     holder: Any = raw
     for part, following in pairwise(parts):
         if isinstance(holder, list):
-            holder = holder[int(part) if part.isdecimal() else len(holder)]
+            at = int(part) if part.isdecimal() else len(holder)
+            if isinstance(holder[at], str):
+                holder[at] = {"path": holder[at]}
+            holder = holder[at]
             continue
         below = holder.setdefault(part, [] if following.isdecimal() else {})
         if isinstance(below, tuple):

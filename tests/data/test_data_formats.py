@@ -15,7 +15,7 @@ from ftui.data.canonical import Row, make_row
 from ftui.data.convert import FORMATS
 from ftui.data.document import BadRow
 from ftui.data.formats import choose, detect
-from ftui.data.given import Given
+from ftui.data.given import Given, as_sources
 from ftui.data.loading import Loaded, load
 from ftui.errors import BadInput
 
@@ -255,3 +255,12 @@ def test_a_canonical_conversation_read_again_stays_as_it_is(messages: list[dict[
         value = FORMATS[name].convert(row, detected.columns)
         assert value == {"messages": messages}
         assert make_row("test", 1, "conversation", value).key == make_row("x", 2, "conversation", value).key
+
+
+def test_a_source_of_a_recipe_stands_for_itself_alone_or_among_others() -> None:
+    from ftui.recipe.document import DataSource
+
+    one = DataSource(path="a.jsonl", limit=3)
+    assert as_sources(one) == (one,)
+    assert as_sources([one, "b.jsonl"]) == (one, Given("b.jsonl"))
+    assert as_sources("b.jsonl") == (Given("b.jsonl"),)

@@ -62,6 +62,12 @@ def test_sources_are_set_by_paths_and_edited_by_index() -> None:
         assign(Recipe(), {"data.sources.0.limit": "50"})
 
 
+def test_a_path_and_its_columns_are_set_in_one_go() -> None:
+    edited = assign(Recipe(), {"data.sources": ["a.json"], "data.sources.0.columns": {"prompt": "q"}})
+    assert edited.data.sources[0].path == "a.json"
+    assert edited.data.sources[0].columns == {"prompt": "q"}
+
+
 def test_the_given_recipe_is_never_touched() -> None:
     recipe = parse("data: {sources: [{path: a.jsonl}]}\ntrain: {epochs: 2}")
     before = recipe.model_dump()
