@@ -130,6 +130,7 @@ def refreshed(layout: Layout) -> Layout:
 
 def obstacles(layout: Layout) -> Iterator[Obstacle]:
     """Everything that speaks against launching now, the gravest first."""
+    yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)
     yield from _model_obstacles(layout)
     verdict = layout.estimate.verdict
@@ -137,6 +138,14 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         changes = " ".join(f"--set {change.path}={change.value}" for change in verdict.changes)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
+
+
+def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """A plan for the GPU with a torch that can't use it would train on the CPU, a hundred times slower."""
+    torch = layout.hardware.torch
+    if layout.hardware.gpu and layout.recipe.compute.gpus != 0 and torch.problem:
+        advice = f"Install the right one: {torch.advice}; or train on the CPU: --set compute.gpus=0"
+        yield Obstacle(torch.problem, advice if torch.advice else "Or train on the CPU: --set compute.gpus=0")
 
 
 def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -17,7 +17,7 @@ import ftui.data
 from ftui import hardware
 from ftui.data.document import DataProfile, Source
 from ftui.errors import BadInput, FtuiError, Refused
-from ftui.hardware.document import Cpu, Gpu, Hardware, Ram
+from ftui.hardware.document import Cpu, Gpu, Hardware, Ram, TorchBuild
 from ftui.models.document import Linear, ModelShape
 from ftui.planner.document import Verdict
 from ftui.recipe import assign, read
@@ -85,6 +85,16 @@ def test_each_obstacle_is_a_sentence_with_a_remedy(layout: Layout, monkeypatch: 
         assert found.hint
         with pytest.raises(Refused, match="--force"):
             launch(blocked, command="ftui launch")
+
+
+def test_a_torch_that_can_t_use_the_gpu_stands_in_the_way_unless_the_cpu_is_meant(layout: Layout) -> None:
+    torch = TorchBuild(version="2.13.0+cpu", problem="torch is built for the CPU.", advice="pip install torch")
+    box = layout.hardware.model_copy(update={"torch": torch})
+    on_gpu = replace(layout, hardware=box, recipe=assign(layout.recipe, {"compute.gpus": 1}))
+    (found,) = obstacles(on_gpu)
+    assert "built for the CPU" in str(found)
+    assert "pip install torch" in str(found)
+    assert list(obstacles(replace(on_gpu, recipe=assign(layout.recipe, {"compute.gpus": 0})))) == []
 
 
 def test_a_model_that_is_too_large_to_download_is_seen_before(
