@@ -10,6 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no reason to fail; what decides about a change must not depend on luck.
+settings.register_profile("ftui", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("ftui"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "ftui")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
