@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -198,9 +199,14 @@ def main(names: list[str]) -> None:
     lookups.probe = lambda: box
     for name, function in SHOTS.items():
         if not names or any(name.startswith(wanted) for wanted in names):
-            with tempfile.TemporaryDirectory(prefix="ftui-") as folder:
-                os.environ["FTUI_HOME"] = folder
-                asyncio.run(function(Path(folder)))  # type: ignore[arg-type]  # an async function's awaitable
+            # Always the same folder: the pictures show its name, and are to change only when the screens do.
+            folder = Path(tempfile.gettempdir()) / "ftui"
+            folder.mkdir()
+            try:
+                os.environ["FTUI_HOME"] = str(folder)
+                asyncio.run(function(folder))  # type: ignore[arg-type]  # an async function's awaitable
+            finally:
+                shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
