@@ -35,7 +35,11 @@ def facts(profile: DataProfile, width: int) -> list[Content]:
         lines.append(_fact("turns", f"{roles}; {profile.turns_mean:.1f} a row"))
     if profile.languages:
         lines.append(_fact("language", ", ".join(f"{name} {share:.0%}" for name, share in profile.languages.items())))
-    lines += [_warning(f"{plain(bad.source)}, line {bad.line}: {plain(bad.reason)}") for bad in profile.bad[:SHOWN_BAD]]
+    several = len(profile.sources) > 1
+    for bad in profile.bad[:SHOWN_BAD]:
+        # The line comes first: it must not be what a long path pushes off the screen.
+        of = f" of {plain(bad.source)}" if several else ""
+        lines.append(_warning(f"line {bad.line}{of}: {plain(bad.reason)}"))
     if profile.bad_rows > SHOWN_BAD:
         lines.append(_warning(f"and {count(profile.bad_rows - SHOWN_BAD)} more; `ftui data check` lists them."))
     return lines + [_warning(plain(note)) for note in profile.notes]
