@@ -19,7 +19,7 @@ from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .cost import cost_line
 from .state import WizardState
-from .step import Assigned, Reset, Step, problem_text, said
+from .step import Assigned, GoOn, Reset, Step, problem_text, said
 from .words import short_source, shown_value
 
 SECTION_TITLES = {
@@ -27,6 +27,8 @@ SECTION_TITLES = {
     "adapter": "Adapter", "train": "Training", "evaluate": "Evaluation", "recovery": "Recovery",
     "tracking": "Tracking", "compute": "Compute",
 }
+GO_ON = "go on"
+"""The key of the first row, where the cursor starts, so that enter alone leads from step to step."""
 
 
 class SettingsStep(Step):
@@ -82,8 +84,9 @@ class SettingsStep(Step):
         ]
 
     def _rows(self) -> list[Row]:
-        rows: list[Row] = []
         section, edited = "", self.state.edited
+        whole = "Go on as set" if edited else "Leave all as it is"
+        rows = [] if self._words else [Row(GO_ON, ("→", whole, "", "every setting has its value: on to the review"))]
         for setting in self._shown():
             if setting.section != section:
                 section = setting.section
@@ -121,11 +124,16 @@ class SettingsStep(Step):
                 Content.assemble(("recommended ", "dim"), Content(source)) if source else Content(""),
             )
             about.update(Content("\n").join(lines))
+        else:
+            about.update(Content("Each line below is one setting with its value and why; enter on it changes it."))
 
     # Editing.
 
     @on(ChoiceTable.Picked)
-    def _picked(self) -> None:
+    def _picked(self, event: ChoiceTable.Picked) -> None:
+        if event.key == GO_ON:
+            self.post_message(GoOn())
+            return
         setting = self._at()
         if setting is None:
             return
@@ -222,11 +230,13 @@ class SettingsStep(Step):
     # The frame.
 
     def next_line(self) -> str:
-        return "Enter edits, ← → turn a choice, / finds; or leave all as it is: ctrl+n."
+        if self._at() is None:
+            return "Enter goes on to the review; down leads to the settings, / finds one."
+        return "Enter edits, ← → turn a choice, / finds; ctrl+n goes on to the review."
 
     def command(self) -> str:
         setting = self._at()
-        return f"ftui launch … --set {setting.path}={shown(self.state, setting)}" if setting else ""
+        return f"ftui launch … --set {setting.path}={shown(self.state, setting)}" if setting else "ftui recipe schema"
 
     def term(self) -> str | None:
         setting = self._at()

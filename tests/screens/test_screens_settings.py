@@ -56,7 +56,12 @@ async def find(pilot: Pilot[int], words: str) -> Input:
 async def test_every_setting_of_the_recipe_has_a_line(settings: Pilot[int]) -> None:
     await settings.press("a")
     table = settings.app.screen.query_one(ChoiceTable)
-    assert table.keys == [entry.path for entry in recipe.walk(state(settings).asked)]
+    assert table.keys[1:] == [entry.path for entry in recipe.walk(state(settings).asked)]
+
+
+async def test_enter_alone_leads_on_to_the_review(settings: Pilot[int]) -> None:
+    await settings.press("enter")
+    await until(settings, lambda: state(settings).step == "review")
 
 
 async def test_an_edit_moves_the_memory_at_once_and_is_marked(settings: Pilot[int]) -> None:
