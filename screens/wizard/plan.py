@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from ftui.planner.document import Option, Plan
+from ftui.runs.command import plan_command
 from ftui.units import clock, count, gib
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
@@ -67,7 +68,7 @@ class PlanStep(Step):
         mark = "●" if key == followed else "○"
         title = Content(option.title)
         if option is plan.recommendation:
-            title += Content.styled(" recommended", "$text-success")
+            title += Content.styled(" ★ pick", "$text-success")
         settings = option.settings
         fit = Content.styled(FIT_WORDS[option.verdict.fit], FIT_STYLES[option.verdict.fit])
         rank = "–" if option.method == "full" else self._value(settings, "adapter.rank")
@@ -115,9 +116,7 @@ class PlanStep(Step):
         return "Enter takes the way under the cursor; the next step can change any setting."
 
     def command(self) -> str:
-        draft = self.state.draft
-        data = " ".join(f"--data {source.path}" for source in draft.data.sources)
-        return f"ftui plan --model {draft.model.base} {data}"
+        return plan_command(self.state.draft, reference=self.state.preset)
 
     def term(self) -> str | None:
         option = self._at()

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+OF_ANOTHER_TERMINAL = ("TMUX", "TMUX_PANE", "COLUMNS", "LINES")
+"""What a test process may have set or inherited, and what would be taken for this terminal's."""
+
 FTUI = str(Path(sys.executable).with_name("ftui"))
 
 
@@ -24,7 +27,7 @@ class Terminal:
     def __init__(self, command: list[str], environment: dict[str, str], size: tuple[int, int], cwd: Path) -> None:
         self.socket = f"ftui-{uuid.uuid4().hex[:8]}"
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")},
+            **{name: value for name, value in os.environ.items() if name not in OF_ANOTHER_TERMINAL},
             "TERM": "screen-256color", **environment,
         }
         columns, rows = size
