@@ -112,15 +112,22 @@ def main() -> None:
     text = table(best)
     print(f"\n{text}")
     if given.json:
-        document = {
+        document: dict[str, Any] = {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+            "versions": {"ftui, trl": versions(Path(sys.executable)), "LLaMA-Factory": versions(given.llamafactory)},
             "time": time.strftime("%Y-%m-%d"), "repeat": given.repeat, "checkpointing": given.checkpointing,
             "median": {name: asdict(result) for name, result in best.items()},
             "all": [asdict(result) for results in found.values() for result in results],
         }
         given.json.write_text(json.dumps(document, indent=2) + "\n")
-        command = " ".join(["python", *sys.argv])
-        given.json.with_suffix(".md").write_text(f"`{command}`, {document['machine']}\n\n{text}")
+        used = "".join(
+            f"- {name}: {', '.join(f'{package} {version}' for package, version in packages.items())}\n"
+            for name, packages in document["versions"].items() if packages
+        )
+        head = f"# The same LoRA job\n\n{__doc__.split(chr(10) * 2)[2]}\n\n"
+        given.json.with_suffix(".md").write_text(
+            f"{head}Medians of {given.repeat} turns on {document['machine']}:\n\n{text}\n{used}"
+        )
 
 
 def ftui(model: Path, data: Path, mode: str) -> Result:
@@ -313,6 +320,20 @@ def make_data(folder: Path) -> Path:
         ]
     target.write_text(json.dumps(rows))
     return target
+
+
+def versions(environment: Path | None) -> dict[str, str]:
+    """Versions of what matters in a virtual environment (its folder or its Python)."""
+    if environment is None:
+        return {}
+    python = environment / "bin" / "python" if environment.is_dir() else environment
+    script = (
+        "import json, importlib.metadata as m; names = ('torch', 'transformers', 'trl', 'peft', 'llamafactory');"
+        "found = {d.name: d.version for d in m.distributions()};"
+        "print(json.dumps({n: found[n] for n in names if n in found}))"
+    )
+    found: dict[str, str] = json.loads(subprocess.run([python, "-c", script], capture_output=True, check=True).stdout)
+    return found
 
 
 def _line(one: Result) -> str:
