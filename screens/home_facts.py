@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -71,10 +72,12 @@ def preset_rows(hardware: Hardware) -> list[Row]:
 
 
 def run_rows(most: int) -> list[Row]:
-    """The newest runs, live ones first."""
+    """The newest runs, live ones first; a download or a question that is done has served and is left out."""
     from ftui.runs import list_runs
 
-    found = [(run, run.status()) for run in list_runs()[:most]]
+    known = ((run, run.status()) for run in list_runs())
+    telling = ((run, status) for run, status in known if run.info.kind == "train" or status.state != "finished")
+    found = list(islice(telling, most))
     found.sort(key=lambda pair: not pair[1].live)
     return [run_row(run.id, run.info.name, status) for run, status in found]
 

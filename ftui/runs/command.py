@@ -61,15 +61,24 @@ def ask(
 
 def launch_command(recipe: Recipe, *, reference: str | None = None) -> str:
     """The `ftui launch` line that makes `recipe` from the preset or file `reference`, or from nothing."""
+    return _command("launch", recipe, reference, FLAGS)
+
+
+def plan_command(recipe: Recipe, *, reference: str | None = None) -> str:
+    """The `ftui plan` line that plans `recipe`, which knows fewer options of its own."""
+    return _command("plan", recipe, reference, {"model.base": FLAGS["model.base"]})
+
+
+def _command(verb: str, recipe: Recipe, reference: str | None, flags: Mapping[str, str]) -> str:
     from ftui.recipe import differences
 
-    words = ["ftui", "launch", *([reference] if reference else [])]
+    words = ["ftui", verb, *([reference] if reference else [])]
     for difference in differences(ask(reference).recipe, recipe):
         path, value = difference.path, difference.after
         if path == "data.sources":
             words += _sources(value)
-        elif path in FLAGS and isinstance(value, (str, float, int)) and value != "":
-            words += [FLAGS[path], _text(value)]
+        elif path in flags and isinstance(value, (str, float, int)) and value != "":
+            words += [flags[path], _text(value)]
         elif value is not None or difference.before is not None:
             words += ["--set", f"{path}={_text(value)}"]
     return shlex.join(words)

@@ -181,7 +181,7 @@ def cells(known: Known) -> dict[str, str]:
         told["step"] = f"{status.step:,}{f' / {status.total:,}' if status.total else ''}{share}"
     elif status.live and status.done is not None:
         told["step"] = f"{status.done:.0%}"
-    told["loss"] = _number(status.metrics.get("train_loss", status.metrics.get("loss")))
+    told["loss"] = _number(status.metrics.get("loss"))
     told["eval"] = _number(status.metrics.get("eval_loss"))
     end = time.time() if status.live else status.updated
     if end is not None and end >= info.created:

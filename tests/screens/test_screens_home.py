@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from screens_help import gpu_box, rows, text, until
@@ -10,8 +12,12 @@ from screens_help import gpu_box, rows, text, until
 from ftui.hardware.document import Hardware
 from ftui.runs import RunStatus
 from ftui.screens.app import FtuiApp
-from ftui.screens.home_facts import run_row
+from ftui.screens.home_facts import run_row, run_rows
 from ftui.screens.wizard.wizard import WizardScreen
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import recorded
 
 
 async def test_a_machine_without_a_gpu_is_told_so_plainly() -> None:
@@ -82,3 +88,12 @@ def test_a_crashed_run_says_why_and_text_from_outside_cannot_reach_the_terminal(
     assert "Gone" in line
     assert "\x1b" not in line
     assert "\x07" not in line
+
+
+def test_what_has_served_leaves_the_runs_of_the_home_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTUI_HOME", str(tmp_path))
+    for name, kind in (("tuned", "train"), ("try-tuned", "generate"), ("fetched", "download")):
+        run = recorded.Recording(tmp_path, name, kind=kind)
+        run.start()
+        run.end("finished", "Done.")
+    assert [str(row.cells[1]) for row in run_rows(9)] == ["tuned"]

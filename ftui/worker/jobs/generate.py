@@ -57,7 +57,7 @@ def run(context: JobContext) -> None:
         context.emit("sample", prompt=item["prompt"], text=item["tuned"], base=item["base"], index=index)
     with aside(context.output) as making:
         (making / ANSWERS).write_text(json.dumps(answers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    context.finish(f"Answered {len(answers)} prompts.", output=context.output)
+    context.finish("Answered." if len(answers) == 1 else f"Answered {len(answers)} prompts.", output=context.output)
 
 
 def _both(
