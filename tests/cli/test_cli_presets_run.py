@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,21 +33,14 @@ def data(entry: Preset, folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home for all presets: making the demo model takes longer than training on it."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.mark.parametrize("entry", presets(), ids=lambda entry: entry.name)
-def test_a_preset_trains(entry: Preset, tmp_path: Path, home: Path) -> None:
+def test_a_preset_trains(entry: Preset, tmp_path: Path, trained_demo: Path) -> None:
     command = [
         sys.executable, "-m", "ftui.cli.main", "launch", entry.name, "--model", "demo", "--wait", "--json",
         "--data", str(data(entry, tmp_path)), "--set", "train.max_steps=2", "--set", "data.max_length=64",
         "--set", "train.effective_batch=4", "--set", "train.micro_batch=4",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
-                          env={**os.environ, "FTUI_HOME": str(home)})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["status"] == "finished"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,24 +138,3 @@ def random_demo(own_home: Path) -> Path:
         folder
     )
     return folder
-
-
-@pytest.fixture(scope="session")
-def _trained_demo_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("demo-home")
-    before, os.environ["FTUI_HOME"] = os.environ.get("FTUI_HOME"), str(home)
-    try:
-        ran = work(create("demo", "demo", command="ftui demo"))
-        assert ran.end["status"] == "finished", ran.end
-        return demo.folder()
-    finally:
-        if before is None:
-            del os.environ["FTUI_HOME"]
-        else:
-            os.environ["FTUI_HOME"] = before
-
-
-@pytest.fixture
-def trained_demo(_trained_demo_once: Path, own_home: Path) -> Path:
-    """The embedded model as a user has it."""
-    return Path(shutil.copytree(_trained_demo_once, demo.folder()))
