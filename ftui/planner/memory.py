@@ -213,8 +213,8 @@ def _chunked_loss(setup: Setup, stack: Stack) -> _Loss:
     rows = min(tokens, max(1, size // (4 * sizes.vocab)))
     # Per logit: its float32 value and the exponential that the normalizer is summed from; a capped one once more.
     fresh = 8 + (4 if sizes.capped_logits else 0)
-    spent = 4 + (setup.compute_bytes if setup.compute_bytes == 2 else 0) + (4 if sizes.capped_logits else 0)
-    chunk = float(rows * sizes.vocab * (fresh + (spent if tokens > rows and stack.chunk_lingers else 0)))
+    # A spent chunk is let go before the next one is made.
+    chunk = float(rows * sizes.vocab * fresh)
     states = float(tokens * sizes.hidden * width)
     cast = table * setup.compute_bytes if setup.autocast and width == 4 else 0
     made = 0.0

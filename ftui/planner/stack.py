@@ -47,8 +47,6 @@ class Stack:
     chunk_bytes: int = 256 << 20
     chunk_bytes_cpu: int = 32 << 20
     """float32 logits of one chunk (`ftui.worker.loss.CHUNK_BYTES`)."""
-    chunk_lingers: bool = True
-    """Whether a chunk's gradient lives on until the next chunk's has been bound to its name."""
 
     # The fused head of trl >= 1.x scores the logits in tiles of tokens × vocabulary and never holds them whole.
     tile_tokens: int = 4096

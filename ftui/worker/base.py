@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,17 @@ def load_tokenizer(folder: Path, template: str | None) -> PreTrainedTokenizerBas
     """The tokenizer with the chat template that the data was written with, so that the result is asked the same way."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if (folder / "tokenizer.json").exists():
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    else:
+        # transformers reads a lone SentencePiece file with its merges in another order than SentencePiece itself, and
+        # than the rows were written in: it gets the same tokenizer in the form that it reads right.
+        from ftui.data import load_tokenizer as as_prepared
+
+        with tempfile.TemporaryDirectory() as whole:
+            as_prepared(folder).save(Path(whole), template)
+            tokenizer = AutoTokenizer.from_pretrained(whole)
+            tokenizer.name_or_path = str(folder)
     if template is not None:
         tokenizer.chat_template = template
     if tokenizer.pad_token is None:

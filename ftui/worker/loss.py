@@ -119,6 +119,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     weight_gradient += scores.t() @ inputs
                 if bias_gradient is not None:
                     bias_gradient += gradient.sum(0)
+                # Else they would stay, as large as a chunk each, while the next one's are made.
+                del logits, gradient, scores, normalizer, capped
         ctx.gradients = (
             hidden_gradient,
             None if weight_gradient is None else weight_gradient.to(weight.dtype),

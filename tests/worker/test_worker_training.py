@@ -170,3 +170,18 @@ def test_trackers_that_are_missing_or_broken_cost_a_warning_and_nothing_else(
     said = " ".join(event.data["text"] for event in ran.of("warning"))
     assert "Weights & Biases is not installed" in said
     assert "no route to the tracker" in said
+
+
+def test_a_lone_sentencepiece_file_gives_the_worker_the_ids_that_the_rows_were_written_in(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    from ftui.data import load_tokenizer as as_prepared
+    from ftui.worker.base import load_tokenizer
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer.model").symlink_to(shared_data / "tokenizers" / "llama2" / "tokenizer.model")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 32000}))
+    for text in ("Hello  world", "  def f(x):\n    return x", "naïve 东京 🙂"):
+        expected = as_prepared(folder).encode(text)
+        assert load_tokenizer(folder, None)(text, add_special_tokens=False)["input_ids"] == expected

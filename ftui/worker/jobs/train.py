@@ -19,7 +19,7 @@ from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.runs.follow import history
 from ftui.units import gib
-from ftui.worker import checkpoints, recovery, report
+from ftui.worker import checkpoints, libraries, recovery, report
 from ftui.worker.base import (
     device_of,
     folder_of,
@@ -88,17 +88,13 @@ def _prepare(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
     """Rows to tokens, while the libraries, which take seconds, are loaded beside it."""
     context.emit("status", state="preparing", text="Reading the data and loading the libraries.")
     with ThreadPoolExecutor(1) as pool:
-        loading: Future[None] = pool.submit(_load_libraries)
+        loading: Future[None] = pool.submit(libraries.load, recipe)
         prepared = prepare(
-            recipe, folder, seed=recipe.train.seed,
+            recipe, folder, seed=recipe.train.seed, when=context.info.created,
             on_progress=lambda done, total: context.progress("Preparing the data", done, total, unit="row"),
         )
         loading.result()
     return prepared
-
-
-def _load_libraries() -> None:
-    import ftui.worker.objectives.sft  # noqa: F401  (its imports are what takes time)
 
 
 def _tell_what_was_left_out(context: JobContext, prepared: Prepared) -> None:
