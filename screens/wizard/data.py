@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
@@ -75,8 +76,9 @@ class DataStep(Step):
             lines = facts(profile, self.size.width or 78)
             self.query_one("#profile", Static).update(Content("\n").join(lines))
             self._preview()
-        if answered and self.query_one(Input).has_focus:
-            # What there is to do now goes by letters, which the input would take.
+        if answered and (self.screen.focused is None or self.query_one(Input).has_focus):
+            # What there is to do now goes by letters, which the input would take; and a page that is read anew was
+            # hidden meanwhile and has lost the focus.
             self.set_focus()
 
     def set_focus(self) -> None:
@@ -217,8 +219,12 @@ class DataStep(Step):
 
     def command(self) -> str:
         draft = self.state.draft
-        names = " ".join(source.path for source in draft.data.sources) or "FILE"
-        return f"ftui data show {names}" + (f" --model {draft.model.base}" if draft.model.base else "")
+        words = ["ftui", "data", "show", *(source.path for source in draft.data.sources)]
+        for source in draft.data.sources[:1]:
+            words += [] if source.format == "auto" else ["--format", source.format]
+            words += [word for role, name in source.columns.items() for word in ("--map", f"{role}={name}")]
+        words += ["--model", draft.model.base] if draft.model.base else []
+        return shlex.join(words) if draft.data.sources else f"{shlex.join(words)} FILE"
 
     def term(self) -> str | None:
         return "chat template"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ftui.data.document import Preview
 
 SHOWN_BAD = 3
+FEWEST_BARS = 4
+"""Fewer bars of a histogram say no more than the quantiles above them."""
 
 
 def facts(profile: DataProfile, width: int) -> list[Content]:
@@ -65,10 +67,11 @@ def _lengths(lengths: Lengths, width: int) -> list[Content]:
         ),
         _fact("in all", f"{count(lengths.total_tokens)} tokens, {lengths.trained_share:.0%} of them trained"),
     ]
-    if lengths.histogram:
-        bars = row(lengths.histogram, max(width - 34, 10))
-        low, high = lengths.edges[0], lengths.edges[-1]
-        lines.append(Content.assemble(("lengths   ", "dim"), f"{low} ", (bars, "$primary"), f" {count(high)}"))
+    first = next((at for at, rows in enumerate(lengths.histogram) if rows), 0)
+    if len(lengths.histogram) - first >= FEWEST_BARS:
+        bars = row(lengths.histogram[first:], max(width - 34, 10))
+        low, high = f"from {count(lengths.edges[first])} ", f" to {count(lengths.max)}"
+        lines.append(Content.assemble(("lengths   ", "dim"), low, (bars, "$primary"), high))
     cuts = [2**power for power in range(7, 17) if 0.0005 < lengths.share_over(2**power) < 0.9995]
     if cuts:
         over = ", ".join(f"{lengths.share_over(cut):.1%} at {count(cut)}" for cut in cuts[:5])

@@ -40,7 +40,9 @@ class PlanStep(Step):
 
     def show(self, state: WizardState) -> None:
         super().show(state)
-        line = said(state, "plan")
+        # Until there is a plan, what it waits for is what there is to say.
+        waited_for = ("plan",) if state.plan else ("plan", "data", "model", "hardware")
+        line = next((line for subject in waited_for if (line := said(state, subject))), None)
         self.query_one(".said", Static).update(line or "")
         self.query_one(".said").display = line is not None
         plan = state.plan
@@ -113,6 +115,8 @@ class PlanStep(Step):
         self.post_message(GoOn())
 
     def next_line(self) -> str:
+        if self.state.plan is None:
+            return "The ways to train stand here as soon as the machine, the model and the data are known."
         return "Enter takes the way under the cursor; the next step can change any setting."
 
     def command(self) -> str:

@@ -213,6 +213,16 @@ async def test_unknown_columns_are_mapped_by_hand(questions: Path) -> None:
         source = wizard(pilot).state.draft.data.sources[0]
         assert source.columns == {"prompt": "q", "completion": "a"}
         await until(pilot, lambda: "40 rows" in text(pilot.app))
+        assert "--format pro" in text(pilot.app), "the command line says how the file is read"
+        # Mapped once more, while a page is shown that is hidden for the reading: enter still goes on.
+        await pilot.press("m")
+        await until(pilot, lambda: "Columns of" in text(pilot.app))
+        await pilot.press("ctrl+a", "ctrl+k", "a", "enter", "ctrl+a", "ctrl+k", "q", "enter")
+        await until(pilot, lambda: wizard(pilot).state.draft.data.sources[0].columns["prompt"] == "a")
+        await until(pilot, lambda: wizard(pilot).state.profile)
+        await until(pilot, lambda: pilot.app.focused is not None)
+        await pilot.press("enter")
+        await at(pilot, "goal")
 
 
 @pytest.mark.parametrize(
