@@ -71,6 +71,9 @@ def resolved(**settings: Any) -> Recipe:
 
 def work(run: Run, job: Callable[..., None] | None = None) -> Ran:
     """Do a run here and now."""
+    # A worker leaves it out where it isn't needed, for good; in this process the next test may need it.
+    import bitsandbytes  # noqa: F401
+
     from ftui.worker.__main__ import main
 
     return Ran(run, main(run.path, job))

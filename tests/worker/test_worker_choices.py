@@ -14,7 +14,7 @@ from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.runs.document import Event
-from ftui.worker import adapters, objectives, recovery
+from ftui.worker import adapters, libraries, objectives, recovery
 from ftui.worker.precision import choose
 
 FULL = Recipe.model_validate({"adapter": {"kind": "none"}})
@@ -105,3 +105,10 @@ def test_advice_names_settings_that_can_be_typed() -> None:
 )
 def test_out_of_memory_is_known_by_its_words(error: Exception, known: bool) -> None:
     assert recovery.is_out_of_memory(error) is known
+
+
+def test_bitsandbytes_is_loaded_only_where_something_is_quantized() -> None:
+    assert not libraries.needs_bitsandbytes(LORA)
+    assert libraries.needs_bitsandbytes(QLORA)
+    assert libraries.needs_bitsandbytes(assign(FULL, {"train.optimizer": "adamw_8bit"}))
+    assert libraries.needs_bitsandbytes(assign(LORA, {"recovery.out_of_memory": ["paged_8bit"]}))
