@@ -40,7 +40,7 @@ def command(
         return
     run = launch(layout, command=line, force=force)
     for risk in layout.risks:
-        print(f"ftui: {risk.text} {risk.hint}", file=sys.stderr)
+        print(f"ftui: {risk.path}: {risk.text}\n      {risk.hint}", file=sys.stderr)
     if warning := (outlives := survival()).warning:
         print(f"ftui: {warning}" + (f"\n      {outlives.hint}" if outlives.hint else ""), file=sys.stderr)
     if wait:
@@ -82,7 +82,7 @@ def _show(layout: Any, line: str, *, as_json: bool) -> None:
           f"({clock(estimate.time.low_seconds)} to {clock(estimate.time.high_seconds)}); "
           f"{gib(estimate.disk_bytes)} of disk.")
     for risk in layout.risks:
-        print(f"Risk: {risk.text} {risk.hint}")
+        print(f"Risk: {risk.path}: {risk.text} {risk.hint}")
     for obstacle in found:
         print(f"In the way: {obstacle.what} {obstacle.hint}")
     print(f"\n{line}")

@@ -15,6 +15,8 @@ from ftui.units import clock, count, gib, plain
 
 FITS = {"fits": "yes", "tight": "tight", "no": "no"}
 BAR = 54
+WIDE = 90
+"""Columns of the terminal from which the options' intervals have room."""
 PARTS = (
     ("█", "weights", ("weights",)),
     ("▓", "adapter, gradients, optimizer", ("adapter", "gradients", "optimizer")),
@@ -30,7 +32,7 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
     rows = f", {count(profile.rows)} rows" if profile else ""
     console.print(Text(plain(f"{shape.name} ({count(shape.parameters)} parameters){rows} on {plan.device}"), "bold"))
     console.print(f"{gib(plan.budget_bytes)} free, {gib(plan.reserve_bytes)} of it kept in reserve\n")
-    console.print(options_table(plan, recipe))
+    console.print(options_table(plan, recipe, wide=console.width >= WIDE))
     for option in plan.rejected:
         console.print(Text(plain(f"{option.title}: {option.verdict.text}")))
         if option.verdict.changes:
@@ -46,29 +48,38 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
     time = estimate.time
     console.print(Text(plain(
         f"{time.steps:,} steps of {clock(time.step_seconds)}, {clock(time.total_seconds)} in all "
-        f"({clock(time.low_seconds)} to {clock(time.high_seconds)}); {gib(estimate.disk_bytes)} of disk.\n"
-        f"Rate: {time.source}."
+        f"({clock(time.low_seconds)} to {clock(time.high_seconds)}); {gib(estimate.disk_bytes)} of disk."
     )))
+    what, _, address = time.source.partition(" (https://")
+    console.print(Text(plain(f"Rate: {what}.")))
+    if address:
+        # On a line of its own and left to the terminal to wrap, so that it can still be opened.
+        console.print(Text(plain(f"  https://{address.removesuffix(')')}")), soft_wrap=True)
     console.print()
     console.print(choices_table(plan.choices))
     if plan.advice:
         console.print("\nSet by you; the rules would say:")
         console.print(choices_table(plan.advice))
     for risk in plan.risks:
-        console.print(Text(plain(f"Risk: {risk.text} {risk.hint}")))
+        console.print(Text(plain(f"Risk: {risk.path}: {risk.text} {risk.hint}")))
     for note in plan.notes:
         console.print(Text(plain(f"Note: {note}")))
 
 
-def options_table(plan: Plan, recipe: Recipe) -> Table:
-    """Every option, the recommendation first and marked; `rows` × `tokens` is its micro-batch."""
+def options_table(plan: Plan, recipe: Recipe, *, wide: bool = True) -> Table:
+    """Every option, the recommendation first and marked; `batch` rows of `length` tokens are its micro-batch.
+
+    A narrow table leaves out the interval, which the lines below give for the recommendation.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "method", "fits"):
         table.add_column(title, no_wrap=True)
-    for title in ("memory", "from–to", "time", "result", "rows", "tokens"):
+    for title in ("memory", *(("from–to",) if wide else ()), "time", "result", "batch", "length"):
         table.add_column(title, justify="right", no_wrap=True)
     for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
-        table.add_row("▸" if option is plan.recommendation else "", *_cells(option, recipe))
+        method, fits, memory, between, *others = _cells(option, recipe)
+        cells = (method, fits, memory, *((between,) if wide else ()), *others)
+        table.add_row("▸" if option is plan.recommendation else "", *cells)
     return table
 
 
@@ -131,5 +142,5 @@ def _value(value: object) -> str:
 
 def changes_text(changes: tuple[Choice, ...]) -> str:
     """What would make it fit, as settings with what each saves."""
-    listed = "; ".join(f"{change.path}={_value(change.value)} {change.reason.partition(';')[0]}" for change in changes)
-    return f"It would with: {listed}."
+    each = (f"{change.path}={_value(change.value)} {change.reason.partition(';')[0]}" for change in changes)
+    return f"It would with: {', and '.join(each)}."

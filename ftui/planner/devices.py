@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ftui.hardware.document import Hardware
+from ftui.hardware.document import Gpu, Hardware
 
 ACHIEVED = 0.40
 ACHIEVED_LOW, ACHIEVED_HIGH = 0.25, 0.60
@@ -99,11 +99,11 @@ def rate(hardware: Hardware, *, cpu: bool, threads: int = 1) -> Rate:
     sheet = next((sheet for sheet in SHEETS if any(_names(part, name) for part in sheet.names)), None)
     if sheet is None:
         return Rate(40 * ACHIEVED, 10.0, 300, 6e-6, 3.0, f"a guess: {gpu.name} is not in ftui's table of devices")
-    slice_of = min(1.0, gpu.total_bytes / MIG_WHOLE.get(sheet.names[0], gpu.total_bytes)) if gpu.mig else 1.0
+    slice_of, part = _slice(gpu)
     doubt = (ACHIEVED_HIGH / ACHIEVED_LOW) ** 0.5
     return Rate(
         sheet.half * ACHIEVED * slice_of, sheet.single * 0.6 * slice_of, sheet.bandwidth * 0.7 * slice_of, 6e-6, doubt,
-        f"data sheet {sheet.half:g} TFLOP/s in 16 bits × {ACHIEVED:g} achieved ({sheet.source})",
+        f"data sheet {sheet.half:g} TFLOP/s in 16 bits × {ACHIEVED:g} achieved{part} ({sheet.source})",
     )
 
 
@@ -112,5 +112,15 @@ def _names(part: str, name: str) -> bool:
     return re.search(rf"(?<![a-z0-9]){re.escape(part)}(?![a-z0-9])", name) is not None
 
 
-MIG_WHOLE = {"h100": 80 << 30, "h200": 141 << 30, "a100": 80 << 30, "a30": 24 << 30, "b200": 180 << 30}
-"""Memory of the whole card, by which a MIG slice's share of its rates is taken."""
+def _slice(gpu: Gpu) -> tuple[float, str]:
+    """A MIG slice's share of the whole card's rates, and it in words; 1 for a whole card.
+
+    A profile such as 3g.20gb names its compute slices, of which a card has seven and the A30 four: NVIDIA
+    Multi-Instance GPU User Guide, "Supported MIG Profiles".  A slice whose name doesn't say is taken for the smallest.
+    """
+    if not gpu.mig:
+        return 1.0, ""
+    named = re.search(r"\b(\d)g\.", gpu.name)
+    of = 4 if _names("a30", gpu.name.lower()) else 7
+    slices = min(int(named[1]), of) if named else 1
+    return slices / of, f", {slices} of {of} slices"

@@ -130,11 +130,22 @@ def test_every_sheet_has_a_source() -> None:
     assert all(sheet.source.startswith("https://") and sheet.half >= sheet.single / 2 for sheet in SHEETS)
 
 
-def test_a_slice_of_a_card_is_as_much_slower_as_it_is_smaller(box: Callable[..., Hardware]) -> None:
-    whole = box("NVIDIA A100-SXM4-80GB", 80.0)
-    gpu = whole.gpus[0].model_copy(update={"mig": True, "total_bytes": 20 << 30, "free_bytes": 20 << 30})
-    sliced = whole.model_copy(update={"gpus": (gpu,)})
-    assert rate(sliced, cpu=False).half == pytest.approx(rate(whole, cpu=False).half / 4)
+@pytest.mark.parametrize(
+    ("card", "profile", "share"),
+    [
+        ("NVIDIA A100-SXM4-40GB", "3g.20gb", 3 / 7),
+        ("NVIDIA H100 80GB HBM3", "1g.10gb+me", 1 / 7),
+        ("NVIDIA A30", "2g.12gb", 0.5),
+    ],
+)
+def test_a_slice_of_a_card_has_the_compute_slices_that_its_profile_names(
+    box: Callable[..., Hardware], card: str, profile: str, share: float
+) -> None:
+    whole = box(card, 20.0)
+    gpu = whole.gpus[0].model_copy(update={"mig": True, "name": f"{card} MIG {profile}"})
+    sliced = rate(whole.model_copy(update={"gpus": (gpu,)}), cpu=False)
+    assert sliced.half == pytest.approx(rate(whole, cpu=False).half * share)
+    assert " slices" in sliced.source
 
 
 def test_disk_holds_the_kept_checkpoints_one_being_written_and_the_output(shapes: dict[str, ModelShape]) -> None:
