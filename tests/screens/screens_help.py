@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from textual.app import App
 from textual.pilot import Pilot
@@ -81,3 +82,19 @@ def rows(app: App[int]) -> list[str]:
 def text(app: App[int]) -> str:
     """What stands on the screen, as one text."""
     return "\n".join(rows(app))
+
+
+def drawn(pilot: Pilot[Any]) -> str:
+    """What stands on the screen, as one text with its trailing spaces."""
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line) for line in lines)
+
+
+async def until_drawn(pilot: Pilot[Any], *wanted: str, seconds: float = 30) -> str:
+    """Wait until all of this stands on the screen, and return the screen's text."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if all(word in drawn(pilot) for word in wanted):
+            return drawn(pilot)
+        await pilot.pause(0.05)
+    raise AssertionError(f"{wanted} not on the screen:\n{drawn(pilot)}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
+from screens_help import until_drawn as until
 
 from ftui.errors import Refused
 from ftui.runs.folder import Run
@@ -18,20 +17,6 @@ from ftui.screens.try_run import TryScreen
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 import recorded
-
-
-def text(pilot: Pilot[object]) -> str:
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-async def until(pilot: Pilot[object], *wanted: str, seconds: float = 10) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if all(word in text(pilot) for word in wanted):
-            return text(pilot)
-        await pilot.pause(0.05)
-    raise AssertionError(f"{wanted} not on the screen:\n{text(pilot)}")
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from screens_help import drawn as text
+from screens_help import until_drawn as until
 from textual.pilot import Pilot
 
 from ftui.screens.app import FtuiApp
@@ -17,20 +19,6 @@ from ftui.screens.runs_list import BATCH, RunsList
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 import recorded
-
-
-def text(pilot: Pilot[object]) -> str:
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-async def until(pilot: Pilot[object], *wanted: str, seconds: float = 10) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if all(word in text(pilot) for word in wanted):
-            return text(pilot)
-        await pilot.pause(0.05)
-    raise AssertionError(f"{wanted} not on the screen:\n{text(pilot)}")
 
 
 async def opened(pilot: Pilot[object]) -> RunsScreen:
