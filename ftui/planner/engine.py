@@ -181,13 +181,17 @@ def _typical_adapter(job: Job) -> int:
 def _ranked(
     built: list[tuple[Option, dict[str, Choice]]], priority: str, free: int
 ) -> list[tuple[Option, dict[str, Choice]]]:
-    """Best first: what surely fits before what is tight, then quality less what time and memory cost."""
+    """Best first: what surely fits before what is tight, then quality less what time and memory cost.
+
+    Time is that of a token: an option with shorter sequences is done sooner for having read less.
+    """
     slow, full = WEIGHTS[priority]
-    fastest = min(option.time.total_seconds for option, _ in built)
+    fastest = max(option.time.tokens_per_second for option, _ in built)
 
     def score(item: tuple[Option, dict[str, Choice]]) -> tuple[bool, float]:
         option = item[0]
-        cost = slow * math.log2(option.time.total_seconds / fastest) + full * option.memory.process_bytes / max(free, 1)
+        slower = math.log2(fastest / option.time.tokens_per_second)
+        cost = slow * slower + full * option.memory.process_bytes / max(free, 1)
         return option.verdict.fit != "fits", cost - option.quality
 
     return sorted(built, key=score)

@@ -102,6 +102,15 @@ def test_full_tuning_of_70b_is_rejected_with_what_is_missing(
     assert missing == sorted(missing, reverse=True)
 
 
+def test_a_method_is_not_faster_for_reading_less(boxes: dict[str, Hardware], shapes: dict[str, ModelShape]) -> None:
+    # Without data, 8 bits leave room for half the length only, and so for half the time.
+    found = plan(boxes["a100"], shapes["llama3-70b"], None, Recipe())
+    eight = next(option for option in found.alternatives if option.method == "lora-int8")
+    assert eight.time.total_seconds < found.recommendation.time.total_seconds
+    assert eight.time.tokens_per_second < found.recommendation.time.tokens_per_second
+    assert found.recommendation.method == "qlora"
+
+
 def test_a_model_that_fits_nowhere_is_said_to_fit_nowhere(
     box: Callable[..., Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
 ) -> None:
