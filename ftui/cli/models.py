@@ -134,8 +134,12 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _sizes(shape: ModelShape) -> dict[str, int]:
-    """Bytes of all weights at 16, 8 and 4 bits each, without what a quantizer adds."""
-    return {"16": 2 * shape.parameters, "8": shape.parameters, "4": shape.parameters // 2}
+    """Bytes of all weights with the layers' linear modules in 16, 8 and 4 bits; the others stay in 16, as they do in
+    bitsandbytes, and what a quantizer adds is left out.
+    """
+    linear = sum(row.count * row.inputs * row.outputs for row in shape.linears)
+    others = 2 * (shape.parameters - linear)
+    return {"16": others + 2 * linear, "8": others + linear, "4": others + linear // 2}
 
 
 def _print(shape: ModelShape, folder: str | None) -> None:
@@ -173,7 +177,7 @@ def _facts(shape: ModelShape, folder: str | None) -> list[tuple[str, str]]:
         ("vocabulary", f"{shape.vocab:,}, {count(shape.embedding_parameters)} parameters, {tied}"),
         ("context", f"{shape.context_length:,} tokens"),
         ("stored as", weights),
-        ("size", f"{gib(sizes['16'])} at 16 bit, {gib(sizes['8'])} at 8, {gib(sizes['4'])} at 4"),
+        ("size", f"{gib(sizes['16'])} at 16 bit, {gib(sizes['8'])} with its layers at 8, {gib(sizes['4'])} at 4"),
         ("template", template), ("licence", plain(shape.licence or "not stated")),
     ]
     if gated:

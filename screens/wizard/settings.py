@@ -103,6 +103,8 @@ class SettingsStep(Step):
             was = shown_value(recommended(self.state, setting))
             whose = "recommended" if choice else "preset" if self.state.preset else "default"
             return Content.styled(f"yours; {whose} {was}" if was else "yours", "$text-accent")
+        if choice and shown_value(choice.value, setting.separator) != shown(self.state, setting):
+            return Content.assemble(("the preset's; otherwise ", "dim"), Content(choice.reason))
         return Content(choice.reason if choice else setting.help).stylize("" if choice else "dim")
 
     def _at(self) -> Setting | None:

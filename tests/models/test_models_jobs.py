@@ -126,7 +126,7 @@ def test_show_prints_the_exact_numbers_and_one_json_document(capsys: pytest.Capt
     code, out, _ = command(capsys, "show", "qwen3-8b", "--json")
     document = json.loads(out)
     assert (document["parameters"], document["source"]) == (8_190_735_360, "catalogue")
-    assert document["bytes"] == {"16": 16_381_470_720, "8": 8_190_735_360, "4": 4_095_367_680}
+    assert document["bytes"] == {"16": 16_381_470_720, "8": 9_435_703_296, "4": 5_962_819_584}
     code, out, _ = command(capsys, "show", "mixtral-8x7b-instruct-v0.1")
     assert "gate_up_proj (packed)" in out
 

@@ -64,6 +64,11 @@ async def test_enter_alone_leads_on_to_the_review(settings: Pilot[int]) -> None:
     await until(settings, lambda: state(settings).step == "review")
 
 
+async def test_a_preset_s_value_is_told_apart_from_what_the_plan_would_take(settings: Pilot[int]) -> None:
+    await find(settings, "data.max_length")
+    await until(settings, lambda: "the preset's; otherwise" in text(settings.app))
+
+
 async def test_an_edit_moves_the_memory_at_once_and_is_marked(settings: Pilot[int]) -> None:
     before = state(settings).estimate
     editor = await find(settings, "adapter.rank")
