@@ -69,7 +69,6 @@ def _choices(plan: Plan) -> Table:
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for choice in plan.choices:
-        value = short(choice.value) if isinstance(choice.value, float) else plain(str(choice.value))
-        table.add_row(Text(choice.path), Text(value[:24]),
+        table.add_row(Text(choice.path), Text(plain(choice.text)[:24]),
                       Text.assemble(plain(choice.reason), (f"  ({plain(choice.source)})", "dim")))
     return table

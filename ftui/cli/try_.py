@@ -26,6 +26,8 @@ def command(
     from ftui.runs.folder import find
 
     trained = find(run)
+    if trained.info.kind != "train":
+        raise Refused(f"The run {trained.id} trained nothing that could be asked.", "Name a training: ftui runs list")
     if not trained.output.is_dir():
         raise Refused(f"The run {trained.id} has no result yet.", f"See its state: ftui runs show {trained.id}")
     asked = list(prompts or ()) or _samples(trained)

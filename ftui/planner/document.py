@@ -65,6 +65,13 @@ class Choice(Document):
     reason: str
     source: str
 
+    @property
+    def text(self) -> str:
+        """The value as it is typed: true, null, 0.0002."""
+        if isinstance(self.value, bool) or self.value is None:
+            return {True: "true", False: "false", None: "null"}[self.value]
+        return f"{self.value:.12g}" if isinstance(self.value, float) else str(self.value)
+
 
 class Verdict(Document):
     """Whether the high end of the interval fits into what is free now, less the stated reserve.

@@ -186,13 +186,14 @@ def list_runs() -> list[Run]:
 def find(text: str) -> Run:
     """The run that `text` names: its id, the start or a part of it that only one has, its name, or "last".
 
+    The last is the newest training: a question put to it, or a download, is a run of its own but not what one means.
     Raises BadInput where none or several fit, naming the nearest.
     """
     runs = list_runs()
     if not runs:
         raise BadInput("There are no runs yet.", "Start one with `ftui launch cpu-demo`, or open the wizard: ftui")
     if text == "last":
-        return runs[0]
+        return next((run for run in runs if run.info.kind == "train"), runs[0])
     for fits in (
         lambda run: run.id == text,
         lambda run: run.info.name == text,

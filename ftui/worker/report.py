@@ -118,7 +118,7 @@ def _samples(events: list[Event]) -> str:
 
 def _settings(recipe: Recipe, plan: Plan | None) -> str:
     reasons = [
-        f"| {choice.path} | {choice.value} | {choice.reason} |" for choice in (plan.choices if plan else ())
+        f"| {choice.path} | {choice.text} | {choice.reason} |" for choice in (plan.choices if plan else ())
     ]
     table = "\n".join(["| setting | value | why |", "|---|---|---|", *reasons]) + "\n\n" if reasons else ""
     return f"## Settings\n\n{table}The whole recipe:\n\n```yaml\n{recipe_text(recipe)}```\n"
