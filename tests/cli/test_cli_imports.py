@@ -22,7 +22,7 @@ with contextlib.redirect_stdout(io.StringIO()) as out:
         main()
     except SystemExit as leave:
         assert not leave.code, leave.code
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted({name.partition(".")[0] for name in list(sys.modules)})))
 """
 
 HOME = """
@@ -34,7 +34,7 @@ async def look():
         await pilot.pause(0.5)
 
 asyncio.run(look())
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted({name.partition(".")[0] for name in list(sys.modules)})))
 """
 
 
