@@ -79,10 +79,10 @@ def test_a_run_is_found_by_id_prefix_part_name_and_as_the_last(make_run: Make) -
     assert find("last").path == legal.path
 
 
-def test_the_last_run_is_the_last_training_where_there_is_one(make_run: Make) -> None:
+def test_the_last_run_is_the_last_training_where_there_is_one() -> None:
     question = create("generate", "try-support", command="ftui try last")
     assert find("last").path == question.path
-    trained = make_run("support")
+    trained = create("train", "support", command="ftui launch")
     create("generate", "try-support", command="ftui try last")
     assert find("last").path == trained.path
 
