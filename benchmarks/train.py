@@ -21,12 +21,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import psutil
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared" / "data"
@@ -204,7 +207,7 @@ disable_tqdm: true
 def watch(
     command: list[str], extra: dict[str, str], folder: Path
 ) -> tuple[float, float, int, list[tuple[float, str]]]:
-    """(start, seconds, peak resident bytes, lines with their times) of a command in one thread."""
+    """(start, seconds, peak resident bytes of its process alone, lines with their times) of a command in one thread."""
     environment = {
         **os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false",
@@ -215,12 +218,30 @@ def watch(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=folder
     )
     assert process.stdout is not None
+    peak, watched = [0], psutil.Process(process.pid)
+    threading.Thread(target=sample, args=(watched, peak), daemon=True).start()
     lines = [(time.time(), line.rstrip()) for line in process.stdout]
-    _, status, usage = os.wait4(process.pid, 0)
+    status = process.wait()
     whole = time.time() - began
     if status:
         sys.exit(f"{command[0]} failed:\n" + "\n".join(text for _, text in lines[-40:]))
-    return began, whole, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), lines
+    return began, whole, peak[0], lines
+
+
+def sample(process: psutil.Process, peak: list[int]) -> None:
+    """Raise `peak[0]` to the resident bytes of a process for as long as it lives.
+
+    The kernel's own maximum would take in the children that the process has waited for, such as ftui's worker.
+    """
+    while True:
+        try:
+            resident = process.memory_info().rss
+        except psutil.Error:
+            return
+        if not resident:
+            return
+        peak[0] = max(peak[0], resident)
+        time.sleep(0.01)
 
 
 def logged(lines: list[tuple[float, str]]) -> list[tuple[float, float]]:
