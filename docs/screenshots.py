@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from textual.pilot import Pilot
 from ftui import hardware
 from ftui.screens import lookups
 from ftui.screens.app import FtuiApp
+from ftui.screens.wizard.state import StepName
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -81,21 +82,28 @@ async def home(folder: Path) -> None:
 @shot
 async def wizard(folder: Path) -> None:
     from ftui.screens.wizard.state import ORDER
+
+    # A row is shown with its model's own template and tokens, which for a model of the hub would have to be fetched.
+    await walk(folder, "Qwen/Qwen3-8B", [step for step in ORDER if step != "data"])
+    await walk(folder, "demo", ["data"])
+
+
+async def walk(folder: Path, model: str, steps: Sequence[StepName]) -> None:
+    """Take a picture of each of the wizard's `steps` on `model`."""
     from ftui.screens.wizard.wizard import WizardScreen
 
     rows = folder / "support.jsonl"
     rows.write_bytes((ROOT / "ftui" / "data" / "demo.jsonl").read_bytes())
     async with app() as pilot:
         screen = WizardScreen()
-        draft = {"name": "support", "model.base": "Qwen/Qwen3-8B", "data.sources": [{"path": str(rows)}],
-                 "goal.task": "chat"}
+        draft = {"name": "support", "model.base": model, "data.sources": [{"path": str(rows)}], "goal.task": "chat"}
         screen.set_reactive(WizardScreen.state, screen.state.assigned(draft))
         await pilot.app.push_screen(screen)
         for _ in range(600):
             await pilot.pause(0.1)
             if screen.state.layout is not None and not screen.state.busy:
                 break
-        for step in ORDER:
+        for step in steps:
             await screen.go(step, checked=False)
             await pilot.pause(1.5)
             save(pilot, f"wizard-{step}")
