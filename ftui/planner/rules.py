@@ -212,7 +212,8 @@ def dtype(job: Job, method: Method) -> Choice:
         value, reason = "float16", f"float16 — {gpu.name} has no bfloat16"
         if method == "full":
             reason += "; weights stay in float32, since float16 ones can't be trained"
-    return Choice(path="model.dtype", value=value, reason=reason, source="the device's compute capability")
+    source = FTUI if gpu is None else "the device's compute capability"
+    return Choice(path="model.dtype", value=value, reason=reason, source=source)
 
 
 def attention(job: Job) -> Choice:
