@@ -50,11 +50,18 @@ def public_name(base: str, folder: Path) -> str:
     return str(folder) if base == demo.REF or Path(base).expanduser().exists() else base
 
 
-def pick_gpu() -> None:
-    """Leave torch the one visible GPU with the most free memory; must come before CUDA is first used."""
+def choose_device(recipe: Recipe) -> None:
+    """Leave torch the one visible GPU with the most free memory, or none where the recipe wants the CPU.
+
+    Must come before CUDA is first used.
+    """
     from ftui.hardware.gauges import gpu_stats
 
-    cards = [card for card in gpu_stats() if card["uuid"]]
+    if recipe.compute.gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
+    # Several GPUs may need seconds to wake, and an answer that comes late would leave the choice to chance.
+    cards = [card for card in gpu_stats(wait=15) if card["uuid"]]
     if len(cards) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = max(cards, key=lambda card: card["free_bytes"])["uuid"]
 

@@ -112,3 +112,18 @@ def test_bitsandbytes_is_loaded_only_where_something_is_quantized() -> None:
     assert libraries.needs_bitsandbytes(QLORA)
     assert libraries.needs_bitsandbytes(assign(FULL, {"train.optimizer": "adamw_8bit"}))
     assert libraries.needs_bitsandbytes(assign(LORA, {"recovery.out_of_memory": ["paged_8bit"]}))
+
+
+def test_a_run_takes_the_card_with_the_most_free_memory_or_none_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    from ftui.recipe.document import Compute, Recipe
+    from ftui.worker.base import choose_device
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    cards = [{"uuid": "GPU-a", "free_bytes": 1}, {"uuid": "GPU-b", "free_bytes": 2}]
+    monkeypatch.setattr("ftui.hardware.gauges.gpu_stats", lambda wait: cards)
+    choose_device(Recipe())
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+    choose_device(Recipe(compute=Compute(gpus=0)))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""

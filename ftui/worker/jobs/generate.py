@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.runs.folder import find
-from ftui.worker.base import device_of, folder_of, load_model, load_tokenizer, pick_gpu, set_threads
+from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
 from ftui.worker.checkpoints import aside
 from ftui.worker.context import JobContext
 
@@ -33,10 +32,7 @@ def run(context: JobContext) -> None:
     recipe = trained.recipe()
     if recipe is None or not trained.output.is_dir():
         raise BadInput(f"The run {trained.id} has no result to ask.", f"See its state: ftui runs show {trained.id}")
-    if recipe.compute.gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        pick_gpu()
+    choose_device(recipe)
     folder = folder_of(context, recipe.model.base, recipe.model.revision)
     if folder is None:
         context.finish("Stopped before the base model was here; nothing was asked.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,11 +20,11 @@ from ftui.runs.follow import history
 from ftui.units import gib
 from ftui.worker import checkpoints, libraries, recovery, report
 from ftui.worker.base import (
+    choose_device,
     device_of,
     folder_of,
     load_model,
     load_tokenizer,
-    pick_gpu,
     public_name,
     set_threads,
 )
@@ -57,10 +56,7 @@ def run(context: JobContext) -> None:
     """Train, save the result, write the report.  Raises FtuiError with what to do where that can't be done."""
     recipe = context.recipe()
     recipe = recovery.recovered(recipe, history(context.run)) if context.attempt > 1 else recipe
-    if recipe.compute.gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        pick_gpu()
+    choose_device(recipe)
     folder = folder_of(context, recipe.model.base, recipe.model.revision)
     if folder is None:
         context.finish("Stopped before the base model was here; nothing was trained.")
