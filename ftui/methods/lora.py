@@ -53,6 +53,13 @@ class LoraOptions(Document):
         why="Attention only (q_proj, v_proj) saves memory and costs some quality.",
         term="target modules",
     )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto",
+        title="Adapter precision",
+        help="The number format of the adapter's matrices.",
+        why="float32 is peft's default on a 16-bit base; 16 bits halve its states and save casts.",
+        advanced=True,
+    )
     rslora: bool = setting(
         False,
         title="Rank-stabilized scaling",

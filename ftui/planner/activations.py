@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ftui.planner.setup import Setup
-from ftui.planner.stack import Stack, Transient
+from ftui.planner.stack import Transient
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Layer:
     """Bytes of the gradient of the largest fused expert tensor that carries adapters."""
 
 
-def layer(setup: Setup, stack: Stack) -> Layer:
+def layer(setup: Setup) -> Layer:
     """One decoder layer of this setup."""
     kept_mlp = _mlp(setup)
     kept = _norms(setup) + _attention(setup) + kept_mlp + (_inputs(setup) if setup.full else _adapters(setup))
-    transient = regime(setup, stack)
+    transient = regime(setup)
     sizes = setup.geometry
     width = (
         transient.hidden * sizes.hidden + transient.mlp * token_mlp(setup)
@@ -56,13 +56,13 @@ def layer(setup: Setup, stack: Stack) -> Layer:
     )
 
 
-def regime(setup: Setup, stack: Stack) -> Transient:
+def regime(setup: Setup) -> Transient:
     """Which of the traced regimes a setup trains in."""
     if setup.full:
-        return stack.transient_full if setup.weight_bytes == 2 else stack.transient_full_fp32
+        return setup.stack.transient_full if setup.weight_bytes == 2 else setup.stack.transient_full_fp32
     if setup.adapter_bytes == setup.compute_bytes:
-        return stack.transient_shared
-    return stack.transient_autocast if setup.autocast else stack.transient_cast
+        return setup.stack.transient_shared
+    return setup.stack.transient_autocast if setup.autocast else setup.stack.transient_cast
 
 
 def token_mlp(setup: Setup) -> int:

@@ -10,25 +10,24 @@ from __future__ import annotations
 
 from ftui.planner.activations import holds_scores
 from ftui.planner.setup import Setup
-from ftui.planner.stack import Stack
 
 CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0), 560), ((12, 0), 600))
 """Compute capability → MiB of CUDA context and libraries.  141 MiB was measured on a T4; the others are guesses within
 the 100–600 MiB that cards and drivers show, and the interval carries the doubt."""
 
 
-def library_workspace(setup: Setup, stack: Stack) -> int:
+def library_workspace(setup: Setup) -> int:
     """cuBLAS' workspaces, which the caching allocator counts as allocated."""
     if setup.device == "cpu":
         return 0
     hopper = setup.compute_capability is not None and setup.compute_capability >= (9, 0)
-    return stack.cublas_bytes_hopper if hopper else stack.cublas_bytes
+    return setup.stack.cublas_bytes_hopper if hopper else setup.stack.cublas_bytes
 
 
-def context(setup: Setup, stack: Stack) -> int:
+def context(setup: Setup) -> int:
     """Memory of the process that no allocator of torch's sees; on a CPU the interpreter with its libraries."""
     if setup.device == "cpu":
-        return stack.process_bytes_cpu
+        return setup.stack.process_bytes_cpu
     capability = setup.compute_capability or (8, 0)
     return max((mib for known, mib in CONTEXTS if known <= capability), default=150) << 20
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ftui.planner.setup import Setup
-from ftui.planner.stack import CURRENT
 from ftui.planner.states import optimizer_bytes, trained_bytes
 
 LOGS = 32 << 20
@@ -17,7 +16,7 @@ def result_bytes(setup: Setup) -> int:
 def checkpoint_bytes(setup: Setup) -> int:
     """One checkpoint: what trains, and its optimizer states wherever those live."""
     paged = setup.optimizer == "paged_adamw_8bit"
-    states = 2 * result_bytes(setup) // trained_bytes(setup) if paged else optimizer_bytes(setup, CURRENT)
+    states = 2 * result_bytes(setup) // trained_bytes(setup) if paged else optimizer_bytes(setup)
     return result_bytes(setup) + states
 
 

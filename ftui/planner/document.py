@@ -44,6 +44,47 @@ class MemoryEstimate(Document):
     notes: tuple[str, ...] = ()
 
 
+class TracePoint(Document):
+    """One moment of a traced step: bytes by part, after `event` of the step's allocations and frees."""
+
+    event: int
+    phase: str
+    where: str = ""
+    """The module of the model at work, such as "model.layers.31.mlp.down_proj"."""
+    allocated_bytes: int
+    reserved_bytes: int
+    parts: MemoryParts
+
+
+class Trace(Document):
+    """What a dry trace of one training step found, in the training environment's own libraries, without a GPU."""
+
+    version: int = 1
+    key: str
+    """Hash of everything the result depends on: configuration, model, device, library versions."""
+    versions: dict[str, str]
+    model: str
+    layers: int
+    traced_layers: tuple[int, ...]
+    """The depths that were traced: two shallow ones, from which the rest follows, or the whole model."""
+    memory: MemoryEstimate
+    """With badge "traced"."""
+    where: str
+    """The line of the model where the peak stands."""
+    phases: dict[str, int]
+    """Allocated peak of each phase in bytes, in the step's order."""
+    timeline: tuple[TracePoint, ...]
+    """At most a few hundred points of the step, the peak among them."""
+    flops_half: float = 0.0
+    flops_single: float = 0.0
+    bytes_moved: float = 0.0
+    operations: int = 0
+    """The step's products in 16 bits and in float32, memory traffic and kernel launches, for the time model."""
+    seconds: float
+    peak_rss_bytes: int
+    notes: tuple[str, ...] = ()
+
+
 class TimeEstimate(Document):
     """Seconds for one optimizer step and for the whole; `low_seconds`..`high_seconds` is the interval of the whole."""
 

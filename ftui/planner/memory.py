@@ -12,8 +12,8 @@ from typing import NamedTuple
 from ftui.planner import allocator
 from ftui.planner.activations import Layer, holds_scores, layer
 from ftui.planner.document import MemoryEstimate, MemoryParts
+from ftui.planner.losses import Loss, loss_of
 from ftui.planner.setup import Setup
-from ftui.planner.stack import CURRENT, Stack
 from ftui.planner.states import (
     adapter_bytes,
     gradient_bytes,
@@ -39,17 +39,17 @@ class Moment(NamedTuple):
         return self.gradients + self.activations + self.logits + self.workspace + (states if self.optimizer else 0)
 
 
-def memory(setup: Setup, stack: Stack = CURRENT) -> MemoryEstimate:
+def memory(setup: Setup) -> MemoryEstimate:
     """The predicted peak of this setup with its parts and its interval."""
-    weights, adapter = weight_bytes(setup, stack), adapter_bytes(setup)
-    states = optimizer_bytes(setup, stack)
-    peak = max(moments(setup, stack), key=lambda moment: moment.total(states))
+    weights, adapter = weight_bytes(setup), adapter_bytes(setup)
+    states = optimizer_bytes(setup)
+    peak = max(moments(setup), key=lambda moment: moment.total(states))
     states = states if peak.optimizer else 0
-    workspace = peak.workspace + allocator.library_workspace(setup, stack)
+    workspace = peak.workspace + allocator.library_workspace(setup)
     dynamic = peak.gradients + peak.activations + peak.logits + workspace
     allocated = int(weights + adapter + states + dynamic)
     slack = allocator.slack(setup, weights + adapter + states, dynamic)
-    context = allocator.context(setup, stack)
+    context = allocator.context(setup)
     gradients, activations, logits = int(peak.gradients), int(peak.activations), int(peak.logits)
     parts = MemoryParts.model_construct(
         weights=weights, adapter=adapter, gradients=gradients, optimizer=states, activations=activations, logits=logits,
@@ -65,21 +65,21 @@ def memory(setup: Setup, stack: Stack = CURRENT) -> MemoryEstimate:
     )
 
 
-def process_bytes(setup: Setup, stack: Stack = CURRENT) -> tuple[int, int]:
+def process_bytes(setup: Setup) -> tuple[int, int]:
     """The process peak and the high end of its interval alone: the enumeration's short way through `memory`."""
-    states = optimizer_bytes(setup, stack)
-    peak = max(moments(setup, stack), key=lambda moment: moment.total(states))
-    stays = weight_bytes(setup, stack) + adapter_bytes(setup) + (states if peak.optimizer else 0)
-    dynamic = peak.total(0) + allocator.library_workspace(setup, stack)
-    slack, context = allocator.slack(setup, stays, dynamic), allocator.context(setup, stack)
+    states = optimizer_bytes(setup)
+    peak = max(moments(setup), key=lambda moment: moment.total(states))
+    stays = weight_bytes(setup) + adapter_bytes(setup) + (states if peak.optimizer else 0)
+    dynamic = peak.total(0) + allocator.library_workspace(setup)
+    slack, context = allocator.slack(setup, stays, dynamic), allocator.context(setup)
     process = int(stays + dynamic) + slack + context
     return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
 
 
-def moments(setup: Setup, stack: Stack = CURRENT) -> list[Moment]:
+def moments(setup: Setup) -> list[Moment]:
     """Every moment of a step that can be the peak, in the order in which they pass."""
     sizes, tokens = setup.geometry, setup.tokens
-    one = layer(setup, stack)
+    one = layer(setup)
     all_gradients = float(gradient_bytes(setup))
     # With accumulation the gradients of earlier micro-batches are there from the start.
     resident = all_gradients if setup.accumulation > 1 else 0.0
@@ -90,7 +90,7 @@ def moments(setup: Setup, stack: Stack = CURRENT) -> list[Moment]:
     per_layer = tokens * one.kept + one.fixed + one.scores
     kept = (stored if setup.checkpointing else per_layer * sizes.layers) + final
     dequantized = _dequantized(setup)
-    loss = _loss(setup, stack)
+    loss = loss_of(setup)
     head = float(sizes.embedding * setup.weight_bytes) if fresh else 0.0
     layer_gradients = float(sizes.layer_weights * setup.weight_bytes) if fresh else 0.0
     backward = _backward_moments(setup, one, per_layer, stored, kept, head, layer_gradients, resident, all_gradients)
@@ -171,82 +171,6 @@ def _positions(setup: Setup) -> float:
     return float(2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask)
 
 
-class _Loss(NamedTuple):
-    """Bytes of the loss going forward, going backward, without gradients (evaluation), and what is left of it when the
-    head's own backward begins."""
-
-    forward: float
-    backward: float
-    evaluation: float
-    left: float = 0.0
-
-
-def _loss(setup: Setup, stack: Stack) -> _Loss:
-    sizes, tokens, compute = setup.geometry, setup.tokens, setup.compute_bytes
-    match setup.loss:
-        case "chunked":
-            return _chunked_loss(setup, stack)
-        case "tiled":
-            return _tiled_loss(setup, stack)
-        case "liger":
-            chunk = 1 << max(0, (-(-tokens // -(-sizes.vocab // sizes.hidden)) - 1).bit_length())
-            held = tokens * sizes.hidden * compute
-            held += sizes.embedding * setup.weight_bytes * 2 if setup.full else 0
-            forward = 2.0 * chunk * sizes.vocab * compute + held + tokens * 4
-            return _Loss(forward, float(held), forward)
-        case _:
-            head = 2.0 * sizes.embedding if setup.autocast and setup.weight_bytes == 4 else 0.0
-            logits = tokens * sizes.vocab
-            forward = (compute + stack.full_logits_forward) * logits + head
-            left = (4.0 + compute) * logits + head + tokens * sizes.hidden * compute
-            return _Loss(forward, stack.full_logits_backward * logits + head, forward, left)
-
-
-def _chunked_loss(setup: Setup, stack: Stack) -> _Loss:
-    """ftui's loss: hidden states, the trained ones' copy and their gradient, one chunk of logits, the head's gradient.
-
-    Every token is taken to be trained, as in the rows that decide the peak it may well be.
-    """
-    sizes, tokens, width = setup.geometry, setup.tokens, setup.weight_bytes
-    table = sizes.vocab * sizes.hidden
-    size = stack.chunk_bytes_cpu if setup.device == "cpu" else stack.chunk_bytes
-    rows = min(tokens, max(1, size // (4 * sizes.vocab)))
-    # Per logit: its float32 value and the exponential that the normalizer is summed from; a capped one once more.
-    fresh = 8 + (4 if sizes.capped_logits else 0)
-    # A spent chunk is let go before the next one is made.
-    chunk = float(rows * sizes.vocab * fresh)
-    states = float(tokens * sizes.hidden * width)
-    cast = table * setup.compute_bytes if setup.autocast and width == 4 else 0
-    made = 0.0
-    if setup.full:
-        # The head's float32 gradient, and while a chunk is added to it that chunk's product.
-        product = table * setup.compute_bytes + rows * sizes.vocab * (4.0 + setup.compute_bytes)
-        made, chunk = 4.0 * table, max(chunk, product)
-    head = table * width if setup.full else 0
-    kept = 17.0 * tokens  # labels, the mask of trained tokens and their places
-    # Without gradients a chunk is the old one, the product in 16 bits and its float32 copy.
-    unsaved = rows * sizes.vocab * (8.0 + (setup.compute_bytes if setup.compute_bytes == 2 else 0))
-    return _Loss(3 * states + chunk + cast + made + kept, 3 * states + head + kept, 2 * states + unsaved + cast + kept)
-
-
-def _tiled_loss(setup: Setup, stack: Stack) -> _Loss:
-    """trl's fused head: tiles of tokens by vocabulary, made again going backward, with float32 accumulators."""
-    sizes, tokens, compute, width = setup.geometry, setup.tokens, setup.compute_bytes, setup.weight_bytes
-    columns = min(sizes.vocab, stack.tile_vocabulary)
-    table = sizes.vocab * sizes.hidden
-    tile = float(min(tokens, stack.tile_tokens) * columns) * compute
-    if setup.device == "cpu":
-        tile += stack.tile_copies_cpu * 4 * min(tokens, stack.tile_tokens) * columns
-    cast = columns * sizes.hidden * compute if width == 4 and setup.autocast else 0
-    inputs = float(tokens * sizes.hidden * compute)
-    statistics = float(stack.tile_statistics * tokens)
-    accumulator = 4.0 * tokens * sizes.hidden
-    grown = inputs + tile + cast + accumulator + (4 * table if setup.full else 0) + statistics
-    handed_on = inputs + tile + accumulator + width * tokens * sizes.hidden + ((4 + width) * table if setup.full else 0)
-    forward = tile + cast + inputs + statistics
-    return _Loss(forward, max(grown, handed_on), forward)
-
-
 def _dequantized(setup: Setup) -> float:
     """The largest weight of a quantized base, turned into 16 bits for one matrix product."""
     return float(setup.geometry.largest_linear * setup.compute_bytes) if setup.quantization != "none" else 0.0
@@ -268,7 +192,7 @@ def _score_workspace(setup: Setup) -> float:
     return (4.0 + 4.0) * setup.geometry.heads * setup.tokens * setup.length
 
 
-def _evaluation(setup: Setup, one: Layer, loss: _Loss) -> Moment:
+def _evaluation(setup: Setup, one: Layer, loss: Loss) -> Moment:
     """A forward pass that keeps nothing: one layer's work and a tile of the loss; gradients are gone by then."""
     sizes, tokens = setup.geometry, setup.tokens
     work = tokens * (one.kept / 2 + 2 * setup.weight_bytes * sizes.hidden) + _positions(setup) + one.scores

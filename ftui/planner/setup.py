@@ -24,11 +24,15 @@ from ftui.models.document import ModelShape
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
+from ftui.planner.stack import CURRENT, Stack
 from ftui.recipe.document import Recipe
 
 Loss = Literal["chunked", "tiled", "full", "liger"]
 """ftui's own, trl's fused head, plain logits of every token, Liger's fused linear cross-entropy."""
 Device = Literal["cuda", "cpu"]
+Reference = Literal["none", "adapter off", "copy", "precomputed"]
+"""Where an objective's reference log-probabilities come from: the same weights with the adapter switched off, a second
+model, or a pass before the training."""
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
@@ -60,6 +64,29 @@ class Setup:
     accumulation: int = 1
     loss: Loss = "chunked"
     compute_capability: tuple[int, int] | None = None
+    stack: Stack = CURRENT
+
+    # What a published measurement may state besides; the defaults are what ftui's own worker does.
+    trainer: Literal["ftui", "trl", "transformers"] = "ftui"
+    upcast: Literal["none", "norms", "all"] = "none"
+    """Which unquantized parts of a quantized base are float32: no part, the norms, or embeddings and head as well."""
+    activation_offload: bool = False
+    expandable: bool = True
+    """The caching allocator grows its segments in place (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."""
+
+    # Objectives other than supervised fine-tuning; see `objectives`.
+    objective: str = "sft"
+    reference: Reference = "none"
+    prompt: int = 0
+    """Tokens of a prompt, where completions are generated."""
+    completion: int = 0
+    """Tokens generated per completion; 0 where nothing is."""
+    teacher_parameters: int = 0
+
+    # Several devices; see `sharding`.
+    devices: int = 1
+    strategy: Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp"] = "single"
+    offload: Literal["none", "optimizer", "all"] = "none"
 
     @property
     def tokens(self) -> int:

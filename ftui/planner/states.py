@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ftui.planner.setup import Setup
-from ftui.planner.stack import Stack
 
 
-def weight_bytes(setup: Setup, stack: Stack) -> int:
+def weight_bytes(setup: Setup) -> int:
     """The base model as it is loaded.
 
     4 bits: half a byte per linear weight, plus one float32 scale per 64 weights, or with double quantization one byte
@@ -17,8 +16,8 @@ def weight_bytes(setup: Setup, stack: Stack) -> int:
     linear = sizes.linear_weights
     rest = (sizes.parameters - linear) * width
     if setup.quantization in ("nf4", "fp4"):
-        blocks = linear / stack.nf4_block
-        scales = blocks + blocks / stack.nf4_nested_block * 4 if setup.double_quantization else blocks * 4
+        blocks = linear / setup.stack.nf4_block
+        scales = blocks + blocks / setup.stack.nf4_nested_block * 4 if setup.double_quantization else blocks * 4
         return int(linear / 2 + scales + rest)
     if setup.quantization == "int8":
         return int(linear + 4 * sum(t.outputs * t.count for t in sizes.targets if not t.packed) + rest)
@@ -45,7 +44,7 @@ def gradient_bytes(setup: Setup) -> int:
     return trainable_parameters(setup) * trained_bytes(setup)
 
 
-def optimizer_bytes(setup: Setup, stack: Stack) -> int:
+def optimizer_bytes(setup: Setup) -> int:
     """Optimizer states on the device.
 
     AdamW: two per element in the weights' dtype.  8-bit: a byte each plus a float32 scale per block, except in tensors
@@ -55,8 +54,8 @@ def optimizer_bytes(setup: Setup, stack: Stack) -> int:
     count, width = trainable_parameters(setup), trained_bytes(setup)
     if setup.optimizer == "adamw":
         return 2 * count * width
-    quantized, small = _quantized_states(setup, stack)
-    scale = 1 + 4 / stack.optimizer_block
+    quantized, small = _quantized_states(setup)
+    scale = 1 + 4 / setup.stack.optimizer_block
     match setup.optimizer:
         case "sgd":
             return 0
@@ -83,18 +82,18 @@ def optimizer_workspace(setup: Setup) -> int:
     return 12 * largest
 
 
-def _quantized_states(setup: Setup, stack: Stack) -> tuple[int, int]:
+def _quantized_states(setup: Setup) -> tuple[int, int]:
     """Trained elements whose 8-bit optimizer states are 8 bits, and those in tensors too small for it."""
     total = trainable_parameters(setup)
     if setup.full:
         matrices = setup.geometry.linear_weights + setup.geometry.packed_weights + setup.geometry.embedding
-        return (total, 0) if setup.geometry.hidden >= stack.optimizer_8bit_minimum else (
+        return (total, 0) if setup.geometry.hidden >= setup.stack.optimizer_8bit_minimum else (
             min(total, matrices), max(0, total - matrices)
         )
     large = sum(
         t.count * setup.rank * t.ranks * side
         for t in setup.targets for side in (t.inputs, t.outputs)
-        if setup.rank * t.ranks * side >= stack.optimizer_8bit_minimum
+        if setup.rank * t.ranks * side >= setup.stack.optimizer_8bit_minimum
     )
     return large, total - large
 

@@ -17,7 +17,6 @@ from ftui.planner.devices import Rate
 from ftui.planner.document import TimeEstimate
 from ftui.planner.lengths import expected_longest, mean_length
 from ftui.planner.setup import Setup
-from ftui.planner.stack import CURRENT
 from ftui.planner.states import weight_bytes
 
 DEQUANTIZE = {"nf4": 1.33, "fp4": 1.33, "int8": 1.8}
@@ -137,4 +136,4 @@ def _traffic(setup: Setup, tokens: float, passes: int) -> float:
     reads = 4 if setup.checkpointing else 3
     activations = tokens * sizes.layers * setup.compute_bytes * (30 * sizes.hidden + 12 * token_mlp(setup))
     states = 0 if not setup.full else sizes.parameters * setup.weight_bytes * 6
-    return float(weight_bytes(setup, CURRENT) * reads * passes + activations * (reads / 3) + states)
+    return float(weight_bytes(setup) * reads * passes + activations * (reads / 3) + states)

@@ -78,6 +78,13 @@ class Model(Document):
         advanced=True,
         term="SDPA",
     )
+    upcast: Literal["none", "norms", "all"] = setting(
+        "none",
+        title="Upcast",
+        help="Which unquantized parts of a 4- or 8-bit base are held in float32: none, the norms, or all of them.",
+        why="'all' is what peft's prepare_model_for_kbit_training does: steadier, at four bytes per embedding entry.",
+        advanced=True,
+    )
 
 
 class DataSource(Document):
@@ -169,6 +176,13 @@ class Data(Document):
         why="Saves padding where rows are much shorter than the sequence length.",
         term="packing",
     )
+    padding: Literal["longest", "max_length", "free"] = setting(
+        "longest",
+        title="Padding",
+        help="Rows of a micro-batch are padded to the longest of them, to the sequence length, or not at all (free).",
+        why="'max_length' makes every step cost the same, which is the most; 'free' lays the rows end to end.",
+        advanced=True,
+    )
 
 
 class Train(Document):
@@ -208,7 +222,10 @@ class Train(Document):
         0.03, title="Warm-up", help="Share of the steps in which the learning rate rises from zero.",
         why="Raise it when the first steps spike.", term="warm-up", ge=0, le=0.5,
     )
-    optimizer: Literal["auto", "adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "lion_8bit", "sgd"] = setting(
+    optimizer: Literal[
+        "auto", "adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit", "adafactor", "lion", "lion_8bit",
+        "paged_lion_8bit", "sgd",
+    ] = setting(
         "auto", title="Optimizer", help="The rule that turns gradients into steps.",
         why="8-bit and paged ones save memory in full tuning.", term="AdamW",
     )
@@ -226,6 +243,21 @@ class Train(Document):
         "auto", title="Gradient checkpointing", help="Forgets activations and computes them again going backward.",
         why="On when memory is short: about a third slower for a fraction of the activations.",
         term="gradient checkpointing",
+    )
+    activation_offload: bool = setting(
+        False, title="Offload activations", help="Keeps what the backward pass needs in host memory, off the card.",
+        why="For sequences that don't fit even with checkpointing; the bus makes steps slower.", advanced=True,
+    )
+    loss: Literal["chunked", "tiled", "full", "liger", "cut"] = setting(
+        "chunked", title="Loss implementation",
+        help="How the loss is computed: ftui's chunks, trl's tiles, all logits at once, Liger's or Apple's kernels.",
+        why="All logits at once (full) take 12 bytes per token and vocabulary entry; the others a fraction.",
+        advanced=True,
+    )
+    trainer: Literal["ftui", "trl", "transformers"] = setting(
+        "ftui", title="Trainer", help="Whose training step is meant; only ftui's own can be run.",
+        why="To plan, or to hold against a plan, a measurement that was made with plain trl or transformers.",
+        advanced=True,
     )
     neftune: float | None = setting(
         None, title="NEFTune noise", help="Noise on the embeddings while training; empty for none.",
@@ -314,9 +346,23 @@ class Compute(Document):
         why="Fewer leave the others to somebody else.",
         ge=0, le=1024,
     )
-    strategy: Literal["auto", "single"] = setting(
-        "auto", title="Strategy", help="How several GPUs share the work.",
-        why="'single' keeps to one card even where there are more.", advanced=True
+    strategy: Literal["auto", "single", "ddp", "zero1", "zero2", "zero3", "fsdp"] = setting(
+        "auto", title="Strategy", help="How several GPUs share the work: each a copy (ddp), or shards of the states.",
+        why="'single' keeps to one card even where there are more; zero3 and fsdp hold what no card holds alone.",
+        advanced=True,
+    )
+    offload: Literal["none", "optimizer", "all"] = setting(
+        "none", title="Offload", help="What a sharded run keeps in host memory: nothing, optimizer states, or all.",
+        why="It trains models beyond the cards' memory, at the bus's speed.", advanced=True,
+    )
+    allocator: Literal["expandable", "native"] = setting(
+        "expandable", title="Allocator", help="Whether torch's caching allocator may grow its segments in place.",
+        why="'native' is torch's default: it loses more of the card to fragments.", advanced=True,
+    )
+    stack: str = setting(
+        "current", title="Library stack", help="Which libraries' memory behaviour the plan assumes.",
+        why="To plan for an older environment, or to hold a published measurement against the formula.",
+        advanced=True,
     )
     threads: int | Auto = setting(
         "auto", title="CPU threads", help="Threads that torch uses for its operations.",

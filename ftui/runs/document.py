@@ -11,7 +11,10 @@ from ftui.documents import Document
 EventKind = Literal[
     "status", "metric", "evaluation", "sample", "checkpoint", "warning", "diagnosis", "recovery", "progress", "end"
 ]
-JobKind = Literal["train", "evaluate", "merge", "export", "compress", "trace", "generate", "download", "count", "demo"]
+JobKind = Literal[
+    "train", "evaluate", "merge", "export", "compress", "trace", "generate", "download", "count", "demo",
+    "measure", "calibrate",
+]
 State = Literal[
     "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "crashed", "unreachable"
 ]

@@ -14,7 +14,6 @@ from ftui.planner.activations import layer
 from ftui.planner.geometry import chosen, geometry
 from ftui.planner.memory import memory, moments, process_bytes
 from ftui.planner.setup import Setup, number_formats
-from ftui.planner.stack import CURRENT
 from ftui.planner.states import (
     gradient_bytes,
     optimizer_bytes,
@@ -42,9 +41,9 @@ def setup(shape: ModelShape, method: str = "lora", rows: int = 1, length: int = 
 
 def allocated(found: Setup) -> float:
     """The allocated peak in GiB without cuBLAS' workspaces, as a trace counts it."""
-    states = optimizer_bytes(found, CURRENT)
+    states = optimizer_bytes(found)
     peak = max(moment.total(states) for moment in moments(found))
-    return (weight_bytes(found, CURRENT) + found.adapter_bytes * found.adapter_parameters + peak) / GIB
+    return (weight_bytes(found) + found.adapter_bytes * found.adapter_parameters + peak) / GIB
 
 
 @pytest.mark.parametrize(("model", "rows", "length", "more", "traced"), [
@@ -72,15 +71,15 @@ def test_four_bits_take_half_a_byte_and_their_nested_scales(shapes: dict[str, Mo
     found = setup(shapes["llama-7b"], "qlora")
     linear = found.geometry.linear_weights
     rest = (shapes["llama-7b"].parameters - linear) * 2
-    assert weight_bytes(found, CURRENT) == pytest.approx(linear * (0.5 + 1 / 64 + 4 / (64 * 256)) + rest, rel=1e-9)
+    assert weight_bytes(found) == pytest.approx(linear * (0.5 + 1 / 64 + 4 / (64 * 256)) + rest, rel=1e-9)
     single = replace(found, double_quantization=False)
-    assert weight_bytes(single, CURRENT) - weight_bytes(found, CURRENT) == pytest.approx(linear * 0.373 / 8, rel=0.01)
+    assert weight_bytes(single) - weight_bytes(found) == pytest.approx(linear * 0.373 / 8, rel=0.01)
 
 
 def test_fused_experts_stay_in_16_bits_under_quantization(shapes: dict[str, ModelShape]) -> None:
     mixture = shapes["mixture"]
     found = setup(mixture, "qlora")
-    assert weight_bytes(found, CURRENT) > 0.9 * 2 * found.geometry.packed_weights
+    assert weight_bytes(found) > 0.9 * 2 * found.geometry.packed_weights
     assert any("expert" in note for note in memory(found).notes)
 
 
@@ -96,8 +95,8 @@ def test_all_linear_reaches_fused_experts_with_twice_the_rank_where_peft_does(sh
 def test_fused_query_key_value_keep_all_three_alive(shapes: dict[str, ModelShape]) -> None:
     shape = shapes["llama-7b"]
     fused = (Linear(name="qkv_proj", inputs=4096, outputs=3 * 4096, count=32), *shape.linears[3:])
-    apart = layer(setup(shape), CURRENT).kept
-    together = layer(setup(shape.model_copy(update={"linears": fused})), CURRENT).kept
+    apart = layer(setup(shape)).kept
+    together = layer(setup(shape.model_copy(update={"linears": fused}))).kept
     views, copies, middles = 2 * 2 * 4096, 2 * 2 * 4096, 2 * 2 * 16
     assert together - apart == views - copies - middles  # two views more, two adapters' inputs and middles less
 
@@ -106,7 +105,7 @@ def test_full_tuning_holds_weights_gradients_and_two_states(shapes: dict[str, Mo
     shape = shapes["mistral-7b"]
     found = setup(shape, "full")
     assert gradient_bytes(found) == 2 * shape.parameters
-    assert optimizer_bytes(found, CURRENT) == 4 * shape.parameters
+    assert optimizer_bytes(found) == 4 * shape.parameters
     assert memory(found).allocated_bytes > 8 * shape.parameters
 
 
@@ -118,19 +117,19 @@ def test_optimizer_states_have_their_known_size_per_parameter(
     shapes: dict[str, ModelShape], optimizer: str, low: float, high: float
 ) -> None:
     shape = shapes["mistral-7b"]
-    states = optimizer_bytes(setup(shape, "full", optimizer=optimizer), CURRENT) / shape.parameters
+    states = optimizer_bytes(setup(shape, "full", optimizer=optimizer)) / shape.parameters
     assert low <= states <= high
 
 
 def test_small_adapter_tensors_keep_float32_states_in_an_8_bit_optimizer(shapes: dict[str, ModelShape]) -> None:
     small = setup(shapes["tiny"], optimizer="adamw_8bit", rank=4, **number_formats("lora", "cpu", "float32"))
-    assert optimizer_bytes(small, CURRENT) == 8 * small.adapter_parameters
+    assert optimizer_bytes(small) == 8 * small.adapter_parameters
 
 
 def test_a_paged_optimizer_saves_nothing_on_a_cpu(shapes: dict[str, ModelShape]) -> None:
     on_cpu = setup(shapes["tiny"], "full", device="cpu", optimizer="paged_adamw_8bit",
                    **number_formats("full", "cpu", "float32"))
-    assert optimizer_bytes(on_cpu, CURRENT) == optimizer_bytes(replace(on_cpu, optimizer="adamw_8bit"), CURRENT) > 0
+    assert optimizer_bytes(on_cpu) == optimizer_bytes(replace(on_cpu, optimizer="adamw_8bit")) > 0
 
 
 def test_float16_full_tuning_is_planned_with_float32_weights() -> None:
