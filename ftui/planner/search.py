@@ -6,7 +6,6 @@ nothing fits at it, since a cut row is lost and a smaller micro-batch is not; th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,9 @@ from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
 from ftui.planner.geometry import Geometry, chosen
-from ftui.planner.lengths import peak_length
 from ftui.planner.memory import process_bytes
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, devices_of, number_formats, padded_width
+from ftui.planner.setup import Setup, assemble, devices_of
 from ftui.planner.time import Schedule, schedule, step_seconds
 from ftui.planner.verdict import fit_of
 from ftui.units import gib
@@ -218,24 +216,15 @@ def _setup(
     job: Job, draft: Draft, method: Method, frame: _Frame, optimizer: str, checkpointing: bool, rows: int,
     effective: int,
 ) -> Setup:
-    recipe, values, sizes = draft.recipe, frame.values, frame.sizes
-    device: Device = "cpu" if job.cpu else "cuda"
-    gpu = job.hardware.gpu
+    values = frame.values
     quantization = "none" if method in ("full", "lora") else draft.pick(
         "model.quantization", "nf4" if method == "qlora" else "int8"
     )
-    lora = recipe.adapter if recipe.adapter.kind == "lora" else None
-    packing = values["packing"]
-    return Setup(
-        geometry=sizes, method=method, device=device, rows=rows,
-        length=values["length"] if packing else padded_width(peak_length(job.profile, values["length"]), device),
-        padded=packing or rows > 1, checkpointing=checkpointing, attention=values["attention"], optimizer=optimizer,
-        quantization=quantization, double_quantization=recipe.model.double_quantization,
-        rank=values.get("rank", 0), targets=() if method == "full" else chosen(sizes, _targets(draft)),
-        dropout=bool(values.get("dropout", 0)), dora=bool(lora and lora.dora and method != "full"),
-        accumulation=max(1, math.ceil(effective / (rows * devices_of(recipe)))),
-        compute_capability=gpu.compute_capability if gpu and not job.cpu else None,
-        **number_formats(method, device, values["dtype"]),
+    return assemble(
+        draft.recipe, job.hardware, frame.sizes, job.profile, method=method, quantization=quantization,
+        dtype=values["dtype"], attention=values["attention"], max_length=values["length"], packing=values["packing"],
+        rows=rows, effective=effective, checkpointing=checkpointing, optimizer=optimizer, rank=values.get("rank", 0),
+        dropout=bool(values.get("dropout", 0)),
     )
 
 

@@ -19,16 +19,17 @@ from typing import Any, Literal
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
-from ftui.methods import LoraOptions
 from ftui.models.document import ModelShape
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
-from ftui.planner.stack import CURRENT, Stack
+from ftui.planner.stack import CURRENT, Stack, stack_named
 from ftui.recipe.document import Recipe
 
-Loss = Literal["chunked", "tiled", "full", "liger"]
-"""ftui's own, trl's fused head, plain logits of every token, Liger's fused linear cross-entropy."""
+Loss = Literal["chunked", "tiled", "full", "liger", "cut"]
+"""ftui's own, trl's fused head, plain logits of every token, Liger's fused linear and Apple's cut cross-entropy."""
+Padding = Literal["longest", "max_length", "free"]
+Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp"]
 Device = Literal["cuda", "cpu"]
 Reference = Literal["none", "adapter off", "copy", "precomputed"]
 """Where an objective's reference log-probabilities come from: the same weights with the adapter switched off, a second
@@ -71,6 +72,8 @@ class Setup:
     upcast: Literal["none", "norms", "all"] = "none"
     """Which unquantized parts of a quantized base are float32: no part, the norms, or embeddings and head as well."""
     activation_offload: bool = False
+    padding: Padding = "longest"
+    """"free": the rows of a micro-batch lie end to end as one sequence of `rows` × `length` tokens."""
     expandable: bool = True
     """The caching allocator grows its segments in place (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."""
 
@@ -85,7 +88,7 @@ class Setup:
 
     # Several devices; see `sharding`.
     devices: int = 1
-    strategy: Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp"] = "single"
+    strategy: Strategy = "single"
     offload: Literal["none", "optimizer", "all"] = "none"
 
     @property
@@ -125,38 +128,91 @@ def devices_of(recipe: Recipe) -> int:
 
 def setup_of(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None) -> Setup:
     """The numbers of a resolved recipe; "auto" in a field that matters is a ValueError of the caller's making."""
-    sizes = geometry(shape)
-    method, device = method_of(recipe), device_of(recipe, hardware)
     train, options = recipe.train, recipe.adapter
-    rows, length = _number(train.micro_batch, "train.micro_batch"), _number(recipe.data.max_length, "data.max_length")
-    packing = bool(recipe.data.packing)
-    effective = _number(train.effective_batch, "train.effective_batch")
-    lora = options if isinstance(options, LoraOptions) else None
-    gpu = hardware.gpu
-    return Setup(
-        geometry=sizes, method=method, device=device, rows=rows,
-        length=length if packing else padded_width(peak_length(profile, length), device), padded=packing or rows > 1,
-        checkpointing=bool(train.checkpointing), attention=recipe.model.attention, optimizer=train.optimizer,
-        quantization=recipe.model.quantization if lora else "none",
-        double_quantization=recipe.model.double_quantization,
-        rank=_number(lora.rank, "adapter.rank") if lora else 0,
-        targets=chosen(sizes, lora.targets) if lora else (),
-        dropout=bool(lora and lora.dropout), dora=bool(lora and lora.dora),
-        accumulation=max(1, -(-effective // (rows * devices_of(recipe)))),
-        compute_capability=gpu.compute_capability if gpu and device == "cuda" else None,
-        **number_formats(method, device, recipe.model.dtype),
+    return assemble(
+        recipe, hardware, geometry(shape), profile, method=method_of(recipe), quantization=recipe.model.quantization,
+        dtype=recipe.model.dtype, attention=recipe.model.attention,
+        max_length=_number(recipe.data.max_length, "data.max_length"), packing=bool(recipe.data.packing),
+        rows=_number(train.micro_batch, "train.micro_batch"),
+        effective=_number(train.effective_batch, "train.effective_batch"), checkpointing=bool(train.checkpointing),
+        optimizer=train.optimizer, rank=_number(options.rank, "adapter.rank") if options.kind == "lora" else 0,
+        dropout=options.kind == "lora" and bool(options.dropout),
     )
 
 
-def number_formats(method: Method, device: Device, dtype: str) -> dict[str, Any]:
-    """Bytes of weights, of matrix products and of adapters, and whether autocast is on, as the module's text says."""
+def assemble(
+    recipe: Recipe, hardware: Hardware, sizes: Geometry, profile: DataProfile | None, *, method: Method,
+    quantization: str, dtype: str, attention: str, max_length: int, packing: bool, rows: int, effective: int,
+    checkpointing: bool, optimizer: str, rank: int, dropout: bool,
+) -> Setup:
+    """The one way from a recipe to numbers: what the planner varies comes as an argument, all else from the recipe.
+
+    Raises BadInput for a library stack that ftui does not know.
+    """
+    device = device_of(recipe, hardware)
+    gpu = hardware.gpu if device == "cuda" else None
+    lora = recipe.adapter if recipe.adapter.kind == "lora" and method != "full" else None
+    quantized = method != "full" and quantization not in ("none", "auto")
+    compute = recipe.compute
+    length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
+    return Setup(
+        geometry=sizes, method=method, device=device, rows=rows, length=length, padded=padded,
+        checkpointing=checkpointing, attention=attention, optimizer=optimizer,
+        quantization=quantization if quantized else "none", double_quantization=recipe.model.double_quantization,
+        rank=rank if method != "full" else 0,
+        targets=() if method == "full" else chosen(sizes, lora.targets if lora else "all-linear"),
+        dropout=dropout and method != "full", dora=bool(lora and lora.dora),
+        accumulation=max(1, -(-effective // (rows * devices_of(recipe)))), loss=recipe.train.loss,
+        compute_capability=gpu.compute_capability if gpu else None, stack=stack_named(compute.stack),
+        trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
+        activation_offload=recipe.train.activation_offload and device == "cuda",
+        padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
+        devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
+        **number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer),
+    )
+
+
+def strategy_of(recipe: Recipe) -> Strategy:
+    """How the devices share the work: copies, unless the recipe asks for shards; one device shares with nobody."""
+    wanted = recipe.compute.strategy
+    if devices_of(recipe) == 1:
+        return "single"
+    return "ddp" if wanted == "auto" or wanted == "single" else wanted
+
+
+def row_width(
+    padding: Padding, longest: int, max_length: int, packing: bool, rows: int, device: Device
+) -> tuple[int, bool]:
+    """Tokens of a row of the largest micro-batch, and whether a mask must say what is padding or another row's."""
+    if packing:
+        return max_length, True
+    match padding:
+        case "max_length":
+            return padded_width(max_length, device), rows > 1 or longest < max_length
+        case "free":
+            return longest, rows > 1
+        case _:
+            return padded_width(longest, device), rows > 1
+
+
+def number_formats(
+    method: Method, device: Device, dtype: str, adapter: str = "auto", trainer: str = "ftui"
+) -> dict[str, Any]:
+    """Bytes of weights, of matrix products and of adapters, and whether autocast is on, as the module's text says.
+
+    `adapter` is the recipe's adapter.dtype.  Plain transformers leaves an adapter on a quantized base in peft's
+    float32, where ftui and trl (`SFTTrainer.__init__`) cast it to bfloat16.
+    """
     size = BYTES[dtype]
     if size == 4:
-        return {"weight_bytes": 4, "compute_bytes": 4, "adapter_bytes": 4, "autocast": False}
+        return {"weight_bytes": 4, "compute_bytes": 4, "adapter_bytes": BYTES.get(adapter, 4), "autocast": False}
     if method == "full" and dtype == "float16":
         return {"weight_bytes": 4, "compute_bytes": 2, "adapter_bytes": 4, "autocast": True}
-    adapter = 4 if method == "lora" or dtype == "float16" else 2
-    return {"weight_bytes": 2, "compute_bytes": 2, "adapter_bytes": adapter, "autocast": True}
+    single = method == "lora" or dtype == "float16" or trainer == "transformers"
+    return {
+        "weight_bytes": 2, "compute_bytes": 2, "adapter_bytes": BYTES.get(adapter, 4 if single else 2),
+        "autocast": True,
+    }
 
 
 def padded_width(length: int, device: Device) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ftui.errors import BadInput
+
 
 @dataclass(frozen=True)
 class Transient:
@@ -80,3 +82,16 @@ CURRENT = Stack(
     source="op inventories and traced training steps of these versions, met within 1 % over 56 configurations",
     versions={"torch": "2.13", "transformers": "5.23", "peft": "0.21", "trl": "1.16", "bitsandbytes": "0.50"},
 )
+
+STACKS: dict[str, Stack] = {stack.name: stack for stack in (CURRENT,)}
+"""Every table by its name, the newest first."""
+
+
+def stack_named(name: str) -> Stack:
+    """The table that a recipe's compute.stack names; "current" is the newest.  Raises BadInput for an unknown one."""
+    if name == "current":
+        return CURRENT
+    if name not in STACKS:
+        raise BadInput(f"compute.stack: {name!r} is no library stack that ftui knows.",
+                       f"Write current, or one of: {', '.join(STACKS)}.")
+    return STACKS[name]
