@@ -16,7 +16,7 @@ def settings() -> str:
     """Every setting of the recipe, by section."""
     from ftui.methods import ADAPTERS, OBJECTIVES
     from ftui.recipe import Recipe, source_settings, walk_all
-    from ftui.recipe.declaration import UNIONS
+    from ftui.recipe.declaration import UNIONS, settings_of
 
     lines = [
         "# Settings", "",
@@ -31,8 +31,14 @@ def settings() -> str:
         lines += [f"## {title}", ""]
         if section in UNIONS:
             rows = OBJECTIVES if section == "objective" else ADAPTERS
-            lines += [f"- `kind: {row.kind}`: {row.title}. {row.when} [Source]({row.source})" for row in rows.values()]
+            lines += [_kind(row) for row in rows.values()]
             lines.append("")
+            for kind, options in UNIONS[section].items():
+                entries = [entry for entry in settings_of(options, section) if entry.name != "kind"]
+                lines += [f"### `{section}.kind: {kind}`", "", *_settings_table(entries, len(f"{section}."))]
+            entries = [entry for entry in walk_all() if entry.path == f"{section}.kind"]
+            lines += ["### In every kind", "", *_settings_table(entries, len(f"{section}."))]
+            continue
         elif about and about.strip():
             lines += [about.strip().splitlines()[0], ""]
         entries = [entry for entry in walk_all() if entry.section == section]
@@ -42,7 +48,14 @@ def settings() -> str:
     return _page(lines)
 
 
+def _kind(row: Any) -> str:
+    planned = "" if getattr(row, "trains", True) else " Can be planned, not trained yet."
+    return f"- `kind: {row.kind}`: {row.title}. {row.when}{planned} [Source]({row.source})"
+
+
 def _settings_table(entries: Any, cut: int) -> list[str]:
+    if not entries:
+        return ["Nothing to set.", ""]
     lines = ["| setting | default | takes | what it is, and when to change it |", "|---|---|---|---|"]
     for entry in entries:
         advanced = " *Advanced.*" if entry.advanced else ""

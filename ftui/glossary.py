@@ -62,6 +62,12 @@ TERMS: tuple[Term, ...] = (
         "https://arxiv.org/abs/2203.02155", ("base vs instruct", "instruct model", "foundation model"),
     ),
     Term(
+        "beta",
+        "In preference training and reinforcement learning, the strength that holds the model to its reference. "
+        "Low ones let it learn more and stray further, 0 lets it go.",
+        "https://arxiv.org/abs/2305.18290", ("KL coefficient",),
+    ),
+    Term(
         "bf16",
         "A 16-bit number format with the range of 32-bit floats and about three decimal digits. "
         "It trains without loss scaling and needs an NVIDIA GPU of the Ampere generation or later.",
@@ -116,6 +122,12 @@ TERMS: tuple[Term, ...] = (
         "https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities", ("sm",),
     ),
     Term(
+        "distillation",
+        "Training a small model to give the same next-token probabilities as a large one. "
+        "Done on the small model's own answers it corrects the mistakes that it really makes.",
+        "https://arxiv.org/abs/2306.13649", ("teacher", "knowledge distillation"),
+    ),
+    Term(
         "DoRA",
         "A LoRA that learns the length of each weight vector apart from its direction. "
         "It comes closer to full fine-tuning at low ranks and is slower.",
@@ -126,6 +138,12 @@ TERMS: tuple[Term, ...] = (
         "Quantizing the scales of a 4-bit model, too. "
         "It saves about 0.37 bits for each weight at no cost that one could measure.",
         QLORA, ("nested quantization",),
+    ),
+    Term(
+        "DPO",
+        "Direct preference optimization: raises the chosen answer's probability over the rejected one's, relative to "
+        "the untrained model. It needs pairs of answers, and no reward model.",
+        "https://arxiv.org/abs/2305.18290", ("direct preference optimization", "preference training"),
     ),
     Term(
         "dropout",
@@ -206,6 +224,18 @@ TERMS: tuple[Term, ...] = (
         "https://arxiv.org/abs/1211.5063", ("grad norm", "gradient clipping"),
     ),
     Term(
+        "group",
+        "The answers that are sampled for one prompt, whose mean reward is the mark for each. "
+        "Larger groups give steadier steps and take longer to write.",
+        "https://arxiv.org/abs/2402.03300", ("group size", "num_generations"),
+    ),
+    Term(
+        "GRPO",
+        "Group relative policy optimization: the model writes several answers to a prompt, and those that score above "
+        "their group become likelier. It suits tasks whose answers can be checked, such as mathematics.",
+        "https://arxiv.org/abs/2402.03300", ("group relative policy optimization", "reinforcement learning"),
+    ),
+    Term(
         "held-out rows",
         "Rows that are kept out of training and only measured on. "
         "They show whether the model has learned the task or the rows.",
@@ -222,6 +252,12 @@ TERMS: tuple[Term, ...] = (
         "Eight-bit whole numbers with a scale, here for a frozen base model's weights. "
         "Outliers stay in 16 bits, which keeps the quality and costs speed.",
         "https://arxiv.org/abs/2208.07339", ("8-bit",),
+    ),
+    Term(
+        "KTO",
+        "Kahneman-Tversky optimization: learns from single answers marked good or bad. "
+        "It needs no pairs, and weighs losses and gains as people do.",
+        "https://arxiv.org/abs/2402.01306", ("Kahneman-Tversky optimization",),
     ),
     Term(
         "KV cache",
@@ -296,6 +332,12 @@ TERMS: tuple[Term, ...] = (
         "https://huggingface.co/docs/trl/index", ("training objective",),
     ),
     Term(
+        "ORPO",
+        "Odds-ratio preference optimization: imitation of the chosen answer and the preference for it in one loss. "
+        "It needs no reference model, and so no second forward pass.",
+        "https://arxiv.org/abs/2403.07691", ("odds-ratio preference optimization",),
+    ),
+    Term(
         "out of memory",
         "The GPU has no room for the next tensor, and the step fails. "
         "A smaller micro-batch, shorter sequences or gradient checkpointing make room, in this order of pain.",
@@ -330,6 +372,24 @@ TERMS: tuple[Term, ...] = (
         "The inner width of LoRA's two matrices: how much the adapter can learn. "
         "8 to 32 do for style and tasks, 64 and more for new knowledge.",
         LORA, ("lora_r", "r"),
+    ),
+    Term(
+        "reference model",
+        "The model as it was before training, against which preference objectives measure how far it moved. "
+        "With an adapter it is the base with the adapter switched off, in full tuning a second copy.",
+        "https://huggingface.co/docs/trl/dpo_trainer", ("ref_model",),
+    ),
+    Term(
+        "reward model",
+        "A model that gives an answer one number, trained on pairs of a better and a worse one. "
+        "It judges where no program can.",
+        "https://arxiv.org/abs/2203.02155", ("reward modelling", "judge"),
+    ),
+    Term(
+        "RLOO",
+        "REINFORCE leave-one-out: each sampled answer is held against the mean reward of the others to its prompt. "
+        "It is plain policy gradient with a good baseline, and works with two answers.",
+        "https://arxiv.org/abs/2402.14740", ("REINFORCE leave-one-out",),
     ),
     Term(
         "rsLoRA",

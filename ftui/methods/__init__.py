@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from ftui.methods import full, lora, sft
+from ftui.methods import distill, dpo, full, grpo, kto, lora, orpo, reward, rloo, sft
+from ftui.methods.distill import DistillOptions
+from ftui.methods.dpo import DpoOptions
 from ftui.methods.full import NoAdapterOptions
+from ftui.methods.grpo import GrpoOptions
+from ftui.methods.kto import KtoOptions
 from ftui.methods.lora import LoraOptions
+from ftui.methods.orpo import OrpoOptions
+from ftui.methods.reward import RewardOptions
+from ftui.methods.rloo import RlooOptions
 from ftui.methods.row import AdapterRow, ObjectiveRow
 from ftui.methods.sft import SftOptions
 
-OBJECTIVES: dict[str, ObjectiveRow] = {row.kind: row for row in (sft.ROW,)}
+OBJECTIVES: dict[str, ObjectiveRow] = {
+    row.kind: row for row in (
+        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, distill.ROW,
+    )
+}
 ADAPTERS: dict[str, AdapterRow] = {row.kind: row for row in (lora.ROW, full.ROW)}
 
 __all__ = [
-    "ADAPTERS", "OBJECTIVES", "AdapterRow", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "SftOptions",
+    "ADAPTERS", "OBJECTIVES", "AdapterRow", "DistillOptions", "DpoOptions", "GrpoOptions", "KtoOptions", "LoraOptions",
+    "NoAdapterOptions", "ObjectiveRow", "OrpoOptions", "RewardOptions", "RlooOptions", "SftOptions",
 ]

@@ -158,7 +158,7 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
     add(rules.threads(job))
     add(rules.gpus(job))
     add(rules.strategy())
-    if job.profile is not None and job.profile.kind == "text":
+    if job.profile is not None and job.profile.kind == "text" and recipe.objective.kind == "sft":
         add(rules.plain_choice("objective.loss_on", "all", "all — plain text has no answers to single out", rules.FTUI))
     add(rules.learning_rate(job, method))
     if method != "full":

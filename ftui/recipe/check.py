@@ -156,15 +156,17 @@ def _explain(details: Any, values: Mapping[str, Any]) -> Problem:
 
 def _settings_for(values: Mapping[str, Any]) -> Iterator[Setting]:
     """The settings that exist for the objective and adapter that `values` name."""
-    kinds = {
-        section: str(content.get("kind")) for section in UNIONS if isinstance(content := values.get(section), Mapping)
-    }
+    own: dict[str, tuple[Setting, ...]] = {}
+    for section, members in UNIONS.items():
+        content = values.get(section)
+        kind = content.get("kind") if isinstance(content, Mapping) else getattr(Recipe(), section).kind
+        if model := members.get(str(kind)):
+            # Two kinds may share a name and take other values under it: the one at hand decides.
+            own[section] = settings_of(model, section)
     for entry in walk_all():
-        if entry.section in UNIONS and entry.path != f"{entry.section}.kind":
-            model = UNIONS[entry.section].get(kinds.get(entry.section, getattr(Recipe(), entry.section).kind))
-            if model is not None and entry.name not in model.model_fields:
-                continue
-        yield entry
+        if entry.section not in own or entry.name == "kind":
+            yield entry
+    yield from (entry for entries in own.values() for entry in entries if entry.name != "kind")
 
 
 def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:

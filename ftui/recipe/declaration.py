@@ -61,6 +61,13 @@ class Setting:
         return self.path.rsplit(".", 1)[-1]
 
     @property
+    def offered(self) -> tuple[str, ...]:
+        """The choices with which a run can be started: an objective that can only be planned is none of them."""
+        if self.path != "objective.kind":
+            return self.choices
+        return tuple(kind for kind in self.choices if OBJECTIVES[kind].trains)
+
+    @property
     def limits(self) -> str:
         """The allowed values in words: "a whole number from 1 to 1,024, or auto"."""
         words = _ALLOWED[self.path] if self.path in _ALLOWED else self._basic_limits()

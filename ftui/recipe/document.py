@@ -10,7 +10,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ftui.documents import Document
-from ftui.methods import LoraOptions, NoAdapterOptions, SftOptions
+from ftui.methods import (
+    DistillOptions,
+    DpoOptions,
+    GrpoOptions,
+    KtoOptions,
+    LoraOptions,
+    NoAdapterOptions,
+    OrpoOptions,
+    RewardOptions,
+    RlooOptions,
+    SftOptions,
+)
 from ftui.settings import Auto, setting
 
 
@@ -378,6 +389,10 @@ class Compute(Document):
     )
 
 
+Objective = Annotated[
+    SftOptions | DpoOptions | KtoOptions | OrpoOptions | RewardOptions | GrpoOptions | RlooOptions | DistillOptions,
+    Field(discriminator="kind"),
+]
 Adapter = Annotated[LoraOptions | NoAdapterOptions, Field(discriminator="kind")]
 
 
@@ -393,7 +408,7 @@ class Recipe(Document):
     goal: Goal = Goal()
     model: Model = Model()
     data: Data = Data()
-    objective: SftOptions = SftOptions()
+    objective: Objective = SftOptions()
     adapter: Adapter = LoraOptions()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()

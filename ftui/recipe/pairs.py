@@ -63,7 +63,7 @@ def _batches(recipe: Recipe) -> Iterator[Pair]:
 
 def _what_is_trained(recipe: Recipe) -> Iterator[Pair]:
     texts = [source.path for source in recipe.data.sources if source.format == "text"]
-    if texts and recipe.objective.loss_on == "completion":
+    if texts and recipe.objective.kind == "sft" and recipe.objective.loss_on == "completion":
         yield "objective.loss_on", (
             f"{texts[0]} is plain text, which has no completion to train on; write loss_on: all"
         )

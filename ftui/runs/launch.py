@@ -103,8 +103,10 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     """Write the run's folder, start its worker detached, and return at once.
 
     `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
-    can be seen now; `force` launches all the same.
+    can be seen now; `force` launches all the same, unless there is nothing that could train.
     """
+    if planned_only := next(_objective_obstacles(layout), None):
+        raise Refused(planned_only.what, planned_only.hint)
     layout = refreshed(layout)
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
@@ -130,6 +132,7 @@ def refreshed(layout: Layout) -> Layout:
 
 def obstacles(layout: Layout) -> Iterator[Obstacle]:
     """Everything that speaks against launching now, the gravest first."""
+    yield from _objective_obstacles(layout)
     yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)
     yield from _model_obstacles(layout)
@@ -138,6 +141,19 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         changes = " ".join(f"--set {change.path}={change.value}" for change in verdict.changes)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
+
+
+def _objective_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """An objective whose costs are known and whose trainer is not built."""
+    from ftui.methods import OBJECTIVES
+
+    objective = OBJECTIVES[layout.recipe.objective.kind]
+    if not objective.trains:
+        trained = ", ".join(f"{row.title.lower()} ({kind})" for kind, row in OBJECTIVES.items() if row.trains)
+        yield Obstacle(
+            f"{objective.title} can be planned, not trained yet: this ftui trains {trained}.",
+            "See what it would take with ftui plan, or write objective: {kind: sft}.",
+        )
 
 
 def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -152,3 +152,16 @@ def test_the_schema_knows_every_setting_and_its_limits() -> None:
     assert rank["title"] == "Rank"
     assert rank["description"]
     assert set(schema["properties"]) == set(Recipe.model_fields)
+
+
+def test_an_objective_names_its_own_settings_and_losses() -> None:
+    with pytest.raises(BadRecipe, match="none of kto, apo_zero_unpaired"):
+        parse("objective: {kind: kto, loss_type: sigmoidal}")
+    with pytest.raises(BadRecipe, match=r"belongs to objective\.kind grpo or rloo"):
+        parse("objective: {kind: dpo, generations: 4}")
+
+
+def test_only_objectives_with_a_trainer_are_offered() -> None:
+    kinds = next(entry for entry in walk_all() if entry.path == "objective.kind")
+    assert "dpo" in kinds.choices
+    assert kinds.offered == ("sft",)

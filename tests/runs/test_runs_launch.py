@@ -69,6 +69,15 @@ def test_a_recipe_without_model_or_data_says_what_to_add() -> None:
         lay_out(assign(Recipe(), {"model.base": "demo"}))
 
 
+def test_an_objective_that_can_only_be_planned_is_refused_even_with_force(layout: Layout) -> None:
+    asked = assign(layout.asked, {"objective.kind": "dpo"})
+    planned = lay_out(asked, hardware=machine(), shape=SHAPE, profile=profile(kind="preference"))
+    assert "can be planned, not trained yet" in next(obstacles(planned)).what
+    for force in (False, True):
+        with pytest.raises(Refused, match="Direct preference optimization can be planned, not trained yet"):
+            launch(planned, command="ftui launch", force=force)
+
+
 def test_each_obstacle_is_a_sentence_with_a_remedy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     tight = Verdict(fit="no", spare_bytes=-GiB, text="Does not fit by 1.0 GiB.")
     cases = [

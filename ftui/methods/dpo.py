@@ -1,0 +1,56 @@
+"""Direct preference optimization: the objective's options and its row.  Names and defaults are trl 1.16's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ftui.methods.row import ObjectiveRow
+from ftui.methods.scoring import CompletionOptions, beta, precomputed_reference
+from ftui.settings import setting
+
+
+class DpoOptions(CompletionOptions):
+    """Pairs of a better and a worse answer, held against the untrained model."""
+
+    kind: Literal["dpo"] = setting(
+        "dpo",
+        title="Objective",
+        help="Direct preference optimization: of two answers the model learns to prefer the chosen one.",
+        why="It is the objective for pairs of a better and a worse answer, mostly after supervised fine-tuning.",
+        term="DPO",
+    )
+    beta: float = beta(
+        0.1, "How strongly the model is held to what it was before.",
+        "Raise it when answers degrade, lower it when preferences are hardly learned.",
+    )
+    loss_type: Literal[
+        "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
+        "apo_zero", "apo_down", "discopop", "sigmoid_norm",
+    ] = setting(
+        "sigmoid",
+        title="Loss",
+        help="The function of the two answers' log-probabilities, by trl's names.",
+        why="'ipo' for preferences that are certain, 'robust' for labels that are often wrong.",
+        advanced=True,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        title="Label smoothing",
+        help="The share of pairs taken to be labelled the wrong way round.",
+        why="Set about 0.1 for noisy labels, with the losses robust and exo_pair.",
+        advanced=True,
+        ge=0,
+        lt=0.5,
+    )
+    precompute_reference: bool = precomputed_reference()
+
+
+ROW = ObjectiveRow(
+    kind="dpo",
+    title="Direct preference optimization",
+    when="You have pairs of a better and a worse answer to the same prompt.",
+    data=("preference",),
+    options=DpoOptions,
+    source="https://arxiv.org/abs/2305.18290",
+    trains=False,
+)

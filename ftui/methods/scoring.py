@@ -1,0 +1,76 @@
+"""What objectives share that score completions rather than copy rows: which tokens they look at, and their settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ftui.documents import Document
+from ftui.settings import setting
+
+
+class CompletionOptions(Document):
+    """Options of an objective that looks at completions only: their prompts are read, never trained."""
+
+    @property
+    def loss_on(self) -> Literal["completion"]:
+        """The trained tokens, under the name that supervised fine-tuning lets one set."""
+        return "completion"
+
+
+def beta(default: float, help: str, why: str) -> Any:
+    """How strongly the model is held to its reference; `default` is trl's."""
+    return setting(default, title="Beta", help=help, why=why, term="beta", ge=0, le=100)
+
+
+def precomputed_reference() -> Any:
+    """trl's `precompute_ref_log_probs`."""
+    return setting(
+        False, title="Precompute the reference",
+        help="Scores all rows with the untrained model once, before training, in place of at every step.",
+        why="In full tuning it spares a second copy of the model; with an adapter, a forward pass per step.",
+        term="reference model",
+    )
+
+
+def completion_length() -> Any:
+    """trl's `max_completion_length`."""
+    return setting(
+        512, title="Completion length", help="Most tokens that the model writes for a prompt.",
+        why="Long reasoning needs more; the cache of a generation and the step both grow with it.", unit="tokens",
+        ge=1, le=131_072,
+    )
+
+
+def temperature() -> Any:
+    """The sampling temperature of trl's trainers that generate."""
+    return setting(
+        1.0, title="Temperature", help="How freely completions are sampled.",
+        why="Lower it when completions fall apart, raise it when all of a group are the same.", advanced=True, gt=0,
+        le=10,
+    )
+
+
+def generations(default: int) -> Any:
+    """trl's `num_generations`."""
+    return setting(
+        default, title="Group size", help="Completions that are sampled for each prompt and held against each other.",
+        why="More give a steadier baseline, and take generation time and cache.", term="group", ge=2, le=1024,
+    )
+
+
+def generation_steps() -> Any:
+    """trl's `steps_per_generation`."""
+    return setting(
+        None, title="Steps per generation",
+        help="Micro-batches that one generation serves; empty takes as many as are accumulated.",
+        why="Fewer generate smaller batches at once, which takes less cache.", advanced=True, ge=1, le=1024,
+    )
+
+
+def scorer_parameters() -> Any:
+    """The size of a reward model, which the planner can't read off the policy's own shape."""
+    return setting(
+        0.0, title="Reward model", help="Billions of parameters of a reward model held beside the policy, in 16 bits.",
+        why="0 where rewards are plain functions, such as a checker of answers.", unit="billion", advanced=True, ge=0,
+        le=2000,
+    )
