@@ -246,7 +246,7 @@ class SettingsStep(Step):
 
 
 def _values(setting: Setting) -> tuple[str, ...]:
-    values = ("true", "false") if setting.kind == "bool" else setting.choices
+    values = ("true", "false") if setting.kind == "bool" else setting.offered
     return (*(("auto",) if setting.auto else ()), *values, *(("null",) if setting.nullable else ()))
 
 
