@@ -1,7 +1,8 @@
 """Two small base models for `advice.py`: a tokenizer and a Llama each, pre-trained here on real text in minutes.
 
 The text is what stands in ../shared/data beside the rows that the benchmark tunes on: web pages, articles of an
-encyclopaedia, sums with their solutions, and answers of chats.  The models know some English and nothing of the tasks' formats.
+encyclopaedia, sums with their solutions, and answers of chats.  The models know some English, and nothing of the
+tasks' formats.
 """
 
 from __future__ import annotations
