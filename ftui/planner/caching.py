@@ -282,7 +282,7 @@ class CachingAllocator:
 def replay(
     events: Iterable[tuple[int, int]], *, expandable: bool = False, capacity: int | None = None, points: int = 256
 ) -> Replayed:
-    """Run a log through the allocator: (id, bytes) is an allocation, (id, 0) the free of that id.
+    """Run a log through the allocator: (id, bytes) is an allocation, (id, 0) or (id, -bytes) the free of that id.
 
     `capacity` is what the driver can give in bytes, `points` the most samples of the result's series.  A second
     allocation under a live id, or a free of an unknown one, is a ValueError.
@@ -295,7 +295,7 @@ def replay(
     peak_allocated = peak_reserved = 0
     fullest = Sample(0, 0, 0)
     for at, (identity, size) in enumerate(log, start=1):
-        if size == 0:
+        if size <= 0:
             free(identity)
         elif not allocate(identity, size):
             if fullest.event:
