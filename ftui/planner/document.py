@@ -15,6 +15,8 @@ class MemoryParts(Document):
     """Bytes at the peak, by part; they sum to the allocated peak plus `context` and `slack`."""
 
     weights: int = 0
+    reference: int = 0
+    """A second model beside the trained one: a reference, a teacher, a reward model."""
     adapter: int = 0
     gradients: int = 0
     optimizer: int = 0

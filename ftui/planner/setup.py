@@ -13,13 +13,14 @@ which the worker loads a model stand here, since the planner must foresee them:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
+from ftui.planner.asked_objective import body, objective_fields
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
@@ -80,11 +81,16 @@ class Setup:
     # Objectives other than supervised fine-tuning; see `objectives`.
     objective: str = "sft"
     reference: Reference = "none"
+    sequences: int = 1
+    """Sequences of one row that pass through the model together: two where an answer is held against another."""
     prompt: int = 0
-    """Tokens of a prompt, where completions are generated."""
+    """Tokens of a row that are read and not scored."""
     completion: int = 0
     """Tokens generated per completion; 0 where nothing is."""
-    teacher_parameters: int = 0
+    generated_rows: int = 0
+    """Completions that one call generates on a device."""
+    second_parameters: int = 0
+    """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
 
     # Several devices; see `sharding`.
     devices: int = 1
@@ -94,7 +100,7 @@ class Setup:
     @property
     def tokens(self) -> int:
         """Tokens of the largest micro-batch, padding included."""
-        return self.rows * self.length
+        return self.rows * self.sequences * self.length
 
     @property
     def full(self) -> bool:
@@ -155,14 +161,15 @@ def assemble(
     quantized = method != "full" and quantization not in ("none", "auto")
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
-    return Setup(
-        geometry=sizes, method=method, device=device, rows=rows, length=length, padded=padded,
+    accumulation = max(1, -(-effective // (rows * devices_of(recipe))))
+    setup = Setup(
+        geometry=body(recipe, sizes), method=method, device=device, rows=rows, length=length, padded=padded,
         checkpointing=checkpointing, attention=attention, optimizer=optimizer,
         quantization=quantization if quantized else "none", double_quantization=recipe.model.double_quantization,
         rank=rank if method != "full" else 0,
         targets=() if method == "full" else chosen(sizes, lora.targets if lora else "all-linear"),
         dropout=dropout and method != "full", dora=bool(lora and lora.dora),
-        accumulation=max(1, -(-effective // (rows * devices_of(recipe)))), loss=recipe.train.loss,
+        accumulation=accumulation, loss=recipe.train.loss,
         compute_capability=gpu.compute_capability if gpu else None, stack=stack_named(compute.stack),
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",
@@ -170,6 +177,10 @@ def assemble(
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
         **number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer),
     )
+    asked = objective_fields(
+        recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation
+    )
+    return replace(setup, **asked) if asked else setup
 
 
 def strategy_of(recipe: Recipe) -> Strategy:

@@ -1,0 +1,74 @@
+"""From a recipe's objective to the fields of a `Setup`: rows that pass together, reference, prompt and completion.
+
+trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.py`, `trl/experimental/orpo`):
+
+* DPO, ORPO and reward concatenate chosen and rejected into one forward pass: two sequences per row;
+* DPO, KTO, GRPO and RLOO score tokens by trl's fused head whatever loss the recipe names; ORPO makes all logits, a
+  reward model none;
+* the reference is the model with its adapter switched off, or in full tuning a second model in the same number format,
+  unless its log-probabilities were computed before; GRPO and RLOO have none at beta 0;
+* GRPO and RLOO generate the completions of `steps_per_generation` micro-batches at once, by default as many as are
+  accumulated; distillation those of one accumulated batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ftui.methods import (
+    DistillOptions,
+    DpoOptions,
+    GrpoOptions,
+    KtoOptions,
+    RewardOptions,
+    RlooOptions,
+    SftOptions,
+)
+from ftui.planner.geometry import Geometry
+from ftui.recipe.document import Recipe
+
+PAIRED = ("dpo", "orpo", "reward")
+"""Objectives whose rows are two sequences in one forward pass."""
+GENERATING = ("grpo", "rloo", "distill")
+"""Objectives that train on completions which the model has just written."""
+
+
+def objective_fields(
+    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int
+) -> dict[str, Any]:
+    """The fields of a `Setup` that the objective decides; empty for supervised fine-tuning.
+
+    `length` is the widest row in tokens.  Where completions are generated it is the longest prompt, and the field
+    `length` in the answer is that of prompt and completion together.
+    """
+    options = recipe.objective
+    if isinstance(options, SftOptions):
+        return {}
+    fields: dict[str, Any] = {
+        "objective": options.kind, "loss": "full" if options.kind == "orpo" else "tiled",
+        "sequences": 2 if options.kind in PAIRED else 1, "padded": True,
+    }
+    held: str = "copy" if full else "adapter off"
+    if isinstance(options, DpoOptions | KtoOptions):
+        fields["reference"] = "precomputed" if options.precompute_reference else held
+    if isinstance(options, GrpoOptions | RlooOptions):
+        fields["reference"] = held if options.beta > 0 else "none"
+        fields["generated_rows"] = rows * (options.steps_per_generation or accumulation)
+        fields["second_parameters"] = int(options.reward_parameters * 1e9)
+    if isinstance(options, DistillOptions):
+        fields["generated_rows"] = rows * accumulation
+        stated = options.teacher_parameters
+        fields["second_parameters"] = sizes.parameters if stated is None else int(stated * 1e9)
+    if isinstance(options, GrpoOptions | RlooOptions | DistillOptions):
+        completion = options.max_completion_length
+        fields |= {"prompt": length, "completion": completion, "length": length + completion}
+    return fields
+
+
+def body(recipe: Recipe, sizes: Geometry) -> Geometry:
+    """The model that the objective trains: a reward model has one row of scores in place of the vocabulary's head."""
+    if not isinstance(recipe.objective, RewardOptions):
+        return sizes
+    parameters = sizes.parameters - (0 if sizes.tied else sizes.embedding) + sizes.hidden
+    return replace(sizes, tied=False, parameters=parameters)

@@ -1,0 +1,132 @@
+"""What an objective other than supervised fine-tuning adds to a step: a second model, its passes, its loss, generation.
+
+Everything is read off trl 1.16 (`trl/trainer/{dpo,kto,reward,grpo,rloo,distillation}_trainer.py`,
+`trl/experimental/orpo/orpo_trainer.py`, `trl/kernels/`) and held against traced steps of those trainers
+(`tests/planner/traced_objectives.json`).  All results in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ftui.planner.losses import Loss, loss_of
+from ftui.planner.moment import Moment
+from ftui.planner.setup import Setup
+from ftui.planner.states import weight_bytes
+
+
+def second_model_bytes(setup: Setup) -> int:
+    """The model that stays beside the trained one: a reference like it, or a teacher or reward model in 16 bits."""
+    copy = weight_bytes(setup) if setup.reference == "copy" else 0
+    return copy + 2 * setup.second_parameters
+
+
+def loss(setup: Setup) -> Loss:
+    """The terms of the objective's loss, over the tokens that it scores."""
+    match setup.objective:
+        case "sft":
+            return loss_of(setup)
+        case "reward":
+            return _score_loss(setup)
+        case "orpo":
+            return _odds_ratio_loss(setup)
+        case "distill":
+            return _divergence_loss(setup)
+        case _:
+            return loss_of(replace(setup, length=setup.length - setup.prompt, loss="tiled"))
+
+
+def beside(setup: Setup, step: list[Moment]) -> list[Moment]:
+    """The moments that the objective adds to those of the training pass, which `step` lists."""
+    at = {moment.phase: moment for moment in step}
+    start, alone = at["loss forward"], at["evaluation"]
+    found = []
+    if setup.objective in ("dpo", "kto") and setup.reference in ("adapter off", "copy"):
+        # The reference is asked when the policy's graph, with what its loss keeps, is waiting for the backward pass.
+        found.append(
+            Moment("reference forward", start.gradients, start.activations + alone.activations,
+                   _kept_by_scores(setup) + alone.logits, alone.workspace)
+        )
+    if setup.objective == "distill":
+        larger = _teacher_width(setup)
+        found.append(
+            Moment("teacher forward", start.gradients, start.activations + larger * alone.activations, 0.0,
+                   alone.workspace)
+        )
+    if setup.generated_rows:
+        found += _generation(setup, alone)
+    return found
+
+
+def _scored(setup: Setup) -> int:
+    """Tokens that the loss looks at in one micro-batch."""
+    return setup.rows * setup.sequences * (setup.length - setup.prompt)
+
+
+def _kept_by_scores(setup: Setup) -> float:
+    """What the fused head keeps for its backward pass, and the outputs that the trainer reads its metrics from.
+
+    The scored tokens' hidden states, log-normalizer, entropy and target; log-probability, entropy and mean logit of
+    every token in float32 and whether the target was the likeliest.
+    """
+    return float(_scored(setup) * (setup.geometry.hidden * setup.compute_bytes + 16) + 13 * setup.tokens)
+
+
+def _score_loss(setup: Setup) -> Loss:
+    """A reward model's: one number per token from a head of one row, of which the last token's is taken."""
+    scores = float(setup.tokens * (setup.compute_bytes + 4))
+    return Loss(scores, scores, scores)
+
+
+def _odds_ratio_loss(setup: Setup) -> Loss:
+    """ORPO's: all logits of both answers in float32, log-softmax of the chosen one's, and their gradients."""
+    sizes, width = setup.geometry, setup.compute_bytes
+    logits = float(setup.tokens * sizes.vocab)
+    # The logits in float32, the chosen half's shifted copy and its log-softmax; trl's kernel keeps the logits alone.
+    forward = (4 + 2 + 2) * logits
+    # Kept logits and log-softmax; the kernel's gradient, and a padded copy of it beside the chosen half's.
+    backward = (4 + 2 + 4 + 4) * logits
+    left = (4 + width) * logits + setup.tokens * sizes.hidden * width
+    return Loss(forward, backward, forward, left)
+
+
+def _divergence_loss(setup: Setup) -> Loss:
+    """Distillation's: two float32 tiles, the student's and the teacher's, and never either model's logits whole."""
+    sizes, width, scored = setup.geometry, setup.compute_bytes, _scored(setup)
+    tile = 4.0 * min(scored, setup.stack.tile_tokens) * setup.stack.tile_vocabulary
+    inputs = scored * sizes.hidden * width * (1 + _teacher_width(setup))
+    statistics = 4.0 * 12 * scored
+    table = sizes.vocab * sizes.hidden
+    forward = 2 * tile + inputs + statistics
+    gradient = 4.0 * scored * sizes.hidden + (4.0 * table if setup.full else 0.0)
+    backward = forward + tile * width / 4 + gradient
+    return Loss(forward, backward, forward)
+
+
+def _teacher_width(setup: Setup) -> float:
+    """The teacher's hidden width over the student's: a guess from their sizes, since only its parameters are known.
+
+    Parameters grow with depth times the square of the width, and depth about with the width.
+    """
+    return max(1.0, (setup.second_parameters / max(1, setup.geometry.parameters)) ** (1 / 3))
+
+
+def _generation(setup: Setup, alone: Moment) -> list[Moment]:
+    """Reading the prompts and writing the completions: keys and values of every token, and the last token's logits.
+
+    transformers' dynamic cache makes each layer's tensor anew with every token, and attention under a padding mask
+    repeats keys and values for every query head.
+    """
+    sizes, width = setup.geometry, setup.compute_bytes
+    whole = setup.prompt + setup.completion
+    per_token = 2.0 * sizes.key * width
+    cache = setup.generated_rows * per_token * sizes.layers
+    grown = setup.generated_rows * whole * per_token / 2
+    expanded = setup.generated_rows * whole * 2.0 * sizes.query * width if sizes.key < sizes.query else 0.0
+    # The last token's logits with a float32 copy, their softmax and the sampler's noise.
+    logits = float(setup.generated_rows * sizes.vocab * (width + 4 + 4 + 4))
+    reading = setup.generated_rows * setup.prompt / max(1, setup.tokens) * alone.activations
+    return [
+        Moment("prompt reading", 0.0, cache * setup.prompt + reading, logits, alone.workspace),
+        Moment("generation", 0.0, cache * whole + grown + expanded, logits, alone.workspace),
+    ]
