@@ -1,0 +1,85 @@
+"""`trace_step`: a resolved recipe and a model's config to the memory of one training step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ftui.planner.caching import Replayed, replay
+from ftui.recipe.document import Recipe
+from ftui.worker.trace.building import at_depth, config_of, depth
+from ftui.worker.trace.fake import World
+from ftui.worker.trace.log import Log, Peaks, Work, peaks
+from ftui.worker.trace.step import micro_batch, trace_trainer, trainer_of
+from ftui.worker.trace.workspace import Capability
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One training step of the whole model.  Bytes are of the device that the trace stands for."""
+
+    log: Log
+    layers: int
+    traced_layers: tuple[int, ...]
+    rows: int
+    length: int
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def peaks(self) -> Peaks:
+        """The fullest moment of the step and of each of its phases."""
+        return peaks(self.log)
+
+    @property
+    def allocated_bytes(self) -> int:
+        return self.peaks.whole.total
+
+    @cached_property
+    def work(self) -> Work:
+        """Products, traffic and kernel launches of the step, what comes before it left out."""
+        total = Work()
+        for (phase, _), spent in self.log.work.items():
+            if phase not in ("load", "setup"):
+                total.add(spent)
+        return total
+
+    def reserved(self, *, expandable: bool, capacity: int | None = None) -> Replayed:
+        """The log replayed through CUDA's caching allocator."""
+        return replay(self.log.sizes(), expandable=expandable, capacity=capacity)
+
+
+def trace_step(
+    recipe: Recipe, config: Any, *, device: str = "cuda", capability: Capability | None = None,
+    rows: int | None = None, length: int | None = None, layers: int | None = None, full: bool = False,
+    padded: bool | None = None, trained_share: float = 1.0,
+) -> Traced:
+    """Trace one optimizer step of a resolved `recipe` on the model of `config`.
+
+    `config` is a transformers config, its fields as a mapping, or the path of a config.json.  `rows` × `length` is the
+    micro-batch (default: train.micro_batch, data.max_length).  `layers` cuts the model to that depth; `full` traces every
+    layer.  `padded` says whether attention needs a mask (default: where rows differ in length, or are packed).
+    Nothing of this process is left changed.  Raises BadInput for a model that transformers can't build.
+    """
+    whole = config_of(config)
+    whole = at_depth(whole, layers) if layers else whole
+    rows = rows or int(recipe.train.micro_batch)
+    length = length or int(recipe.data.max_length)
+    packed = bool(recipe.data.packing)
+    if padded is None:
+        padded = (packed or rows > 1) and recipe.model.attention != "flash_attention_2"
+    if device == "cuda" and not packed:
+        length = -(-length // 8) * 8
+    here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
+                 float16=recipe.model.dtype == "float16")  # fmt: skip
+    accumulation = max(1, -(-int(recipe.train.effective_batch) // rows))
+    count = depth(whole)
+    log = trace_trainer(
+        lambda: trainer_of(recipe, whole, here),
+        lambda trainer: [
+            micro_batch(rows, length, packed=packed, ours=recipe.train.trainer == "ftui")
+            for _ in range(min(2, accumulation))
+        ],
+        here, adapter=recipe.adapter.kind != "none", layers=count,
+    )
+    return Traced(log, count, (count,), rows, length)

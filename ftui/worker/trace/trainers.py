@@ -1,0 +1,120 @@
+"""A trainer for a model on fake tensors, by the library whose training step a recipe means."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ftui.recipe.document import Recipe
+from ftui.worker.precision import Precision
+
+
+def ftui(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+    """The worker's own, by the objective's builder."""
+    from ftui.worker.objectives import builder
+    from ftui.worker.trace.step import Rows
+
+    rows: Any = Rows(packed=bool(recipe.data.packing))
+    # Everything says "cpu" here, so the arguments must as well.
+    return builder(recipe.objective.kind)(model, recipe, rows, tokenizer(), precision, "cpu", folder)
+
+
+def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+    """trl's SFTTrainer as it is, with its fused head unless the recipe says that all logits are built."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    arguments = _arguments(SFTConfig, recipe, precision, folder)
+    arguments.max_length, arguments.packing = None, False
+    arguments.dataset_kwargs = {"skip_prepare_dataset": True}
+    trainer: Any = SFTTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_list([{"input_ids": [0, 1]}]),
+        processing_class=tokenizer(), data_collator=lambda rows: rows,
+    )
+    if recipe.train.loss in ("full", "chunked"):
+        _plain_loss(trainer)
+    return trainer
+
+
+def transformers(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+    """transformers' Trainer and its loss: float32 logits of every token."""
+    from transformers import Trainer, TrainingArguments
+
+    return Trainer(
+        model=model, args=_arguments(TrainingArguments, recipe, precision, folder), data_collator=lambda rows: rows,
+        processing_class=tokenizer(),
+    )
+
+
+BUILDERS: dict[str, Callable[[Any, Recipe, Precision, Path], Any]] = {
+    "ftui": ftui, "trl": trl, "transformers": transformers,
+}
+
+
+def _arguments(kind: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+    """The worker's arguments, as an object of another library's class."""
+    from ftui.worker.objectives.sft import config
+
+    ours = config(recipe, precision, "cpu", folder)
+    names = (
+        "output_dir", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "optim",
+        "weight_decay", "max_grad_norm", "gradient_checkpointing", "gradient_checkpointing_kwargs", "bf16", "use_cpu",
+        "neftune_noise_alpha", "max_steps",
+    )
+    return kind(
+        **{name: getattr(ours, name) for name in names}, report_to=[], eval_strategy="no", save_strategy="no",
+        disable_tqdm=True, remove_unused_columns=False, dataloader_pin_memory=False,
+    )
+
+
+def _plain_loss(trainer: Any) -> None:
+    """Let transformers compute the loss, as trl did before it had a fused head."""
+    from transformers import Trainer
+
+    trainer.compute_loss = types.MethodType(Trainer.compute_loss, trainer)
+    trainer.model_accepts_loss_kwargs = True
+
+
+def tokenizer() -> Any:
+    """A tokenizer of three words: trainers want one, and nothing is tokenized."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<eos>": 1, "<unk>": 2}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), unk_token="<unk>", pad_token="<pad>",
+        eos_token="<eos>",
+    )
+
+
+class LigerLoss(torch.autograd.Function):
+    """Allocates what Liger's fused linear cross-entropy does: gradients chunk by chunk on the way forward.
+
+    Chunk sizes as in liger_kernel/ops/fused_linear_cross_entropy.py: tokens × width over vocabulary, to a power of two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        tokens, width = hidden.shape
+        parts = -(-weight.shape[0] // width)
+        rows = 1 << max(0, (-(-tokens // parts) - 1).bit_length())
+        losses = torch.zeros(tokens, dtype=torch.float32, device=hidden.device)
+        for_hidden = torch.zeros_like(hidden)
+        for_weight = torch.zeros_like(weight) if weight.requires_grad else None
+        for start in range(0, tokens, rows):
+            chunk = hidden[start : start + rows]
+            logits = chunk @ weight.t()
+            for_hidden[start : start + rows] = logits @ weight
+            if for_weight is not None:
+                for_weight += logits.t() @ chunk
+        ctx.save_for_backward(for_hidden, *(() if for_weight is None else (for_weight,)))
+        return losses.sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        for_hidden, *rest = ctx.saved_tensors
+        return for_hidden, rest[0] if rest else None, None
