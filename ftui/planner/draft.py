@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe import asked
 from ftui.recipe.document import Recipe
 
-UNASKED = ("adapter.kind", "train.epochs", "objective.loss_on")
+UNASKED = (
+    "objective.kind", "objective.loss_on", "data.validation", "adapter.kind", "adapter.targets", "adapter.rslora",
+    "train.epochs", "train.schedule", "train.warmup", "train.weight_decay", "train.max_grad_norm", "evaluate.patience",
+)
 """Settings that have a default rather than "auto": the planner fills them only where nobody set them."""
 
 AUTO = (
@@ -19,9 +23,16 @@ AUTO = (
 )
 """Settings whose "auto" means that the planner fills them."""
 
-SECTIONS = ("model", "data", "objective", "adapter", "train", "compute")
+SECTIONS = ("model", "data", "objective", "adapter", "train", "evaluate", "compute")
 ORDER = sorted((*UNASKED, *AUTO), key=lambda path: SECTIONS.index(path.partition(".")[0]))
 """All of them in the recipe's order of sections."""
+
+
+OPTIONS = {
+    section: {kind: frozenset(row.options.model_fields) for kind, row in rows.items()}
+    for section, rows in (("adapter", ADAPTERS), ("objective", OBJECTIVES))
+}
+"""Section → kind → the names of its settings."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,10 @@ class Draft:
 
     def open(self, path: str) -> bool:
         """Whether the planner may choose this value."""
-        if path == "adapter.kind":
-            return not any(
-                p.startswith("adapter.") and self.value(p) != "auto" for p in self.asked
-            )
+        section, _, name = path.partition(".")
+        if name == "kind":
+            # Whoever set one of its options has chosen the kind with it.
+            return not any(p.startswith(f"{section}.") and self.value(p) != "auto" for p in self.asked)
         if path in UNASKED:
             return path not in self.asked
         return bool(self.value(path) == "auto")
@@ -56,14 +67,17 @@ class Draft:
 
 
 def fill(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
-    """`recipe` with these dotted settings in place; another `adapter.kind` starts that section afresh."""
+    """`recipe` with these dotted settings in place; another kind of adapter or objective starts that section afresh.
+
+    What the kind in place has no setting for (full tuning has no rank) is left out.
+    """
     data = recipe.model_dump()
-    kind = settings.get("adapter.kind")
-    if kind is not None and kind != data["adapter"]["kind"]:
-        data["adapter"] = {"kind": kind}
+    for section in ("adapter", "objective"):
+        kind = settings.get(f"{section}.kind", data[section]["kind"])
+        if kind != data[section]["kind"]:
+            data[section] = {"kind": kind}
     for path, value in settings.items():
         section, _, name = path.partition(".")
-        if section == "adapter" and data["adapter"]["kind"] == "none" and name != "kind":
-            continue
-        data[section][name] = value
+        if section not in OPTIONS or name in OPTIONS[section][data[section]["kind"]]:
+            data[section][name] = value
     return Recipe.model_validate(data)

@@ -15,6 +15,7 @@ from ftui.planner.disk import disk_bytes, result_bytes
 from ftui.planner.document import Choice, Estimate, Method, Option, Plan
 from ftui.planner.draft import AUTO, ORDER, Draft, fill
 from ftui.planner.geometry import geometry
+from ftui.planner.lengths import cut
 from ftui.planner.memory import memory
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
@@ -45,9 +46,8 @@ def plan(
     What the draft has set is a constraint; only what it leaves open is varied.  The recommendation fits if anything
     does; where nothing does, it is the option that misses by least and its verdict says "no".
     """
-    view = Draft.of(draft)
     cpu = device_of(draft, hardware) == "cpu"
-    job = Job(hardware, shape, profile, draft, cpu)
+    view, job = _begun(hardware, shape, profile, draft, cpu)
     sizes = geometry(shape)
     device: Device = "cpu" if cpu else "cuda"
     free, kept = budget(hardware, device), reserve(hardware, device)
@@ -72,6 +72,16 @@ def plan(
         rejected=tuple(option for option, _ in (missing if fitting else missing[1:])),
         risks=risks(resolved, hardware, shape, profile), notes=_notes(job, bool(fitting)),
     )
+
+
+def _begun(
+    hardware: Hardware, shape: ModelShape, profile: DataProfile | None, draft: Recipe, cpu: bool
+) -> tuple[Draft, Job]:
+    """The draft with what the other rules build on already filled in: the objective and the rows that are held out."""
+    view, job = Draft.of(draft), Job(hardware, shape, profile, draft, cpu)
+    first = {choice.path: choice.value for choice in (rules.objective(job), rules.validation(job))}
+    recipe = fill(draft, {path: value for path, value in first.items() if view.open(path)})
+    return Draft(recipe, view.asked), Job(hardware, shape, profile, recipe, cpu)
 
 
 def resolve(draft: Recipe, plan: Plan, option: Option | None = None) -> Recipe:
@@ -168,7 +178,7 @@ def quality(job: Job, method: Method, candidate: search.Candidate) -> float:
     wanted = job.wanted_length.value
     length = candidate.setup.length
     if lengths and length < min(wanted, lengths.max):
-        value -= min(0.3, search.rules.cut(lengths, length)[1])
+        value -= min(0.3, cut(lengths, length)[1])
     return round(value, 4)
 
 

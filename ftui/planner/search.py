@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.planner import rules
 from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
@@ -32,6 +33,7 @@ SHORTEST = 256
 class Candidate:
     """One configuration of a method, with what it costs."""
 
+    job: Job
     setup: Setup
     plan: Schedule
     choices: dict[str, Choice]
@@ -67,6 +69,9 @@ def allowed(draft: Draft, job: Job) -> tuple[Method, ...]:
 def _runs(method: Method, job: Job) -> bool:
     """Whether bitsandbytes serves the device (not Apple's; 8 bits from compute capability 7.5 on) and the adapter."""
     if method == "lora-int8" and getattr(job.draft.adapter, "dora", False):
+        return False
+    row = ADAPTERS[job.draft.adapter.kind]
+    if row.kind != "none" and ((method == "qlora" and not row.on_nf4) or (method == "lora-int8" and not row.on_int8)):
         return False
     gpu = None if job.cpu else job.hardware.gpu
     if gpu is None or method in ("full", "lora"):
@@ -155,15 +160,21 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
     values["dtype"] = add(rules.dtype(job, method))
     values["attention"] = add(rules.attention(job))
     values["epochs"] = add(rules.epochs(job))
-    add(rules.threads(job))
-    add(rules.gpus(job))
-    add(rules.strategy())
-    if job.profile is not None and job.profile.kind == "text" and recipe.objective.kind == "sft":
-        add(rules.plain_choice("objective.loss_on", "all", "all — plain text has no answers to single out", rules.FTUI))
-    add(rules.learning_rate(job, method))
-    if method != "full":
+    for choice in (
+        rules.objective(job), rules.validation(job), rules.schedule(job), rules.weight_decay(),
+        rules.clipping(method), rules.threads(job), rules.gpus(job), rules.strategy(),
+    ):
+        add(choice)
+    validates = draft.value("data.validation") not in (0, 0.0)
+    add(rules.patience(job, values["epochs"], validates))
+    if job.objective == "sft":
+        add(rules.loss_on(job))
+    values["rate"] = add(rules.learning_rate(job, method))
+    if method != "full" and recipe.adapter.kind in ("lora", "none"):
         values["rank"] = add(rules.rank(job))
         add(rules.alpha(job, values["rank"]))
+        add(rules.targets(job))
+        add(rules.rslora(job, values["rank"]))
         values["dropout"] = add(rules.dropout(job, any(t.packed for t in chosen(sizes, _targets(draft)))))
     probe = schedule(
         job.profile, max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
@@ -186,7 +197,7 @@ def _batches(
             effective_batch=effective, epochs=frame.values["epochs"], max_steps=draft.recipe.train.max_steps,
             validation=draft.recipe.data.validation, eval_steps=1,
         )
-        yield Candidate(setup, plan, frame.choices, fit, process, high, step_seconds(setup, rate, plan))
+        yield Candidate(job, setup, plan, frame.choices, fit, process, high, step_seconds(setup, rate, plan))
         if fit == "no":
             return
 
@@ -194,7 +205,7 @@ def _batches(
 def _targets(draft: Draft) -> str | tuple[str, ...]:
     """The adapter's targets as drafted; for a draft of full tuning that may become an adapter, all linear modules."""
     adapter = draft.recipe.adapter
-    return adapter.targets if adapter.kind == "lora" else "all-linear"
+    return adapter.targets if isinstance(adapter, LoraOptions | Targeted) else "all-linear"
 
 
 def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
@@ -237,7 +248,8 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
     def add(path: str, value: Any, reason: str, source: str = rules.MEMORY) -> None:
         choices[path] = rules.plain_choice(path, value, reason, source)
 
-    add("adapter.kind", "none" if method == "full" else "lora",
+    kind = draft.recipe.adapter.kind if draft.recipe.adapter.kind != "none" else "lora"
+    add("adapter.kind", "none" if method == "full" else kind,
         "every weight trains" if method == "full" else "an adapter trains, the base model stays as it is", rules.LORA)
     add("model.quantization", setup.quantization if method != "full" else "none", {
         "full": "not quantized — every weight trains",
@@ -258,7 +270,10 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
              "paged_adamw_8bit": "AdamW with 8-bit states in host memory — on the card they do not fit"}
     add("train.optimizer", setup.optimizer, names.get(setup.optimizer, setup.optimizer),
         rules.EIGHT_BIT if "8bit" in setup.optimizer else rules.MEMORY)
-    for choice in rules.cadence(plan.steps):
+    rate = candidate.choices["train.learning_rate"].value
+    job = candidate.job
+    looks = rules.cadence(plan.steps, plan.held_out, plan.steps * plan.step_sequences)
+    for choice in (rules.warmup(job, draft.pick("train.learning_rate", rate), plan.steps), *looks):
         choices[choice.path] = choice
     return choices
 

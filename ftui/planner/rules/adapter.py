@@ -1,0 +1,100 @@
+"""What is trained: the objective, and the adapter's rank, scale, targets and dropout."""
+
+from __future__ import annotations
+
+from ftui.planner.document import Choice
+from ftui.planner.rules import sources
+from ftui.planner.rules.job import ONLINE, PREFERENCE, Job
+
+RANKS = {"classify": 8, "instruct": 16, "chat": 16, "reasoning": 32, "code": 32, "domain": 64}
+ALPHA = 32.0
+"""The scale at which the published fit of the learning rate was made."""
+TRAINED_ON = {
+    "conversation": ("sft", "answers to imitate"), "text": ("sft", "plain text to continue"),
+    "preference": ("dpo", "pairs of a better and a worse answer"),
+    "labelled": ("kto", "answers marked good or bad"),
+}
+
+
+def objective(job: Job) -> Choice:
+    """What the rows are made for: to be imitated, compared or judged; SFT where nothing was read."""
+    if job.profile is None:
+        return Choice(path="objective.kind", value="sft", source=sources.TRL_DATASETS,
+                      reason="sft — no rows read yet; examples of the wanted answers are the usual case")
+    value, what = TRAINED_ON[job.profile.kind]
+    return Choice(path="objective.kind", value=value, reason=f"{value} — the rows are {what}",
+                  source=sources.TRL_DATASETS)
+
+
+def rank(job: Job) -> Choice:
+    """4–8 for simple, 16 for standard, 32–64 for complex tasks, 128 and more only for much data; 8 for preferences."""
+    task = job.draft.goal.task
+    value, bound = RANKS[task], ""
+    what = job.task_text
+    if job.objective in ONLINE:
+        value, what = 8, "training by rewards, which carry about a bit per answer"
+    elif job.objective in PREFERENCE and value > 16:
+        value, what = 16, "preferences, which say less per row than answers"
+    if job.rows is not None and job.rows < 300 and value > 8:
+        value, bound = 8, "; so few rows can't feed a higher one"
+    elif job.rows is not None and job.rows < 1000 and value > 16:
+        value, bound = 16, "; under 1,000 rows can't feed a higher one"
+    elif job.rows is not None and job.rows > 50_000 and job.draft.goal.priority == "quality":
+        value, bound = min(2 * value, 128), "; doubled, for more than 50,000 rows and quality first"
+    if value > min(job.shape.hidden // 4, 1024):
+        value, bound = max(4, job.shape.hidden // 4), "; a quarter of the model's width"
+    reason = f"rank {value} — {job.rows_text} of {what}{bound}"
+    learned = value > 16 or job.objective in ONLINE
+    return Choice(path="adapter.rank", value=value, reason=reason,
+                  source=sources.WITHOUT_REGRET if learned else sources.LORA)
+
+
+def alpha(job: Job, adapter_rank: int) -> Choice:
+    """32 whatever the rank: so the learning rate stays right when the rank is changed.
+
+    With alpha / rank in front, the first steps move a weight by an amount that alpha decides and the rank does not;
+    "twice the rank", which is the same at rank 16, needs a rate that falls with the rank.
+    """
+    return Choice(
+        path="adapter.alpha", value=ALPHA, source=sources.WITHOUT_REGRET,
+        reason=f"alpha {ALPHA:g} — {_times_rank(adapter_rank)}; the same for every rank, so the learning rate holds",
+    )
+
+
+def _times_rank(adapter_rank: int) -> str:
+    times = ALPHA / adapter_rank
+    return "the rank itself" if times == 1 else f"{times:.2g} times the rank"
+
+
+def targets(job: Job) -> Choice:
+    """Every linear module: attention alone learns less, whatever its rank."""
+    reason = "all linear modules — attention alone learns less, even at a higher rank"
+    if job.shape.experts:
+        reason += "; adapters on the experts cost much memory"
+    return Choice(path="adapter.targets", value="all-linear", reason=reason, source=sources.WITHOUT_REGRET)
+
+
+def rslora(job: Job, adapter_rank: int) -> Choice:
+    """Off: it changes the scale only, and the learning rate was fitted with the plain one."""
+    reason = "off — it only scales alpha differently, and the learning rate was fitted to alpha / rank"
+    if adapter_rank >= 64:
+        reason += "; one published run at rank 64 gained by it (51 % right for 47 %)"
+    return Choice(path="adapter.rslora", value=False, reason=reason,
+                  source=sources.COMPARISON if adapter_rank >= 64 else sources.RSLORA)
+
+
+def dropout(job: Job, experts: bool) -> Choice:
+    """Some for little data; none where adapters sit on fused experts, for which peft refuses it."""
+    if experts:
+        return Choice(
+            path="adapter.dropout", value=0.0, source=sources.PEFT_EXPERTS,
+            reason="dropout 0 — adapters on fused experts can't have any",
+        )
+    small = job.rows is not None and job.rows < 5000 and not job.tiny
+    reason = (
+        f"dropout 0.05 — {job.rows_text} are repeated soon, some noise against learning them by heart" if small
+        else f"dropout 0 — {job.rows_text}: it would only cost memory and time" if not job.tiny
+        else "dropout 0 — a tiny model under-fits rather than over-fits"
+    )
+    return Choice(path="adapter.dropout", value=0.05 if small else 0.0, reason=reason,
+                  source=sources.QLORA if small else sources.FTUI)
