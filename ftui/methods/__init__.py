@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from ftui.methods import distill, dpo, full, grpo, kto, lora, orpo, reward, rloo, sft
+from ftui.methods import (
+    distill,
+    dpo,
+    full,
+    grpo,
+    kto,
+    lora,
+    lowrank,
+    orpo,
+    products,
+    prompts,
+    reward,
+    rloo,
+    rotations,
+    scaling,
+    sft,
+    shared,
+    sparse,
+    spectral,
+)
 from ftui.methods.distill import DistillOptions
 from ftui.methods.dpo import DpoOptions
 from ftui.methods.full import NoAdapterOptions
 from ftui.methods.grpo import GrpoOptions
 from ftui.methods.kto import KtoOptions
 from ftui.methods.lora import LoraOptions
+from ftui.methods.options import AdapterOptions, Targeted
 from ftui.methods.orpo import OrpoOptions
 from ftui.methods.reward import RewardOptions
 from ftui.methods.rloo import RlooOptions
-from ftui.methods.row import AdapterRow, ObjectiveRow
+from ftui.methods.row import COMPARISON, AdapterRow, ObjectiveRow
 from ftui.methods.sft import SftOptions
 
 OBJECTIVES: dict[str, ObjectiveRow] = {
@@ -20,9 +40,15 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
         sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, distill.ROW,
     )
 }
-ADAPTERS: dict[str, AdapterRow] = {row.kind: row for row in (lora.ROW, full.ROW)}
+ADAPTERS: dict[str, AdapterRow] = {
+    row.kind: row for row in (
+        lora.ROW, full.ROW, *lowrank.ROWS, *products.ROWS, *rotations.ROWS, *shared.ROWS, *spectral.ROWS,
+        *sparse.ROWS, *scaling.ROWS, *prompts.ROWS,
+    )
+}
 
 __all__ = [
-    "ADAPTERS", "OBJECTIVES", "AdapterRow", "DistillOptions", "DpoOptions", "GrpoOptions", "KtoOptions", "LoraOptions",
-    "NoAdapterOptions", "ObjectiveRow", "OrpoOptions", "RewardOptions", "RlooOptions", "SftOptions",
+    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "DistillOptions", "DpoOptions",
+    "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "OrpoOptions", "RewardOptions",
+    "RlooOptions", "SftOptions", "Targeted",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.methods import ADAPTERS, OBJECTIVES, AdapterRow, ObjectiveRow
 from ftui.recipe.document import DataSource, Recipe
 from ftui.settings import Limits
 
@@ -22,6 +23,10 @@ UNIONS: dict[str, dict[str, type[BaseModel]]] = {
     "adapter": {kind: row.options for kind, row in ADAPTERS.items()},
 }
 """The sections whose settings depend on their `kind`, with each kind's options."""
+
+ROWS: tuple[tuple[str, Mapping[str, ObjectiveRow | AdapterRow]], ...] = (
+    ("objective", OBJECTIVES), ("adapter", ADAPTERS),
+)
 
 GENERAL = "general"
 """The section under which settings that stand at the top of the recipe (its name) are grouped."""
@@ -62,10 +67,9 @@ class Setting:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The choices with which a run can be started: an objective that can only be planned is none of them."""
-        if self.path != "objective.kind":
-            return self.choices
-        return tuple(kind for kind in self.choices if OBJECTIVES[kind].trains)
+        """The choices with which a run can be started: what can only be planned is none of them."""
+        trains = {f"{section}.kind": {kind for kind, row in rows.items() if row.trains} for section, rows in ROWS}
+        return tuple(kind for kind in self.choices if kind in trains.get(self.path, self.choices))
 
     @property
     def limits(self) -> str:

@@ -21,6 +21,14 @@ from ftui.methods import (
     RewardOptions,
     RlooOptions,
     SftOptions,
+    lowrank,
+    products,
+    prompts,
+    rotations,
+    scaling,
+    shared,
+    sparse,
+    spectral,
 )
 from ftui.settings import Auto, setting
 
@@ -393,7 +401,11 @@ Objective = Annotated[
     SftOptions | DpoOptions | KtoOptions | OrpoOptions | RewardOptions | GrpoOptions | RlooOptions | DistillOptions,
     Field(discriminator="kind"),
 ]
-Adapter = Annotated[LoraOptions | NoAdapterOptions, Field(discriminator="kind")]
+Adapter = Annotated[
+    LoraOptions | NoAdapterOptions | lowrank.Options | products.Options | rotations.Options | shared.Options
+    | spectral.Options | sparse.Options | scaling.Options | prompts.Options,
+    Field(discriminator="kind"),
+]
 
 
 class Recipe(Document):

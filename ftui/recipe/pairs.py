@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftui.methods import ADAPTERS
+from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.recipe.document import Recipe
 
 Pair = tuple[str, str]
@@ -32,10 +32,10 @@ def _base_and_adapter(recipe: Recipe) -> Iterator[Pair]:
         )
     elif not on_base:
         yield "model.quantization", f"{row.title} does not work on a base in {quantization}; write quantization: none"
-    if recipe.adapter.kind != "lora":
-        return
-    if recipe.adapter.dora and quantization == "int8":
+    if recipe.adapter.kind == "lora" and recipe.adapter.dora and quantization == "int8":
         yield "adapter.dora", "DoRA does not work on an int8 base; write quantization: nf4 or none, or dora: false"
+    if not isinstance(recipe.adapter, LoraOptions | Targeted):
+        return
     targets = recipe.adapter.targets
     names = (targets,) if isinstance(targets, str) else targets
     if not names or not all(name.strip() for name in names):

@@ -1,4 +1,4 @@
-"""Builders of adapters, one for each row of `ftui.methods.ADAPTERS`: which parameters of a loaded base model train."""
+"""Builders of adapters, one for each row of `ftui.methods.ADAPTERS` that trains: which parameters of a loaded base model train."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def training(micro: int, effective: int, **settings: Any) -> Recipe:
 
 
 def test_every_row_of_the_catalogue_has_its_builder_and_no_other() -> None:
-    assert set(adapters.BUILDERS) == set(ADAPTERS)
+    assert set(adapters.BUILDERS) == {kind for kind, row in ADAPTERS.items() if row.trains}
     trained = {kind for kind, row in OBJECTIVES.items() if row.trains}
     assert {module.name for module in pkgutil.iter_modules(objectives.__path__)} == trained
 

@@ -1,0 +1,166 @@
+"""What each kind of adapter trains and holds, against the modules that peft puts on a real model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ftui.methods import ADAPTERS, Targeted
+from ftui.models.shape import Origin, build
+from ftui.planner import adapters
+from ftui.planner.geometry import Geometry, Target, chosen, geometry
+
+LLAMA = {
+    "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}
+QWEN = {**LLAMA, "model_type": "qwen2"}
+"""With a bias on query, key and value."""
+
+PEFT: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, Any]]] = {
+    "adalora": ("AdaLoraConfig", {"rank": "init_r"}, {"target_r": 1, "total_step": 100}),
+    "delora": ("DeloraConfig", {"rank": "r"}, {}),
+    "hira": ("HiraConfig", {"rank": "r"}, {}),
+    "gralora": ("GraloraConfig", {"rank": "r", "blocks": "gralora_k"}, {}),
+    "lily": ("LilyConfig", {"rank": "r", "stride": "stride_A", "shared": "num_B"}, {}),
+    "miss": ("MissConfig", {"rank": "r", "mini_rank": "mini_r", "variant": "init_weights"}, {}),
+    "glora": ("GloraConfig", {"rank": "r"}, {}),
+    "deft": ("DeftConfig", {"rank": "r", "para": "para"}, {}),
+    "peanut": ("PeanutConfig", {"rank": "r", "depth": "depth"}, {}),
+    "loha": ("LoHaConfig", {"rank": "r"}, {}),
+    "lokr": ("LoKrConfig", {"rank": "r", "decompose_both": "decompose_both", "factor": "decompose_factor"}, {}),
+    "oft": ("OFTConfig", {"block_size": "oft_block_size", "block_share": "block_share"}, {}),
+    "boft": ("BOFTConfig", {"block_size": "boft_block_size", "factors": "boft_n_butterfly_factor"}, {}),
+    "hra": ("HRAConfig", {"rank": "r", "gram_schmidt": "apply_GS"}, {}),
+    "road": ("RoadConfig", {"variant": "variant", "group_size": "group_size"}, {}),
+    "psoft": ("PsoftConfig", {"rank": "r"}, {}),
+    "vera": ("VeraConfig", {"rank": "r"}, {}),
+    "pvera": ("PveraConfig", {"rank": "r"}, {}),
+    "randlora": ("RandLoraConfig", {"rank": "r"}, {}),
+    "vblora": ("VBLoRAConfig", {"rank": "r", "vectors": "num_vectors", "vector_length": "vector_length"}, {}),
+    "unilora": ("UniLoraConfig", {"rank": "r", "length": "theta_d_length"}, {}),
+    "tinylora": ("TinyLoraConfig", {"rank": "r", "length": "u", "tying": "weight_tying"}, {}),
+    "frod": ("FrodConfig", {"sparse_rate": "sparse_rate"}, {"progressbar": False}),
+    "fourierft": ("FourierFTConfig", {"frequencies": "n_frequency"}, {}),
+    "waveft": ("WaveFTConfig", {"frequencies": "n_frequency"}, {}),
+    "c3a": ("C3AConfig", {"block_size": "block_size"}, {}),
+    "shira": ("ShiraConfig", {"rank": "r"}, {}),
+    "supertuning": ("SupertuningConfig", {"sparsity": "sparsity"}, {}),
+    "osf": ("OSFConfig", {"frozen_rank": "effective_rank"}, {}),
+    "ia3": ("IA3Config", {}, {"feedforward_modules": ["gate_proj", "up_proj", "down_proj"]}),
+    "beft": ("BeftConfig", {}, {}),
+    "ln_tuning": ("LNTuningConfig", {}, {}),
+    "prompt_tuning": ("PromptTuningConfig", {"virtual_tokens": "num_virtual_tokens"}, {}),
+    "p_tuning": ("PromptEncoderConfig", {"virtual_tokens": "num_virtual_tokens",
+                                         "encoder_width": "encoder_hidden_size"}, {}),
+    "prefix_tuning": ("PrefixTuningConfig", {"virtual_tokens": "num_virtual_tokens",
+                                             "projection": "prefix_projection"}, {}),
+    "adaption_prompt": ("AdaptionPromptConfig", {"virtual_tokens": "adapter_len", "top_layers": "adapter_layers"}, {}),
+    "trainable_tokens": ("TrainableTokensConfig", {"tokens": "token_indices"}, {}),
+}
+"""peft's config class for a kind, our options' names there, and what it needs besides."""
+
+OPTIONS: Mapping[str, Mapping[str, list[Any]]] = {
+    "adalora": {"rank": [2, 5]}, "delora": {"rank": [1, 8]}, "hira": {"rank": [3, 32]},
+    "gralora": {"rank": [4, 8], "blocks": [1, 2, 4]}, "lily": {"rank": [4, 9], "stride": [1, 2, 3], "shared": [2, 3]},
+    "miss": {"rank": [8, 32], "variant": ["standard", "bat", "mini"], "mini_rank": [1, 8]}, "glora": {"rank": [2, 5]},
+    "deft": {"rank": [2, 64], "para": [False, True]}, "peanut": {"rank": [1, 6], "depth": [0, 2]},
+    "loha": {"rank": [1, 7]}, "lokr": {"rank": [1, 3, 16], "decompose_both": [False, True], "factor": [-1, 4, 5]},
+    "oft": {"block_size": [4, 7, 32, 80], "block_share": [False, True]},
+    "boft": {"block_size": [2, 4], "factors": [1, 2]}, "hra": {"rank": [2, 6], "gram_schmidt": [False, True]},
+    "road": {"variant": ["road_1", "road_2", "road_4"], "group_size": [8, 32]}, "psoft": {"rank": [4, 16]},
+    "vera": {"rank": [4, 256]}, "pvera": {"rank": [4, 64]}, "randlora": {"rank": [5, 32]},
+    "vblora": {"rank": [1, 4], "vectors": [16, 40], "vector_length": [8, 32]},
+    "unilora": {"rank": [1, 4], "length": [16, 256]},
+    "tinylora": {"rank": [1, 2], "length": [4, 64], "tying": [0.0, 0.3, 0.7, 1.0]},
+    "frod": {"sparse_rate": [0.0, 0.01, 0.3]}, "fourierft": {"frequencies": [10, 500]},
+    "waveft": {"frequencies": [10, 500]}, "c3a": {"block_size": [8, 16, 32]}, "shira": {"rank": [1, 6]},
+    "supertuning": {"sparsity": [0.5, 0.97]}, "osf": {"frozen_rank": [None, 5, 16]}, "ia3": {}, "beft": {},
+    "ln_tuning": {}, "prompt_tuning": {"virtual_tokens": [1, 20]},
+    "p_tuning": {"virtual_tokens": [20, 3], "encoder_width": [24, 64]},
+    "prefix_tuning": {"virtual_tokens": [20, 3], "projection": [False, True]},
+    "adaption_prompt": {"virtual_tokens": [5, 10], "top_layers": [1, 3]}, "trainable_tokens": {"tokens": [1, 9]},
+}
+SETS = ("all-linear", ("q_proj", "v_proj"), ("gate_proj", "up_proj", "down_proj"), ("o_proj", "down_proj"))
+
+
+@cache
+def shaped(model_type: str) -> Geometry:
+    config = LLAMA if model_type == "llama" else QWEN
+    return geometry(build(config, Origin("test", "config")))
+
+
+def real(model_type: str) -> Any:
+    import torch
+    import transformers
+
+    config = {key: value for key, value in (LLAMA if model_type == "llama" else QWEN).items() if key != "model_type"}
+    torch.manual_seed(0)
+    built = transformers.AutoConfig.for_model(model_type, **config, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    return transformers.AutoModelForCausalLM.from_config(built)
+
+
+def wrapped(kind: str, options: Any, model: Any, targets: tuple[Target, ...]) -> Any:
+    """`model` with peft's adapter of that kind."""
+    import peft
+
+    name, names, more = PEFT[kind]
+    stated = {there: getattr(options, here) for here, there in names.items()}
+    if kind == "miss":
+        stated["init_weights"] = True if options.variant == "standard" else options.variant
+    if kind == "trainable_tokens":
+        stated["token_indices"] = list(range(options.tokens))
+    if kind == "prefix_tuning" and options.projection:
+        stated["encoder_hidden_size"] = shaped("llama").key
+    if isinstance(options, Targeted):
+        stated["target_modules"] = [target.name for target in targets]
+        if kind == "ia3":
+            more = {"feedforward_modules": [target.name for target in targets if target.place.startswith("mlp")]}
+    config = getattr(peft, name)(task_type="CAUSAL_LM", **stated, **more)
+    return peft.get_peft_model(model, config)
+
+
+def test_every_planned_adapter_has_its_counts() -> None:
+    kinds = set(ADAPTERS) - {"lora", "none"}
+    assert kinds == set(adapters.PER_MODULE) | set(adapters.PER_MODEL) == set(PEFT) == set(OPTIONS)
+    assert set(adapters.BUFFERS) <= kinds
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(OPTIONS))
+def test_what_trains_is_what_peft_trains(kind: str) -> None:
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        family = "llama" if kind == "adaption_prompt" else data.draw(st.sampled_from(["llama", "qwen2"]))
+        stated = {name: data.draw(st.sampled_from(values), label=name) for name, values in OPTIONS[kind].items()}
+        held_against_peft(kind, family, stated, data.draw(st.sampled_from(SETS)))
+
+    check()
+
+
+def held_against_peft(kind: str, family: str, stated: Mapping[str, Any], wanted: Any) -> None:
+    """The count of this adapter's parameters and the bytes of its buffers, ours and peft's."""
+    sizes, row = shaped(family), ADAPTERS[kind]
+    options = row.options(kind=kind, **stated)
+    targets = chosen(sizes, wanted) if isinstance(options, Targeted) else ()
+    if kind == "lokr" and any(min(t.inputs, t.outputs) < 2 for t in targets):
+        return
+    before = real(family)
+    model = wrapped(kind, options, before, targets)
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert adapters.parameters(kind, options, targets, sizes) == count
+    seen: dict[int, int] = {}
+    for name, buffer in model.named_buffers():
+        if "inv_freq" not in name and not name.endswith(("frod_s_size.default",)) and "frod_s_size" not in name:
+            seen[buffer.untyped_storage()._cdata] = buffer.numel() * buffer.element_size()
+    held = adapters.buffer_bytes(kind, options, targets, 4)
+    if kind in ("shira",):  # its places are no buffers to torch, but lie on the device all the same
+        return
+    assert held == sum(seen.values())
