@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from ftui.data.document import DataProfile
 from ftui.errors import FtuiError, Refused
 from ftui.hardware.document import Hardware
+from ftui.methods import LoraOptions, Targeted
 from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
 from ftui.planner.document import Estimate, Plan, Risk
 from ftui.recipe.document import DataSource, Recipe
+from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
 from ftui.units import gib
@@ -105,8 +107,8 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
     can be seen now; `force` launches all the same, unless there is nothing that could train.
     """
-    if planned_only := next(_objective_obstacles(layout), None):
-        raise Refused(planned_only.what, planned_only.hint)
+    if untrainable := next(_planned_only(layout), None):
+        raise Refused(untrainable.what, untrainable.hint)
     layout = refreshed(layout)
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
@@ -132,7 +134,9 @@ def refreshed(layout: Layout) -> Layout:
 
 def obstacles(layout: Layout) -> Iterator[Obstacle]:
     """Everything that speaks against launching now, the gravest first."""
-    yield from _objective_obstacles(layout)
+    yield from _planned_only(layout)
+    if found := missing(layout.recipe, gpu=layout.hardware.gpu is not None and layout.recipe.compute.gpus != 0):
+        yield Obstacle(*found)
     yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)
     yield from _model_obstacles(layout)
@@ -143,8 +147,8 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
     yield from _disk_obstacles(layout)
 
 
-def _objective_obstacles(layout: Layout) -> Iterator[Obstacle]:
-    """An objective whose costs are known and whose trainer is not built."""
+def _planned_only(layout: Layout) -> Iterator[Obstacle]:
+    """What the planner knows and the worker does not do: settings, and objectives whose trainer is not built."""
     from ftui.methods import OBJECTIVES
 
     objective = OBJECTIVES[layout.recipe.objective.kind]
@@ -154,6 +158,8 @@ def _objective_obstacles(layout: Layout) -> Iterator[Obstacle]:
             f"{objective.title} can be planned, not trained yet: this ftui trains {trained}.",
             "See what it would take with ftui plan, or write objective: {kind: sft}.",
         )
+    if found := planned_only(layout.recipe):
+        yield Obstacle(*found)
 
 
 def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:
@@ -226,7 +232,7 @@ def _target_obstacles(layout: Layout) -> Iterator[Obstacle]:
     from ftui.recipe.names import nearest
 
     adapter, linears = layout.recipe.adapter, [linear.name for linear in layout.shape.linears]
-    if adapter.kind != "lora" or adapter.targets == "all-linear" or not linears:
+    if not isinstance(adapter, LoraOptions | Targeted) or adapter.targets == "all-linear" or not linears:
         return
     wanted = adapter.targets.split(",") if isinstance(adapter.targets, str) else adapter.targets
     names = [path.strip().rpartition(".")[2] for path in wanted]

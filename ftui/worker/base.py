@@ -66,6 +66,20 @@ def choose_device(recipe: Recipe) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = max(cards, key=lambda card: card["free_bytes"])["uuid"]
 
 
+def set_allocator(recipe: Recipe) -> None:
+    """Let torch's caching allocator grow its segments in place, or not, as the recipe says; the user's other settings
+    of it stay.
+
+    Must come before CUDA is first used.
+    """
+    given = os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or ""
+    kept = [entry for entry in given.split(",") if entry and not entry.strip().startswith("expandable_segments")]
+    grows = recipe.compute.allocator == "expandable"
+    # The second is the name that torch read before 2.9.
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        os.environ[name] = ",".join([*kept, f"expandable_segments:{grows}"])
+
+
 def device_of(recipe: Recipe) -> tuple[str, bool]:
     """("cuda" or "cpu", whether a GPU computes in bfloat16 itself); loads torch."""
     import torch
@@ -99,7 +113,24 @@ def load_model(recipe: Recipe, folder: Path, precision: Precision, device: str) 
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"The base model in {folder} can't be loaded: {message}", "Look at: ftui models show") from error
     model.config.use_cache = False
+    if "quantization_config" in arguments:
+        upcast(model, recipe.model.upcast)
     return model
+
+
+def upcast(model: Any, which: str) -> None:
+    """Make the norms of a quantized model float32 ("norms"), or all that is not quantized ("all"), or nothing ("none").
+
+    "all" is what peft's `prepare_model_for_kbit_training` does: every 16-bit parameter that holds no 4-bit weights.
+    """
+    import torch
+
+    for module in model.modules():
+        if which == "none" or (which == "norms" and "norm" not in type(module).__name__.lower()):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if parameter.dtype in (torch.bfloat16, torch.float16) and type(parameter).__name__ != "Params4bit":
+                parameter.data = parameter.data.to(torch.float32)
 
 
 def quantization_config(recipe: Recipe, precision: Precision) -> Any:

@@ -23,7 +23,11 @@ class Collator:
     pad_id: int
     packed: bool = False
     flatten: bool = False
-    """One sequence of the whole micro-batch, for FlashAttention's variable-length kernels."""
+    """One sequence of the whole micro-batch: for FlashAttention's variable-length kernels, or to do without padding."""
+    boundaries: bool = False
+    """Say where the rows of a flattened micro-batch begin, as FlashAttention's kernels take it."""
+    width: int = 0
+    """The least width of a micro-batch, whatever its rows."""
     multiple: int = 1
     """Widths are rounded up to this, as tensor cores like it."""
 
@@ -31,7 +35,8 @@ class Collator:
         real = sum(len(row["input_ids"]) for row in rows)
         if self.flatten:
             rows = [_joined(rows)]
-        width = -(-max(len(row["input_ids"]) for row in rows) // self.multiple) * self.multiple
+        width = max(self.width, *(len(row["input_ids"]) for row in rows))
+        width = -(-width // self.multiple) * self.multiple
         ids = torch.full((len(rows), width), self.pad_id)
         labels = torch.full((len(rows), width), UNTRAINED)
         for index, row in enumerate(rows):
@@ -41,7 +46,7 @@ class Collator:
         if self.packed:
             positions = torch.stack([_positions(row["seq_lengths"], width) for row in rows])
             batch["position_ids"] = positions
-            if self.flatten:
+            if self.flatten and self.boundaries:
                 batch |= _boundaries(positions)
         else:
             lengths = torch.tensor([len(row["input_ids"]) for row in rows])

@@ -1,8 +1,11 @@
-"""The cross-entropy of a language model without its logits: only trained tokens are scored, a chunk at a time.
+"""The cross-entropy of a language model, by default without its logits: trained tokens only, a chunk at a time.
 
 A plain loss holds float32 logits of every token times the whole vocabulary, several times over.  Here a chunk's logits
 give its loss and at once its gradient with respect to the hidden states (and the head, where that trains), and are
 forgotten: one chunk is held, nothing is computed twice, untrained tokens cost nothing.
+
+The other implementations that a recipe's train.loss can name are what the libraries have: transformers' plain loss
+(full), trl's fused head (tiled) and Liger's kernels (liger).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 import torch
 from transformers.utils import ModelOutput
 
+from ftui.data.token_rows import UNTRAINED
 from ftui.units import MiB
 
 CHUNK_BYTES = {"cpu": 32 * MiB, "cuda": 256 * MiB}
@@ -23,7 +27,7 @@ CHUNK_BYTES = {"cpu": 32 * MiB, "cuda": 256 * MiB}
 
 @dataclass
 class LossOutput(ModelOutput):
-    """What a model gives when called with `chunked_loss=True`."""
+    """What a model gives when called with `summed_loss=True`."""
 
     loss: torch.Tensor | None = None
     """The sum of the negative log-likelihoods over the trained tokens, float32."""
@@ -31,29 +35,61 @@ class LossOutput(ModelOutput):
     """How many tokens were trained."""
 
 
-def add_chunked_loss(model: Any) -> None:
-    """Teach `model` (a causal language model of transformers, not yet wrapped) to take `chunked_loss=True`.
+def add_loss(model: Any, kind: str = "chunked") -> None:
+    """Teach `model` (a causal language model of transformers, not yet wrapped) to take `summed_loss=True`.
 
-    Then `model(..., labels=labels, chunked_loss=True)` returns a `LossOutput`; without it, nothing is changed.  It goes
-    through `forward`, so that what wraps the model (autocast, hooks, data parallelism) works as ever.
+    Then `model(..., labels=labels, summed_loss=True)` returns a `LossOutput` by the implementation that `kind` names;
+    without it, nothing is changed.  It goes through `forward`, so that what wraps the model (autocast, hooks, data
+    parallelism) works as ever.  "tiled" needs trl's `add_fused_lm_head` before.
     """
     plain_forward = model.forward
+    summed = {"chunked": _chunked, "full": _full, "tiled": _tiled, "liger": _liger}[kind]
 
     # generate() checks its arguments against the signature of the class.
     @functools.wraps(type(model).forward)
-    def forward(self: Any, *args: Any, chunked_loss: bool = False, **kwargs: Any) -> Any:
-        if not chunked_loss:
+    def forward(self: Any, *args: Any, summed_loss: bool = False, **kwargs: Any) -> Any:
+        if not summed_loss:
             return plain_forward(*args, **kwargs)
-        labels = kwargs.pop("labels")
-        hidden = self.base_model(*args, **kwargs, use_cache=False).last_hidden_state
-        return trained_loss(hidden, labels, self.get_output_embeddings(), self.config.get_text_config())
+        return summed(self, plain_forward, *args, **kwargs)
 
     model.forward = types.MethodType(forward, model)
 
 
+def _chunked(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
+    hidden = model.base_model(*args, **kwargs, use_cache=False).last_hidden_state
+    return trained_loss(hidden, labels, model.get_output_embeddings(), model.config.get_text_config())
+
+
+def _full(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
+    """transformers' own loss: the logits of every token, in float32."""
+    loss = forward(*args, labels=labels, num_items_in_batch=1, use_cache=False, **kwargs).loss
+    return LossOutput(loss=loss, count=(labels[:, 1:] != UNTRAINED).sum())
+
+
+def _tiled(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
+    """trl's fused head, with what its trainer has it compute besides."""
+    output = forward(*args, labels=labels, num_items_in_batch=1, fused_lm_head=True, **kwargs)
+    return LossOutput(loss=output.loss, count=output.label_mask.sum())
+
+
+def _liger(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
+    """Liger's fused linear cross-entropy; it takes no factor on the logits, so the hidden states carry it."""
+    from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+
+    hidden = model.base_model(*args, **kwargs, use_cache=False).last_hidden_state
+    head, trained = model.get_output_embeddings(), labels[:, 1:] != UNTRAINED
+    cap, factor = _scaling(model.config.get_text_config())
+    kept = hidden[:, :-1][trained]
+    loss = LigerFusedLinearCrossEntropyLoss(reduction="sum", softcap=cap)
+    total = loss(
+        head.weight, kept if factor == 1.0 else kept * factor, labels[:, 1:][trained], getattr(head, "bias", None)
+    )
+    return LossOutput(loss=total, count=trained.sum())
+
+
 def trained_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Module, config: Any) -> LossOutput:
     """Summed next-token loss of `hidden` (batch, length, width) for `labels` (batch, length; -100 is not trained)."""
-    trained = labels[:, 1:] != -100
+    trained = labels[:, 1:] != UNTRAINED
     kept = hidden[:, :-1][trained]
     total = _ChunkedCrossEntropy.apply(
         kept, head.weight, getattr(head, "bias", None), labels[:, 1:][trained].to(kept.device), *_scaling(config)

@@ -23,8 +23,9 @@ class Precision:
 def choose(recipe: Recipe, *, cuda: bool, bf16: bool) -> Precision:
     """`cuda` says whether a GPU trains, `bf16` whether it computes in bfloat16 itself.
 
-    Adapters on a 16-bit base are float32 (peft's default) and train under autocast; on a quantized base they are
-    bfloat16 (QLoRA, https://arxiv.org/abs/2305.14314 §3), but float32 with float16, whose gradients must be unscaled.
+    Unless the recipe says otherwise, adapters on a 16-bit base are float32 (peft's default) and train under autocast;
+    on a quantized base they are bfloat16 (QLoRA, https://arxiv.org/abs/2305.14314 §3), but float32 with float16, whose
+    gradients must be unscaled.
     Full tuning holds everything in the recipe's format, only float16 needs float32 weights under autocast.
     """
     wanted, reason = recipe.model.dtype, "as the recipe says"
@@ -38,10 +39,17 @@ def choose(recipe: Recipe, *, cuda: bool, bf16: bool) -> Precision:
         )
     if wanted == "bfloat16" and cuda and not bf16:
         raise BadInput("model.dtype is bfloat16, which this GPU doesn't have.", "Set it to auto or float16.")
+    asked = getattr(recipe.adapter, "dtype", "auto")
+    if asked == "bfloat16" and wanted == "float16":
+        raise BadInput(
+            "adapter.dtype is bfloat16 and model.dtype float16, whose loss scaling can't undo bfloat16 gradients.",
+            "Set adapter.dtype to auto or float32.",
+        )
     if wanted == "float32":
-        return Precision("float32", "float32", "float32", None, reason)
+        return Precision("float32", "float32", "float32" if asked == "auto" else asked, None, reason)
     full = recipe.adapter.kind == "none"
     quantized = not full and recipe.model.quantization not in ("none", "auto")
     if wanted == "float16":
         return Precision("float32" if full else "float16", "float16", "float32", "fp16", reason)
-    return Precision("bfloat16", "bfloat16", "bfloat16" if full or quantized else "float32", "bf16", reason)
+    adapter = ("bfloat16" if full or quantized else "float32") if asked == "auto" else asked
+    return Precision("bfloat16", "bfloat16", adapter, "bf16", reason)

@@ -38,7 +38,7 @@ def remedy(recipe: Recipe, *, has_checkpoint: bool) -> Change | None:
 
 def advice(recipe: Recipe) -> str:
     """What to change by hand, as command-line settings, cheapest first."""
-    every = (_change(name, recipe, False) for name in ("halve_batch", "checkpointing", "paged_8bit"))
+    every = (_change(name, recipe, False) for name in ("chunked_loss", "halve_batch", "checkpointing", "paged_8bit"))
     words = [f"--set {path}={value}" for change in every if change for path, value in change.settings.items()]
     if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256:
         words.append(f"--set data.max_length={recipe.data.max_length // 2}")
@@ -77,6 +77,7 @@ def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
         case "paged_8bit" if train.optimizer in ("auto", "adamw", "adamw_8bit") and not has_checkpoint:
             # A checkpoint's optimizer states don't fit another optimizer.
             return Change({"train.optimizer": "paged_adamw_8bit"}, "optimizer states in 8 bits, paged to host memory")
+        case "chunked_loss" if train.loss != "chunked":
+            return Change({"train.loss": "chunked"}, f"the loss computed chunk by chunk, which was {train.loss}")
         case _:
-            # chunked_loss needs nothing: ftui's loss is always computed in chunks.
             return None

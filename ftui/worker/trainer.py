@@ -63,7 +63,7 @@ class RunTrainer(_Base):
         with torch.no_grad():
             for inputs in dataloader:
                 inputs.pop("tokens")
-                output = self.model_wrapped(**self._prepare_inputs(inputs), chunked_loss=True)
+                output = self.model_wrapped(**self._prepare_inputs(inputs), summed_loss=True)
                 total += output.loss.item()
                 tokens += int(output.count)
         model.train(was_training)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.torch
 
 from ftui.worker import loss as loss_module  # noqa: E402  (after the check for torch)
 from ftui.worker.collate import Collator  # noqa: E402
-from ftui.worker.loss import add_chunked_loss, trained_loss  # noqa: E402
+from ftui.worker.loss import add_loss, trained_loss  # noqa: E402
 
 
 def row(ids: list[int], trained: list[int], lengths: list[int] | None = None) -> Any:
@@ -44,8 +44,8 @@ def test_loss_and_gradients_equal_the_plain_ones(tied: bool, chunk: int, monkeyp
     plain.backward()
     wanted = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
-    add_chunked_loss(model)
-    output = model(**batch, chunked_loss=True)
+    add_loss(model)
+    output = model(**batch, summed_loss=True)
     mean = output.loss / output.count
     mean.backward()
     assert mean.item() == pytest.approx(plain.item(), abs=1e-6)
@@ -79,10 +79,10 @@ def test_soft_caps_factors_and_biases_have_their_part_in_the_gradient() -> None:
 
 def test_tokens_that_are_not_trained_give_no_gradient() -> None:
     model = tiny()
-    add_chunked_loss(model)
+    add_loss(model)
     batch = Collator(pad_id=0)([row(list(range(1, 9)), [0] * 8)])
     batch.pop("tokens")
-    output = model(**batch, chunked_loss=True)
+    output = model(**batch, summed_loss=True)
     output.loss.backward()
     assert output.loss.item() == 0
     assert int(output.count) == 0
@@ -97,7 +97,7 @@ def test_tokens_that_are_not_trained_give_no_gradient() -> None:
 
 def test_packed_rows_do_not_see_each_other() -> None:
     model = tiny()
-    add_chunked_loss(model)
+    add_loss(model)
     one, other = row([5, 6, 7, 8], [0, 1, 1, 1]), row([11, 12, 13], [0, 1, 1])
     packed = row([5, 6, 7, 8, 11, 12, 13], [0, 1, 1, 1, 0, 1, 1], [4, 3])
     longer = row(list(range(20, 30)), [0] + [1] * 9, [10])
@@ -106,10 +106,10 @@ def test_packed_rows_do_not_see_each_other() -> None:
         for rows in ([one], [other], [longer]):
             batch = Collator(pad_id=0)(rows)
             batch.pop("tokens")
-            alone += model(**batch, chunked_loss=True).loss.item()
+            alone += model(**batch, summed_loss=True).loss.item()
         batch = Collator(pad_id=0, packed=True)([packed, longer])
         assert batch.pop("tokens") == 17
-        together = model(**batch, chunked_loss=True)
+        together = model(**batch, summed_loss=True)
     assert together.loss.item() == pytest.approx(alone, abs=1e-4)
     assert int(together.count) == 3 + 2 + 9
 
@@ -135,7 +135,7 @@ def test_generation_is_as_it_was() -> None:
     model = tiny()
     ids = torch.tensor([[1, 2, 3]])
     plain = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False)
-    add_chunked_loss(model)
+    add_loss(model)
     patched = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False)
     assert patched.tolist() == plain.tolist()
 
@@ -166,8 +166,8 @@ def test_the_loss_is_that_of_each_family(family: str) -> None:
     batch.pop("tokens")
     with torch.no_grad():
         plain = model(**batch, use_cache=False).loss
-    add_chunked_loss(model)
-    output = model(**batch, chunked_loss=True)
+    add_loss(model)
+    output = model(**batch, summed_loss=True)
     assert output.loss.item() / int(output.count) == pytest.approx(plain.item(), abs=2e-5)
     output.loss.backward()
     assert model.get_input_embeddings().weight.grad.abs().sum() > 0

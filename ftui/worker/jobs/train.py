@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.data import Prepared, prepare
-from ftui.errors import FtuiError, RunFailed
+from ftui.errors import BadInput, FtuiError, RunFailed
 from ftui.models.document import ModelShape
 from ftui.planner.document import Plan
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
 from ftui.units import gib
 from ftui.worker import checkpoints, libraries, recovery, report
@@ -26,6 +27,7 @@ from ftui.worker.base import (
     load_model,
     load_tokenizer,
     public_name,
+    set_allocator,
     set_threads,
 )
 from ftui.worker.context import JobContext
@@ -56,6 +58,9 @@ def run(context: JobContext) -> None:
     """Train, save the result, write the report.  Raises FtuiError with what to do where that can't be done."""
     recipe = context.recipe()
     recipe = recovery.recovered(recipe, history(context.run)) if context.attempt > 1 else recipe
+    if found := planned_only(recipe):
+        raise BadInput(*found)
+    set_allocator(recipe)
     choose_device(recipe)
     folder = folder_of(context, recipe.model.base, recipe.model.revision)
     if folder is None:
@@ -119,6 +124,8 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     from ftui.worker.tracking import add_trackers
 
     device, bf16 = device_of(recipe)
+    if found := missing(recipe, gpu=device == "cuda"):
+        raise BadInput(*found)
     precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
     context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
     tokenizer = load_tokenizer(folder, prepared.template.source)

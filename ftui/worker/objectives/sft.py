@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.collate import Collator
-from ftui.worker.loss import add_chunked_loss
+from ftui.worker.loss import add_loss
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer
 
@@ -21,21 +21,26 @@ OPTIMIZERS = {
     "auto": "adamw_torch_fused",
     "adamw": "adamw_torch_fused",
     "adamw_8bit": "adamw_8bit",
+    "paged_adamw": "paged_adamw_32bit",
     "paged_adamw_8bit": "paged_adamw_8bit",
     "adafactor": "adafactor",
+    "lion": "lion_32bit",
     "lion_8bit": "lion_8bit",
+    "paged_lion_8bit": "paged_lion_8bit",
     "sgd": "sgd",
 }
 
 
 class SftTrainer(RunTrainer, SFTTrainer):
-    """trl's trainer, but the rows come as tokens, and the loss builds no logits beyond a chunk of the trained ones, and
-    neither entropies nor token accuracies.
+    """trl's trainer, but the rows come as tokens, and the loss is the one that the recipe names: by default it builds
+    no logits beyond a chunk of the trained ones, and neither entropies nor token accuracies.
     """
 
     loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]  # trl says None, transformers takes both
 
-    def __init__(self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator) -> None:
+    def __init__(
+        self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator, loss: str
+    ) -> None:
         # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
         # token in place of the twenty-four of an Arrow table.
         first = Dataset.from_list([prepared.train[0]])
@@ -47,13 +52,13 @@ class SftTrainer(RunTrainer, SFTTrainer):
         # The trained tokens of a whole optimizer step are counted before it, and `compute_loss` divides by them.
         self.model_accepts_loss_kwargs = True
         wrapped: Any = self.model
-        add_chunked_loss(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped)
+        add_loss(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped, loss)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The summed loss over the trained tokens, divided by those of the whole optimizer step."""
-        output = model(**inputs, chunked_loss=True)
+        output = model(**inputs, summed_loss=True)
         count = output.count if num_items_in_batch is None else num_items_in_batch
         loss = output.loss / torch.as_tensor(count, device=output.loss.device).clamp(min=1)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -65,20 +70,27 @@ def build(
     model: Any, recipe: Recipe, prepared: Prepared, tokenizer: Any, precision: Precision, device: str, folder: Path
 ) -> SftTrainer:
     """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
-    packed = prepared.packed
-    collator = Collator(
-        pad_id=tokenizer.pad_token_id, packed=packed,
-        flatten=packed and recipe.model.attention == "flash_attention_2", multiple=8 if device == "cuda" else 1,
-    )
+    collator = collator_of(recipe, tokenizer.pad_token_id, device, packed=prepared.packed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        trainer = SftTrainer(model, config(recipe, precision, device, folder), prepared, tokenizer, collator)
+        trainer = SftTrainer(model, config(recipe, precision, device, folder), prepared, tokenizer, collator,
+                             recipe.train.loss)
     if hasattr(model, "peft_config"):
         # trl makes the adapter bfloat16 on every quantized base, also where nothing else is.
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(getattr(torch, precision.adapter))
     return trainer
+
+
+def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Collator:
+    """How rows become a micro-batch: as data.padding says; packed sequences are as long as they are."""
+    flash, free = recipe.model.attention == "flash_attention_2", recipe.data.padding == "free" and not packed
+    return Collator(
+        pad_id=pad_id, packed=packed or free, flatten=free or (packed and flash), boundaries=flash,
+        width=int(recipe.data.max_length) if recipe.data.padding == "max_length" and not packed else 0,
+        multiple=8 if device == "cuda" and not free else 1,
+    )
 
 
 def config(recipe: Recipe, precision: Precision, device: str, folder: Path) -> SFTConfig:
@@ -100,6 +112,8 @@ def config(recipe: Recipe, precision: Precision, device: str, folder: Path) -> S
         max_grad_norm=train.max_grad_norm,
         gradient_checkpointing=bool(train.checkpointing),
         gradient_checkpointing_kwargs={"use_reentrant": False} if train.checkpointing else None,
+        # On a CPU what the backward pass needs is in host memory as it is.
+        activation_offloading=train.activation_offload and device == "cuda",
         neftune_noise_alpha=train.neftune,
         seed=train.seed,
         data_seed=train.seed,

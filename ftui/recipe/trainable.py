@@ -1,0 +1,60 @@
+"""What a recipe can state for a plan, or for a published measurement, and ftui's worker does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from ftui.methods import ADAPTERS
+from ftui.recipe.document import Recipe
+
+Only = tuple[str, str]
+"""What can only be planned, and what to write to have it trained."""
+
+
+def planned_only(recipe: Recipe) -> Only | None:
+    """The first thing in `recipe` that no run of ftui's would do as it says; None for a recipe that can be trained.
+
+    A run that did something else than its recipe would be worse than none, so this is refused even with --force.
+    """
+    return next(_planned_only(recipe), None)
+
+
+def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
+    """What `recipe` needs and this machine or installation lacks for its loss; `gpu` says whether a GPU trains."""
+    if recipe.train.loss != "liger":
+        return None
+    if not gpu:
+        return "train.loss: liger needs a GPU, for its kernels are Triton's.", "Write train.loss: chunked."
+    if find_spec("liger_kernel") is None:
+        return ("train.loss: liger needs the package liger-kernel, which is not installed.",
+                "Run pip install liger-kernel, or write train.loss: chunked.")
+    return None
+
+
+def _planned_only(recipe: Recipe) -> Iterator[Only]:
+    train, compute = recipe.train, recipe.compute
+    adapter = ADAPTERS[recipe.adapter.kind]
+    if not adapter.trains:
+        trained = " and ".join(f"{row.title} ({kind})" for kind, row in ADAPTERS.items() if row.trains)
+        yield (f"{adapter.title} can be planned, not trained yet: this ftui trains {trained}.",
+               "See what it would take with ftui plan, or write adapter: {kind: lora}.")
+    if train.trainer != "ftui":
+        yield _said("train.trainer", train.trainer, "ftui trains with its own trainer", "ftui")
+    if train.loss == "cut":
+        yield _said("train.loss", "cut", "its kernels are not among ftui's losses", "chunked, tiled, full or liger")
+    if getattr(recipe.adapter, "dtype", "auto") == "float16":
+        yield _said("adapter.dtype", "float16", "the scaled gradients of float16 weights can't be unscaled",
+                    "auto, float32 or bfloat16")
+    if isinstance(compute.gpus, int) and compute.gpus > 1:
+        yield _said("compute.gpus", str(compute.gpus), "ftui trains on one GPU so far", "1")
+    if compute.strategy not in ("auto", "single"):
+        yield _said("compute.strategy", compute.strategy, "ftui trains on one GPU so far", "auto or single")
+    if compute.offload != "none":
+        yield _said("compute.offload", compute.offload, "ftui shards nothing yet", "none")
+    if compute.stack != "current":
+        yield _said("compute.stack", compute.stack, "a run uses the libraries that are installed", "current")
+
+
+def _said(path: str, value: str, why: str, instead: str) -> Only:
+    return f"{path}: {value} can be planned, not trained: {why}.", f"Write {path}: {instead}."
