@@ -119,13 +119,15 @@ class Choice(Document):
 class Verdict(Document):
     """Whether the high end of the interval fits into what is free now, less the stated reserve.
 
-    `spare_bytes` is negative where it does not fit; `changes` are then the cheapest settings that would make it fit.
+    `spare_bytes` is negative where it does not fit; `changes` are then the cheapest settings that would make it fit:
+    each by itself, or all of them `together`.
     """
 
     fit: Fit
     spare_bytes: int
     text: str
     changes: tuple[Choice, ...] = ()
+    together: bool = False
 
 
 class Option(Document):

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
+from ftui.methods import ADAPTERS
 from ftui.models.document import ModelShape
 from ftui.planner import rules, search
+from ftui.planner.changes import Costs
 from ftui.planner.devices import Rate, rate
 from ftui.planner.disk import disk_bytes, result_bytes
 from ftui.planner.document import Choice, Estimate, Method, Option, Plan
 from ftui.planner.draft import AUTO, ORDER, Draft, fill
 from ftui.planner.geometry import geometry
-from ftui.planner.lengths import cut
+from ftui.planner.lengths import expected_longest, mean_length
 from ftui.planner.memory import memory
+from ftui.planner.quality import quality
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
 from ftui.planner.setup import Device, Setup, device_of, setup_of
 from ftui.planner.states import trainable_parameters
-from ftui.planner.time import Schedule, schedule, time
+from ftui.planner.time import Schedule, schedule, step_seconds, time
 from ftui.planner.verdict import budget, reserve, verdict
 from ftui.recipe.document import Recipe
 from ftui.units import count, gib
@@ -113,11 +117,14 @@ def estimate(
     cpu = setup.device == "cpu"
     predicted = memory(setup)
     threads = recipe.compute.threads if isinstance(recipe.compute.threads, int) else 1
-    steps = _schedule(recipe, profile, setup)
+    steps, speed = _schedule(recipe, profile, setup), rate(hardware, cpu=cpu, threads=threads)
+    job = Job(hardware, shape, profile, recipe, cpu)
+    costs = _costs(job, speed, steps, packed=bool(recipe.data.packing))
     return Estimate.model_construct(
         memory=predicted,
-        time=time(setup, rate(hardware, cpu=cpu, threads=threads), steps, _factor(hardware, cpu, calibration)),
-        verdict=verdict(predicted, setup, hardware), disk_bytes=disk_bytes(setup, recipe.train.keep_checkpoints),
+        time=time(setup, speed, steps, _factor(hardware, cpu, calibration)),
+        verdict=verdict(predicted, setup, hardware, costs=costs),
+        disk_bytes=disk_bytes(setup, recipe.train.keep_checkpoints),
         adapter_bytes=result_bytes(setup), trainable_parameters=trainable_parameters(setup),
     )
 
@@ -144,48 +151,36 @@ def _option(
         choices["adapter.rank"] = _rank_with_price(choices["adapter.rank"], setup)
     settings: dict[str, Any] = {path: c.value for path, c in choices.items() if view.open(path)}
     predicted = memory(setup)
-    held = verdict(predicted, setup, job.hardware, with_changes=candidate.fit != "fits")
+    costs = _costs(job, speed, candidate.plan, packed=bool(view.pick("data.packing", choices["data.packing"].value)))
+    held = verdict(predicted, setup, job.hardware, with_changes=candidate.fit != "fits", costs=costs)
     every = choices["train.eval_steps"].value if view.open("train.eval_steps") else view.value("train.eval_steps")
     steps = candidate.plan
     evaluations = math.ceil(steps.steps / max(1, every)) if steps.held_out else 0
     steps = Schedule(steps.rows, steps.held_out, steps.sequences, steps.steps, steps.step_sequences, steps.padded,
                      steps.real, evaluations)
     option = Option(
-        method=method, title=TITLES[method], settings=settings, memory=predicted,
+        method=method, title=_title(method, job.draft.adapter.kind), settings=settings, memory=predicted,
         time=time(setup, speed, steps, factor), verdict=held, adapter_bytes=result_bytes(setup),
-        trainable_parameters=trainable_parameters(setup), quality=quality(job, method, candidate),
+        trainable_parameters=trainable_parameters(setup), quality=costs.worth(setup) if costs.worth else 1.0,
         note=_note(method, setup, held.fit),
     )
     return option, choices
 
 
-def quality(job: Job, method: Method, candidate: search.Candidate) -> float:
-    """Expected quality relative to the best way to train this model, 0..1: a stated rule for ordering.
-
-    LoRA equals full tuning until the trained tokens exceed what the adapter can hold, about one token per parameter
-    ("LoRA without regret"); then it falls behind.  Full tuning on little data forgets more than it gains.  4 bits cost
-    1 %, 8 bits 0.8 %; tokens lost to a shorter sequence length cost their share.
-    """
+def _costs(job: Job, rate: Rate, steps: Schedule, *, packed: bool) -> Costs:
+    """What prices a change of a setup: its seconds per real token, and its expected quality."""
+    kind = job.draft.adapter.kind
     lengths = job.profile.lengths if job.profile else None
-    trained = lengths.total_tokens * lengths.trained_share if lengths else 0.0
-    capacity = max(1, candidate.setup.adapter_parameters) if method != "full" else _typical_adapter(job)
-    beyond = max(0.0, math.log2(max(trained, 1.0) / capacity)) if trained else 0.0
-    if method == "full":
-        value = 0.96 + min(0.04, 0.01 * beyond)
-    else:
-        value = 0.98 - min(0.06, 0.01 * beyond)
-        value -= {"qlora": 0.010, "lora-int8": 0.008}.get(method, 0.0)
-    wanted = job.wanted_length.value
-    length = candidate.setup.length
-    if lengths and length < min(wanted, lengths.max):
-        value -= min(0.3, cut(lengths, length)[1])
-    return round(value, 4)
 
+    def pace(setup: Setup) -> float:
+        real = min(steps.real, setup.length) if packed else mean_length(job.profile, setup.length)
+        padded = real if packed else expected_longest(job.profile, setup.length, setup.rows)
+        return step_seconds(setup, rate, replace(steps, padded=padded, real=real)) / (steps.step_sequences * real)
 
-def _typical_adapter(job: Job) -> int:
-    """Parameters of a rank-16 adapter on all linear modules."""
-    linears = [x for x in job.shape.linears if not x.packed]
-    return sum(16 * (x.inputs + x.outputs) * x.count for x in linears) or job.shape.parameters // 100
+    def worth(setup: Setup) -> float:
+        return quality(setup, job.shape, job.profile, job.wanted_length.value, kind if kind != "none" else "lora")
+
+    return Costs(pace, worth, lengths)
 
 
 def _ranked(

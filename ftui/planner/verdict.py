@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 from ftui.hardware.document import Hardware
-from ftui.planner.document import Choice, Fit, MemoryEstimate, Verdict
-from ftui.planner.geometry import chosen
-from ftui.planner.memory import process_bytes
+from ftui.planner.changes import Costs, Found, find, smaller_model
+from ftui.planner.document import Fit, MemoryEstimate, Verdict
 from ftui.planner.setup import Device, Setup
 from ftui.units import GiB, gib
 
 RESERVE_SHARE = 0.03
 RESERVE_LEAST = GiB // 2
-SHORTEST = 256
+NOTHING = Costs()
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def budget(hardware: Hardware, device: Device) -> int:
@@ -35,8 +32,10 @@ def fit_of(process: int, high: int, room: int) -> Fit:
     return "tight" if process <= room else "no"
 
 
-def verdict(estimate: MemoryEstimate, setup: Setup, hardware: Hardware, *, with_changes: bool = True) -> Verdict:
-    """The estimate held against free memory less the reserve."""
+def verdict(
+    estimate: MemoryEstimate, setup: Setup, hardware: Hardware, *, with_changes: bool = True, costs: Costs = NOTHING,
+) -> Verdict:
+    """The estimate held against free memory less the reserve; `costs` price the changes that would make it fit."""
     free, kept = budget(hardware, setup.device), reserve(hardware, setup.device)
     room = free - kept
     fit = fit_of(estimate.process_bytes, estimate.high_bytes, room)
@@ -46,80 +45,27 @@ def verdict(estimate: MemoryEstimate, setup: Setup, hardware: Hardware, *, with_
     if fit == "fits":
         text = f"Fits: {expected}, {gib(free)} {where}; {gib(spare)} to spare."
         return Verdict(fit=fit, spare_bytes=spare, text=text)
+    found = find(setup, room, costs) if with_changes else Found()
     if fit == "tight":
-        return Verdict(
-            fit=fit, spare_bytes=spare,
-            text=f"Tight: {expected}, {gib(free)} {where} less {gib(kept)} in reserve; it may miss by {gib(-spare)}.",
-            changes=changes(setup, room) if with_changes else (),
-        )
-    missing = estimate.process_bytes - room
-    found = changes(setup, room) if with_changes else ()
-    text = f"Does not fit by {gib(missing)}: {expected}, {gib(free)} {where} less {gib(kept)} in reserve."
-    if with_changes and not found:
-        text += " No setting makes it fit: take a smaller base model or a larger card."
-    return Verdict(fit=fit, spare_bytes=spare, text=text, changes=found)
+        text = f"Tight: {expected}, {gib(free)} {where} less {gib(kept)} in reserve; it may miss by {gib(-spare)}."
+    else:
+        missing = estimate.process_bytes - room
+        text = f"Does not fit by {gib(missing)}: {expected}, {gib(free)} {where} less {gib(kept)} in reserve."
+        if with_changes:
+            text += _way_out(found, setup, room)
+    return Verdict(fit=fit, spare_bytes=spare, text=text, changes=found.choices, together=found.together)
 
 
-def changes(setup: Setup, room: int) -> tuple[Choice, ...]:
-    """Up to three single changes, cheapest first, each of which makes it fit; else the shortest chain that does."""
-    single = [(found, choice) for found, choice in _cheaper(setup) if _fits(found, room)]
-    if single:
-        return tuple(choice for _, choice in single[:3])
-    chain: dict[str, Choice] = {}
-    current = setup
-    for _ in range(24):
-        step = next(_cheaper(current), None)
-        if step is None:
-            return ()
-        current, choice = step
-        chain[choice.path] = choice
-        if _fits(current, room):
-            return tuple(chain.values())
-    return ()
-
-
-def _fits(setup: Setup, room: int) -> bool:
-    return process_bytes(setup)[1] <= room
-
-
-def _cheaper(setup: Setup) -> Iterator[tuple[Setup, Choice]]:
-    """Every change that saves memory, in the order of what it costs in quality and time."""
-    now = process_bytes(setup)[0]
-    for changed, path, value, cost in _ideas(setup):
-        saved = now - process_bytes(changed)[0]
-        if saved > 0:
-            reason = f"saves {gib(saved)}; {cost}"
-            yield changed, Choice(path=path, value=value, reason=reason, source="ftui memory formula")
-
-
-def _ideas(setup: Setup) -> Iterator[tuple[Setup, str, object, str]]:
-    """Changes that may save memory: the changed setup, the setting with its value, and what it costs."""
-    if setup.rows > 1:
-        rows = setup.rows // 2
-        smaller = replace(setup, rows=rows, padded=setup.padded and rows > 1, accumulation=setup.accumulation * 2)
-        yield smaller, "train.micro_batch", rows, "the effective batch stays, steps take slightly longer"
-    if not setup.checkpointing:
-        yield (replace(setup, checkpointing=True), "train.checkpointing", True, "steps take about a third longer")
-    if setup.full and setup.optimizer == "adamw":
-        yield (replace(setup, optimizer="adamw_8bit"), "train.optimizer", "adamw_8bit",
-               "optimizer states in 8 bits, nearly the same result")
-    if setup.full and setup.optimizer in ("adamw", "adamw_8bit") and setup.device == "cuda":
-        yield (replace(setup, optimizer="paged_adamw_8bit"), "train.optimizer", "paged_adamw_8bit",
-               "optimizer states in host memory, steps take longer")
-    if setup.attention == "eager" and not setup.geometry.softcap:
-        yield replace(setup, attention="sdpa"), "model.attention", "sdpa", "the same result, faster"
-    if setup.method == "lora" and setup.compute_bytes == 2:
-        yield (replace(setup, method="qlora", quantization="nf4", adapter_bytes=2), "model.quantization", "nf4",
-               "a little quality, steps take about a third longer")
-    if setup.length > SHORTEST:
-        length = max(SHORTEST, setup.length // 2 // 64 * 64)
-        yield replace(setup, length=length), "data.max_length", length, "longer rows are cut"
-    if not setup.full and setup.rank > 8:
-        yield replace(setup, rank=setup.rank // 2), "adapter.rank", setup.rank // 2, "the adapter can learn less"
-    if setup.full:
-        yield _as_lora(setup), "adapter.kind", "lora", "an adapter trains in place of every weight"
-
-
-def _as_lora(setup: Setup) -> Setup:
-    targets = chosen(setup.geometry, "all-linear")
-    return replace(setup, method="lora", rank=16, targets=targets, optimizer="adamw", adapter_bytes=4)
+def _way_out(found: Found, setup: Setup, room: int) -> str:
+    """What the changes come to, or which model would fit where none are enough."""
+    if not found.choices:
+        smaller = smaller_model(setup, room)
+        instead = f"a smaller base model such as {smaller.ref}, which does," if smaller else "a smaller base model"
+        return f" No setting makes it fit: take {instead} or a larger card."
+    if not found.together:
+        return ""
+    costing = [f"{found.slower:.0%} more time"] if found.slower >= 0.02 else []
+    costing += [f"about {100 * found.worse:.1g} % of the quality"] if found.worse >= 0.0005 else []
+    number = NUMBERS.get(len(found.choices), str(len(found.choices)))
+    changes = f"These {number} changes together" if len(found.choices) > 1 else "This change"
+    return f" {changes} would do it{', costing ' + ' and '.join(costing) if costing else ' at next to no cost'}."

@@ -12,9 +12,10 @@ from ftui.data.document import DataProfile
 from ftui.hardware.document import Disk, GpuProcess, Hardware
 from ftui.models.document import ModelShape
 from ftui.planner import estimate, plan, resolve, risks
+from ftui.planner.changes import Costs, find
 from ftui.planner.memory import memory, process_bytes
 from ftui.planner.setup import setup_of
-from ftui.planner.verdict import changes, fit_of, reserve
+from ftui.planner.verdict import fit_of, reserve
 from ftui.recipe import Recipe, assign
 
 GIB = 1 << 30
@@ -65,8 +66,14 @@ def test_where_no_single_change_is_enough_a_chain_is_offered(
     box, shape = boxes["t4"], shapes["llama3-8b"]
     recipe = resolved(box, shape, rows(), adapter__kind="lora", model__quantization="none", train__micro_batch=16,
                       train__effective_batch=16, train__checkpointing=False, data__max_length=1536)
-    offered = estimate(recipe, box, shape, rows()).verdict.changes
+    held = estimate(recipe, box, shape, rows()).verdict
+    offered = held.changes
     assert len(offered) > 1
+    assert held.together
+    assert "changes together would do it, costing" in held.text
+    for left in range(len(offered)):
+        fewer = {change.path: change.value for index, change in enumerate(offered) if index != left}
+        assert estimate(assign(recipe, fewer), box, shape, rows()).verdict.fit != "fits"
     both = assign(recipe, {change.path: change.value for change in offered})
     assert estimate(both, box, shape, rows()).verdict.fit == "fits"
 
@@ -80,14 +87,15 @@ def test_where_nothing_helps_the_verdict_says_so(
     assert "smaller base model" in answer.verdict.text
 
 
-def test_a_change_never_costs_more_memory(
+def test_no_change_that_is_offered_costs_more_memory(
     boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
 ) -> None:
     box, shape = boxes["a100"], shapes["llama3-8b"]
     found = setup_of(resolved(box, shape, rows()), box, shape, rows())
     for room in (5 * GIB, 10 * GIB, 20 * GIB):
-        for change in changes(found, room):
+        for change in find(found, room, Costs()).choices:
             assert change.value is not None
+            assert "saves 0" not in change.reason
     assert process_bytes(replace(found, rows=1))[0] <= memory(found).process_bytes
 
 

@@ -1,0 +1,254 @@
+"""What could be changed to make a setup fit: every idea as a ladder of settings, priced by time and quality.
+
+One change that is enough by itself is best; the cheapest of those are offered.  Where none is, several are taken
+together, from the cheapest on, then those that turn out not to be needed are left out and the rest made as mild as
+still fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from ftui.data.document import Lengths
+from ftui.models.document import ModelShape
+from ftui.models.known import catalogue
+from ftui.planner.document import Choice
+from ftui.planner.geometry import Geometry, chosen, geometry
+from ftui.planner.lengths import cut
+from ftui.planner.memory import process_bytes
+from ftui.planner.setup import Setup
+from ftui.units import gib
+
+SHORTEST = 256
+DOUBLING = 0.02
+"""Quality that a step of twice the time is held to be worth, to put prices in one order."""
+OFFERED = 3
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What prices a change: seconds per token of a setup, its expected quality, and the rows' lengths."""
+
+    pace: Callable[[Setup], float] | None = None
+    worth: Callable[[Setup], float] | None = None
+    lengths: Lengths | None = None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One value of a setting: how the setup becomes with it, and what is worth saying beside time and quality."""
+
+    path: str
+    value: Any
+    apply: Callable[[Setup], Setup]
+    words: str
+    toll: float = 0.0
+    """What it costs besides, in quality, where the pace does not show it: traffic over the bus."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What would make it fit; `together` if all are needed, else each alone is enough."""
+
+    choices: tuple[Choice, ...] = ()
+    together: bool = False
+    slower: float = 0.0
+    """Share by which steps get longer, of all changes together."""
+    worse: float = 0.0
+    """Expected quality that all changes together cost."""
+
+
+def find(setup: Setup, room: int, costs: Costs) -> Found:
+    """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
+    ladders = list(_ladders(setup, costs))
+    single = []
+    for ladder in ladders:
+        if not _fits(ladder[-1].apply(setup), room):
+            continue
+        rung = next(rung for rung in ladder if _fits(rung.apply(setup), room))
+        single.append((_price(setup, rung, costs), rung))
+    if single:
+        single.sort(key=lambda item: item[0])
+        return Found(tuple(_choice(setup, rung, costs) for _, rung in single[:OFFERED]))
+    return _combined(setup, room, ladders, costs)
+
+
+def smaller_model(setup: Setup, room: int) -> ModelShape | None:
+    """The largest model of the catalogue that is smaller than this one and fits with the same settings."""
+    for shape, sizes in reversed(catalogue_sizes()):
+        if shape.parameters < setup.geometry.parameters and _fits(with_model(setup, sizes), room):
+            return shape
+    return None
+
+
+@lru_cache(maxsize=1)
+def catalogue_sizes() -> tuple[tuple[ModelShape, Geometry], ...]:
+    """The catalogue's shapes with their geometry, smallest first."""
+    return tuple((entry.shape, geometry(entry.shape)) for entry in catalogue())
+
+
+def with_model(setup: Setup, sizes: Geometry) -> Setup:
+    """`setup` with another base model; adapters go on the modules of the same names, or on all linear ones."""
+    names = tuple(target.name for target in setup.targets)
+    targets = () if setup.full else chosen(sizes, names) or chosen(sizes, "all-linear")
+    return replace(setup, geometry=sizes, targets=targets)
+
+
+def _combined(setup: Setup, room: int, ladders: list[list[Rung]], costs: Costs) -> Found:
+    """Strongest rungs from the cheapest idea on until it fits; then without the needless ones, then milder ones."""
+    order = sorted(ladders, key=lambda ladder: _price(setup, ladder[-1], costs))
+    taken: list[int] = []
+    rungs = [ladder[-1] for ladder in order]
+
+    def changed(indices: Sequence[int]) -> Setup:
+        result = setup
+        for index in indices:
+            result = rungs[index].apply(result)
+        return result
+
+    for index in range(len(order)):
+        taken.append(index)
+        if _fits(changed(taken), room):
+            break
+    else:
+        return Found()
+    for index in list(taken):
+        without = [other for other in taken if other != index]
+        if _fits(changed(without), room):
+            taken = without
+    for index in taken:
+        for rung in order[index][:-1]:
+            strongest, rungs[index] = rungs[index], rung
+            if _fits(changed(taken), room):
+                break
+            rungs[index] = strongest
+    result, choices, before = setup, [], setup
+    for index in taken:
+        result = rungs[index].apply(before)
+        choices.append(_choice(before, rungs[index], costs))
+        before = result
+    return Found(tuple(choices), together=True, slower=_slower(setup, result, costs),
+                 worse=_worse(setup, result, costs))
+
+
+def _choice(setup: Setup, rung: Rung, costs: Costs) -> Choice:
+    """A rung as a setting, with what it saves and costs."""
+    after = rung.apply(setup)
+    saved = process_bytes(setup)[0] - process_bytes(after)[0]
+    slower, worse = _slower(setup, after, costs), _worse(setup, after, costs)
+    said = [f"saves {gib(max(0, saved))}"]
+    if abs(slower) >= 0.02:
+        said.append(f"steps take {abs(slower):.0%} {'longer' if slower > 0 else 'less'}")
+    if worse >= 0.0005:
+        said.append(f"about {100 * worse:.1g} % of the quality")
+    if rung.words:
+        said.append(rung.words)
+    return Choice(path=rung.path, value=rung.value, reason="; ".join(said), source="ftui memory formula")
+
+
+def _price(before: Setup, rung: Rung, costs: Costs) -> float:
+    after = rung.apply(before)
+    doublings = math.log2(max(1.0, 1 + _slower(before, after, costs)))
+    return rung.toll + max(0.0, _worse(before, after, costs)) + DOUBLING * doublings
+
+
+def _slower(before: Setup, after: Setup, costs: Costs) -> float:
+    return costs.pace(after) / costs.pace(before) - 1 if costs.pace else 0.0
+
+
+def _worse(before: Setup, after: Setup, costs: Costs) -> float:
+    return costs.worth(before) - costs.worth(after) if costs.worth else 0.0
+
+
+def _fits(setup: Setup, room: int) -> bool:
+    return process_bytes(setup)[1] <= room
+
+
+def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
+    """Every idea that may save memory, mildest value first; ideas that cost nothing come before those that do."""
+    def put(path: str, value: Any, words: str, toll: float = 0.0, **fields: Any) -> Rung:
+        return Rung(path, value, lambda current: replace(current, **fields), words, toll)
+
+    cuda = setup.device == "cuda"
+    if cuda and not setup.expandable:
+        yield [put("compute.allocator", "expandable", "segments grow in place; the same result", expandable=True)]
+    if setup.loss in ("full", "tiled") and setup.trainer == "ftui":
+        yield [put("train.loss", "chunked", "the same loss, without holding the logits", loss="chunked")]
+    if setup.attention == "eager" and not setup.geometry.softcap:
+        yield [put("model.attention", "sdpa", "the same result", attention="sdpa")]
+    if setup.rows > 1:
+        yield [_micro_batch(rows) for rows in _halved(setup.rows, 1)]
+    if not setup.checkpointing:
+        yield [put("train.checkpointing", True, "layers are computed again going backward", checkpointing=True)]
+    yield from _optimizers(setup, put, cuda=cuda)
+    if setup.quantization == "none" and not setup.full and setup.compute_bytes == 2:
+        yield [put("model.quantization", "nf4", "", method="qlora", quantization="nf4", adapter_bytes=2)]
+    if not setup.full and setup.rank > 8:
+        yield [put("adapter.rank", rank, "the adapter can learn less", rank=rank) for rank in _halved(setup.rank, 8)]
+    yield from _fewer_targets(setup)
+    if cuda and not setup.activation_offload:
+        yield [put("train.activation_offload", True, "activations wait in host memory, the bus sets the pace",
+                   toll=0.02, activation_offload=True)]
+    if setup.length > SHORTEST:
+        lengths = _halved(setup.length, SHORTEST, multiple=64)
+        yield [put("data.max_length", length, _what_is_cut(costs.lengths, length), length=length)
+               for length in lengths]
+    if setup.full:
+        yield [Rung("adapter.kind", "lora", _as_lora, "an adapter trains in place of every weight")]
+
+
+def _optimizers(setup: Setup, put: Callable[..., Rung], *, cuda: bool) -> Iterator[list[Rung]]:
+    """Leaner states: in 8 bits, then out of the card's memory; little to gain for an adapter."""
+    lean = {
+        "adamw": ("adamw_8bit", "paged_adamw_8bit"), "paged_adamw": ("paged_adamw_8bit",),
+        "adamw_8bit": ("paged_adamw_8bit",), "lion": ("lion_8bit", "paged_lion_8bit"),
+        "lion_8bit": ("paged_lion_8bit",),
+    }.get(setup.optimizer, ())
+    rungs = [
+        put("train.optimizer", name, "its states move to host memory where it gets tight", toll=0.01, optimizer=name)
+        if name.startswith("paged") else put("train.optimizer", name, "its states in 8 bits", optimizer=name)
+        for name in lean if cuda or not name.startswith("paged")
+    ]
+    if rungs:
+        yield rungs
+
+
+def _fewer_targets(setup: Setup) -> Iterator[list[Rung]]:
+    """Adapters on the attention's modules only."""
+    attention = tuple(target for target in setup.targets if target.place.startswith("attention"))
+    if not attention or len(attention) == len(setup.targets):
+        return
+    names = tuple(dict.fromkeys(target.name for target in attention))
+    yield [Rung("adapter.targets", names, lambda current: replace(current, targets=attention),
+                "only attention gets adapters")]
+
+
+def _micro_batch(rows: int) -> Rung:
+    def apply(current: Setup) -> Setup:
+        passes = -(-current.accumulation * current.rows // rows)
+        return replace(current, rows=rows, padded=current.padded and rows > 1, accumulation=passes)
+
+    return Rung("train.micro_batch", rows, apply, "the effective batch stays")
+
+
+def _as_lora(setup: Setup) -> Setup:
+    return replace(setup, method="lora", rank=16, targets=chosen(setup.geometry, "all-linear"), optimizer="adamw",
+                   adapter_bytes=4)
+
+
+def _what_is_cut(lengths: Lengths | None, length: int) -> str:
+    if lengths is None:
+        return "longer rows are cut"
+    over, lost = cut(lengths, length)
+    return f"{over:.1%} of rows are cut and lose {lost:.1%} of all tokens" if over else "no row is that long"
+
+
+def _halved(value: int, least: int, *, multiple: int = 1) -> Iterator[int]:
+    """Halves of `value`, halves of those, and so on down to `least`."""
+    while value > least:
+        value = max(least, value // 2 // multiple * multiple)
+        yield value
