@@ -23,16 +23,12 @@ class OftOptions(Targeted):
 
 
 class BoftOptions(Targeted):
-    """Rotations of the weight, as a product of sparse factors."""
+    """Rotations of the weight in blocks, with its outputs scaled; one factor, which needs no compiled extension."""
 
-    kind: Literal["boft"] = kind("boft", "BOFT rotates each weight by a butterfly of sparse factors.", "BOFT")
+    kind: Literal["boft"] = kind("boft", "BOFT rotates each weight in small blocks and scales its outputs.", "BOFT")
     block_size: int = whole(
-        4, "Block size", "Width of a factor's blocks; it must divide the input.", "Larger blocks can learn more.",
+        4, "Block size", "Width of a rotated block; it must divide the input.", "Larger blocks can learn more.",
         least=2, most=65_536,
-    )
-    factors: int = whole(
-        1, "Butterfly factors", "How many sparse factors are multiplied.",
-        "More reach further across the input; the blocks must be that often divisible by two.", most=16,
     )
 
 

@@ -43,8 +43,12 @@ def parameters(kind: str, options: Any, targets: tuple[Target, ...], sizes: Geom
     return sum(one.elements * one.count for one in trained(kind, options, targets, sizes))
 
 
-def buffer_bytes(kind: str, options: Any, targets: tuple[Target, ...], weight_bytes: int) -> int:
+def buffer_bytes(
+    kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometry, weight_bytes: int
+) -> int:
     """Frozen tensors that the adapter brings along, in bytes; `weight_bytes` is the base's width per element."""
+    if kind == "trainable_tokens":
+        return int(options.tokens) * sizes.hidden * weight_bytes  # the rows as they were
     return BUFFERS[kind](options, targets, weight_bytes) if kind in BUFFERS and targets else 0
 
 
@@ -52,8 +56,7 @@ def buffer_bytes(kind: str, options: Any, targets: tuple[Target, ...], weight_by
 
 
 def _adalora(o: Any, t: Target) -> Sides:
-    # peft's `ranknum` is a parameter of one element beside the two matrices and the singular values between them.
-    return (o.rank, t.inputs), (t.outputs, o.rank), (o.rank, 1), (1, 1)
+    return (o.rank, t.inputs), (t.outputs, o.rank), (o.rank, 1)
 
 
 def _delora(o: Any, t: Target) -> Sides:
@@ -146,7 +149,7 @@ def _oft(o: Any, t: Target) -> Sides:
 
 
 def _boft(o: Any, t: Target) -> Sides:
-    return (o.factors * (t.inputs // o.block_size) * o.block_size, o.block_size), (t.outputs, 1)
+    return (t.inputs // o.block_size * o.block_size, o.block_size), (t.outputs, 1)
 
 
 def _hra(o: Any, t: Target) -> Sides:
@@ -313,8 +316,9 @@ def _random_pair(o: Any, targets: tuple[Target, ...], down: int) -> int:
 
 
 def _randlora_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    least = max(min(t.inputs, t.outputs) for t in targets)
-    return 4 * (o.rank * least + max(max(t.inputs, t.outputs) for t in targets) * -(-least // o.rank) * o.rank)
+    """As wide as the widest input and output among the modules, whichever of the two is the narrower."""
+    least, most = sorted((max(t.inputs for t in targets), max(t.outputs for t in targets)))
+    return 4 * (o.rank * least + most * -(-least // o.rank) * o.rank)
 
 
 def _oft_places(o: Any, targets: tuple[Target, ...], weight: int) -> int:
@@ -364,7 +368,7 @@ BUFFERS: Mapping[str, Callable[[Any, tuple[Target, ...], int], int]] = {
     "pvera": lambda o, targets, weight: _random_pair(o, targets, 2 * o.rank),
     "randlora": _randlora_buffers,
     "oft": _oft_places,
-    "boft": lambda o, targets, weight: sum(4 * t.count * o.factors * t.inputs * t.inputs for t in targets),
+    "boft": lambda o, targets, weight: sum(4 * t.count * t.inputs * t.inputs for t in targets),
     "psoft": _psoft_buffers,
     "unilora": _unilora_buffers,
     "tinylora": _tinylora_buffers,

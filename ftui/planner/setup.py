@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
+from ftui.methods import AdapterOptions, LoraOptions, Targeted
 from ftui.models.document import ModelShape
+from ftui.planner import adapters
 from ftui.planner.asked_objective import body, objective_fields
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
@@ -59,6 +61,10 @@ class Setup:
     quantization: str = "none"
     double_quantization: bool = True
     adapter_bytes: int = 4
+    adapter: str = "lora"
+    """The kind of adapter; see `adapters`."""
+    options: AdapterOptions | None = None
+    """An adapter's own options; None for LoRA, whose rank, dropout and DoRA stand here."""
     rank: int = 0
     targets: tuple[Target, ...] = ()
     dropout: bool = False
@@ -109,6 +115,8 @@ class Setup:
     @cached_property
     def adapter_parameters(self) -> int:
         """Elements that train beside the frozen base: two matrices per target, with DoRA a magnitude per output row."""
+        if self.options is not None:
+            return adapters.parameters(self.adapter, self.options, self.targets, self.geometry)
         return sum(
             t.count * (self.rank * t.ranks * (t.inputs + t.outputs) + (t.outputs if self.dora else 0))
             for t in self.targets
@@ -157,7 +165,8 @@ def assemble(
     """
     device = device_of(recipe, hardware)
     gpu = hardware.gpu if device == "cuda" else None
-    lora = recipe.adapter if recipe.adapter.kind == "lora" and method != "full" else None
+    lora = recipe.adapter if isinstance(recipe.adapter, LoraOptions) and method != "full" else None
+    other = recipe.adapter if isinstance(recipe.adapter, AdapterOptions) and method != "full" else None
     quantized = method != "full" and quantization not in ("none", "auto")
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
@@ -167,7 +176,8 @@ def assemble(
         checkpointing=checkpointing, attention=attention, optimizer=optimizer,
         quantization=quantization if quantized else "none", double_quantization=recipe.model.double_quantization,
         rank=rank if method != "full" else 0,
-        targets=() if method == "full" else chosen(sizes, lora.targets if lora else "all-linear"),
+        adapter=other.kind if other else "lora", options=other,
+        targets=() if method == "full" else _targets(recipe.adapter, sizes),
         dropout=dropout and method != "full", dora=bool(lora and lora.dora),
         accumulation=accumulation, loss=recipe.train.loss,
         compute_capability=gpu.compute_capability if gpu else None, stack=stack_named(compute.stack),
@@ -181,6 +191,14 @@ def assemble(
         recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation
     )
     return replace(setup, **asked) if asked else setup
+
+
+def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
+    """The modules that get an adapter; only LoRA reaches fused experts, and adapters in front of the model none."""
+    if isinstance(adapter, AdapterOptions):
+        wanted = adapter.targets if isinstance(adapter, Targeted) else ()
+        return tuple(target for target in chosen(sizes, wanted) if not target.packed)
+    return chosen(sizes, adapter.targets if isinstance(adapter, LoraOptions) else "all-linear")
 
 
 def strategy_of(recipe: Recipe) -> Strategy:

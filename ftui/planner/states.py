@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ftui.planner import adapters
 from ftui.planner.setup import Setup
 
 
@@ -35,8 +36,13 @@ def trained_bytes(setup: Setup) -> int:
 
 
 def adapter_bytes(setup: Setup) -> int:
-    """The adapter on the device; 0 in full tuning."""
-    return 0 if setup.full else setup.adapter_parameters * setup.adapter_bytes
+    """The adapter on the device, with the frozen tensors that some kinds bring along; 0 in full tuning."""
+    if setup.full:
+        return 0
+    frozen = adapters.buffer_bytes(
+        setup.adapter, setup.options, setup.targets, setup.geometry, setup.weight_bytes
+    )
+    return setup.adapter_parameters * setup.adapter_bytes + frozen
 
 
 def gradient_bytes(setup: Setup) -> int:
@@ -90,6 +96,10 @@ def _quantized_states(setup: Setup) -> tuple[int, int]:
         return (total, 0) if setup.geometry.hidden >= setup.stack.optimizer_8bit_minimum else (
             min(total, matrices), max(0, total - matrices)
         )
+    if setup.options is not None:
+        tensors = adapters.trained(setup.adapter, setup.options, setup.targets, setup.geometry)
+        large = sum(t.elements * t.count for t in tensors if t.elements >= setup.stack.optimizer_8bit_minimum)
+        return large, total - large
     large = sum(
         t.count * setup.rank * t.ranks * side
         for t in setup.targets for side in (t.inputs, t.outputs)
@@ -103,4 +113,7 @@ def _rows_and_columns(setup: Setup) -> int:
         sizes = setup.geometry
         tables = (1 if sizes.tied else 2) * (sizes.vocab + sizes.hidden)
         return tables + sum(t.count * (t.inputs + t.outputs) for t in sizes.targets)
+    if setup.options is not None:
+        tensors = adapters.trained(setup.adapter, setup.options, setup.targets, setup.geometry)
+        return sum(t.count * (t.rows + t.columns if t.rows > 1 else t.columns) for t in tensors)
     return sum(t.count * (t.inputs + t.outputs + 2 * setup.rank) for t in setup.targets)

@@ -1,4 +1,4 @@
-"""Builders of adapters, one for each row of `ftui.methods.ADAPTERS` that trains: which parameters of a loaded base model train."""
+"""Builders of adapters, one for each row of `ftui.methods.ADAPTERS` that trains: what of a loaded base model trains."""
 
 from __future__ import annotations
 
