@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ftui.data.document import DataProfile
 from ftui.models.document import ModelShape
-from ftui.planner.document import Choice, Estimate, MemoryEstimate, Option, Plan
+from ftui.planner.document import Choice, Estimate, MemoryEstimate, Option, Plan, Verdict
 from ftui.recipe.document import Recipe
 from ftui.units import clock, count, gib, plain
 
@@ -36,11 +36,11 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
     for option in plan.rejected:
         console.print(Text(plain(f"{option.title}: {option.verdict.text}")))
         if option.verdict.changes:
-            console.print(Padding(Text(changes_text(option.verdict.changes)), (0, 0, 0, 2)))
+            console.print(Padding(Text(changes_text(option.verdict)), (0, 0, 0, 2)))
     console.print()
     console.print(Text(plain(estimate.verdict.text), "bold"))
     if estimate.verdict.changes:
-        console.print(Padding(Text(changes_text(estimate.verdict.changes)), (0, 0, 0, 2)))
+        console.print(Padding(Text(changes_text(estimate.verdict)), (0, 0, 0, 2)))
     console.print(Text(memory_bar(estimate.memory, plan.budget_bytes)))
     for line in legend(estimate.memory):
         console.print(Text(line))
@@ -67,14 +67,15 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
 
 
 def options_table(plan: Plan, recipe: Recipe, *, wide: bool = True) -> Table:
-    """Every option, the recommendation first and marked; `batch` rows of `length` tokens are its micro-batch.
+    """Every option, the recommendation first and marked; `batch` rows of `length` tokens are its micro-batch, `ckpt`
+    says whether gradient checkpointing is on.
 
     A narrow table leaves out the interval, which the lines below give for the recommendation.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "method", "fits"):
         table.add_column(title, no_wrap=True)
-    for title in ("memory", *(("from–to",) if wide else ()), "time", "result", "batch", "length"):
+    for title in ("memory", *(("from–to",) if wide else ()), "time", "result", "batch", "length", "ckpt"):
         table.add_column(title, justify="right", no_wrap=True)
     for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
         method, fits, memory, between, *others = _cells(option, recipe)
@@ -91,6 +92,7 @@ def _cells(option: Option, recipe: Recipe) -> list[str]:
         "" if option.verdict.fit == "no" else clock(option.time.total_seconds), gib(option.adapter_bytes),
         str(settings.get("train.micro_batch", recipe.train.micro_batch)),
         str(settings.get("data.max_length", recipe.data.max_length)),
+        "on" if settings.get("train.checkpointing", recipe.train.checkpointing) else "off",
     ]
 
 
@@ -137,10 +139,15 @@ def _reason(choice: Choice) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def changes_text(changes: tuple[Choice, ...]) -> str:
-    """What would make it fit, as settings with what each saves."""
-    each = (f"{change.path}={_value(change.value)} {change.reason.partition(';')[0]}" for change in changes)
-    return f"It would with: {', and '.join(each)}."
+def changes_text(verdict: Verdict) -> str:
+    """What would make it fit, a line each: settings with what they save and cost."""
+    lead = "All of these together:" if verdict.together else "This would make it fit:"
+    if len(verdict.changes) > 1 and not verdict.together:
+        lead = "Any one of these would make it fit:"
+    each = (f"  {change.path}={_value(change.value)} — {change.reason}" for change in verdict.changes)
+    return "\n".join([lead, *each])
