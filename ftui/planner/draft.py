@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.planner.rules.table import RULES
 from ftui.recipe import asked
 from ftui.recipe.document import Recipe
 
@@ -23,10 +24,8 @@ AUTO = (
 )
 """Settings whose "auto" means that the planner fills them."""
 
-SECTIONS = ("model", "data", "objective", "adapter", "train", "evaluate", "compute")
-ORDER = sorted((*UNASKED, *AUTO), key=lambda path: SECTIONS.index(path.partition(".")[0]))
-"""All of them in the recipe's order of sections."""
-
+ORDER = tuple(RULES)
+"""All of them, as a person thinks about them."""
 
 OPTIONS = {
     section: {kind: frozenset(row.options.model_fields) for kind, row in rows.items()}

@@ -117,7 +117,6 @@ RULES: dict[str, Rule] = {rule.path: rule for rule in (
         (sources.LEARNS_LESS, sources.REPEATED_DATA, sources.ZEPHYR),
         "How alike the rows are: many alike need fewer passes.  The validation loss tells.",
     ),
-    Rule("evaluate.patience", "3 where the data is passed more than once.", (sources.FTUI,)),
     Rule(
         "train.effective_batch",
         "8 below 1,000 sequences, 16 below 20,000, else 32 (full tuning 64 from 50,000); at least ten steps an epoch.",
@@ -140,6 +139,7 @@ RULES: dict[str, Rule] = {rule.path: rule for rule in (
         (sources.FTUI,),
     ),
     Rule("train.save_steps", "With each evaluation.", (sources.FTUI,)),
+    Rule("evaluate.patience", "3 where the data is passed more than once.", (sources.FTUI,)),
     Rule("compute.gpus", "One: the card with most free memory.", (sources.PROBE,)),
     Rule("compute.strategy", "One device.", (sources.FTUI,)),
     Rule(
