@@ -9,6 +9,9 @@ from typing import Literal
 from ftui.models.document import Linear, ModelShape
 
 Place = Literal["attention in", "attention out", "mlp in", "mlp out"]
+Order = Literal["pre", "sandwich", "post", "parallel"]
+"""Where a layer's norms stand: before attention and MLP, before and after each, after each, or before both of them,
+which then run side by side on the same input."""
 
 ATTENTION_IN = {
     "q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "query", "key", "value",
@@ -26,6 +29,15 @@ UNFUSED_GELU = {"gpt2", "phi", "gpt_neo", "codegen", "gptj"}
 
 ATTENTION_DROPOUT = {"gpt2"}
 """Families with dropout inside attention: torch's CPU attention then takes the path that stores the scores."""
+
+FLOAT_NORMS = ("gemma", "qwen3_next", "qwen3_5")
+"""Beginnings of the model types whose norms multiply with 1 + weight in float32 before they cast back."""
+
+SLICED_QKV = {"phi3", "phi4", "phi4_multimodal", "phimoe"}
+"""Families that index into a fused projection; others split it."""
+
+POST_NORMS = {"olmo2", "olmo3", "exaone4"}
+PARALLEL = {"gpt_neox", "gptj", "phi", "falcon", "cohere", "cohere2", "codegen", "stablelm_parallel"}
 
 ADAPTED_EXPERTS = {
     "afmoe", "cohere2_moe", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots1", "ernie4_5_moe", "exaone_moe",
@@ -52,6 +64,7 @@ class Target:
     packed: bool
     ranks: int = 1
     """How many times the adapter's rank peft gives it: two for a fused gate and up of packed experts."""
+    bias: bool = False
 
     @property
     def weights(self) -> int:
@@ -95,6 +108,13 @@ class Geometry:
     known: bool
     adapts_experts: bool
     attention_dropout: bool
+    float_norms: bool
+    """The norms multiply with their weight in float32 (the Gemma families)."""
+    order: Order
+    rotary: bool
+    """Positions turn query and key; else they were added to the embeddings."""
+    sliced: bool
+    """The fused query, key and value are taken apart by indexing, whose gradient is as large as the whole each time."""
     fused_attention: bool
     """Query, key and value come from one module: the value is a view that keeps all three alive."""
 
@@ -118,7 +138,7 @@ def geometry(shape: ModelShape) -> Geometry:
     targets = tuple(
         Target(
             x.name, place_of(x, shape.hidden, shape.intermediate), x.inputs, x.outputs, x.per_layer, x.count, x.packed,
-            ranks=2 if x.packed and x.name == "gate_up_proj" else 1,
+            ranks=2 if x.packed and x.name == "gate_up_proj" else 1, bias=x.bias,
         )
         for x in linears
     )
@@ -139,8 +159,18 @@ def geometry(shape: ModelShape) -> Geometry:
         known=shape.exact and not shape.experts and shape.model_type in FAMILIES,
         adapts_experts=packed > 0 and shape.model_type in ADAPTED_EXPERTS,
         attention_dropout=shape.model_type in ATTENTION_DROPOUT,
+        float_norms=shape.norm == "rms" and shape.model_type.startswith(FLOAT_NORMS),
+        order=_order(shape), rotary=not shape.learned_positions, sliced=shape.model_type in SLICED_QKV,
         fused_attention=sum(t.place == "attention in" for t in targets) == 1,
     )
+
+
+def _order(shape: ModelShape) -> Order:
+    if shape.model_type in PARALLEL:
+        return "parallel"
+    if shape.model_type in POST_NORMS:
+        return "post"
+    return "sandwich" if shape.norms_per_layer == 4 else "pre"
 
 
 def chosen(sizes: Geometry, wanted: str | tuple[str, ...]) -> tuple[Target, ...]:

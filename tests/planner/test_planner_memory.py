@@ -98,7 +98,7 @@ def test_fused_query_key_value_keep_all_three_alive(shapes: dict[str, ModelShape
     apart = layer(setup(shape)).kept
     together = layer(setup(shape.model_copy(update={"linears": fused}))).kept
     views, copies, middles = 2 * 2 * 4096, 2 * 2 * 4096, 2 * 2 * 16
-    assert together - apart == views - copies - middles  # two views more, two adapters' inputs and middles less
+    assert (together - apart).real == views - copies - middles  # two views more, two adapters' inputs and middles less
 
 
 def test_full_tuning_holds_weights_gradients_and_two_states(shapes: dict[str, ModelShape]) -> None:

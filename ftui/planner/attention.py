@@ -1,0 +1,89 @@
+"""Attention as operations on a tape: projections, rotary positions, and the kernel that is taken."""
+
+from __future__ import annotations
+
+from ftui.planner.blocks import Writer
+from ftui.planner.tape import Value
+
+
+def attention(writer: Writer, x: Value) -> Value:
+    """Self-attention of `x`, from the projections' inputs to the output projection's result."""
+    sizes = writer.manner.geometry
+    query, key, value = _projections(writer, x)
+    if sizes.qk_norm:
+        query = writer.norm(query, sizes.query, sizes.heads)
+        key = writer.norm(key, sizes.key, sizes.kv_heads)
+    if sizes.rotary:
+        query, key = _rotary(writer, query), _rotary(writer, key)
+    held = _scores(writer, query, key, value) if writer.manner.scores else _fused(writer, query, key, value)
+    out = next((t for t in sizes.targets if t.place == "attention out"), None)
+    return writer.linear(held, out) if out else held
+
+
+def _projections(writer: Writer, x: Value) -> tuple[Value, Value, Value]:
+    sizes = writer.manner.geometry
+    into = [t for t in sizes.targets if t.place == "attention in"]
+    if len(into) == 1:
+        whole = writer.linear(x, into[0])
+        parts = [complex(n * whole.width) for n in (sizes.query, sizes.key, sizes.key)]
+        if sizes.sliced:
+            query, key, value = (writer.tape.slice(whole, part) for part in parts)
+        else:
+            query, key, value = writer.tape.split(whole, parts)
+        return query, key, value
+    query, key, value = (writer.linear(x, t) for t in into[:3])
+    return query, key, value
+
+
+def _rotary(writer: Writer, x: Value) -> Value:
+    """q·cos + rotate_half(q)·sin: keeps neither; its backward holds three times its gradient at the worst."""
+    return writer.tape.op((x,), x.size, x.width, work=2 * x.size)
+
+
+def _fused(writer: Writer, query: Value, key: Value, value: Value) -> Value:
+    """Flash and memory-efficient kernels keep query, key, value, their output and a float32 log-sum per head.
+
+    Their backward on CUDA adds up the query's gradient in float32, and those of grouped keys for every query head.
+    """
+    manner, tape = writer.manner, writer.tape
+    sizes = manner.geometry
+    if manner.autocast:
+        query, key, value = (tape.cast(one, manner.compute) for one in (query, key, value))
+    width = query.width
+    kept = [Value(complex(4 * sizes.heads), 4, False)]
+    if manner.masked:
+        # No kernel takes both a mask and grouped heads; the mask becomes a number for each pair of tokens.
+        key, value = _repeated(writer, key), _repeated(writer, value)
+        kept.append(Value(complex(width * manner.masked), width, False))
+    work = 4.0 * (sizes.query + sizes.heads) if manner.cuda else 0.0
+    if manner.cuda and key.size.real < query.size.real:
+        work += 2 * sizes.query * width
+    return tape.op((query, key, value), query.size, width, (query, key, value, *kept), work=work, saves_result=True)
+
+
+def _repeated(writer: Writer, x: Value) -> Value:
+    """transformers' repeat_kv: one copy of a key or value head for every query head of its group."""
+    sizes = writer.manner.geometry
+    if sizes.key == sizes.query:
+        return x
+    return writer.tape.op((x,), complex(sizes.query * x.width), x.width)
+
+
+def _scores(writer: Writer, query: Value, key: Value, value: Value) -> Value:
+    """Eager attention: the scores of every pair of tokens, their softmax in float32, and that in 16 bits again."""
+    manner, tape = writer.manner, writer.tape
+    sizes = manner.geometry
+    key, value = _repeated(writer, key), _repeated(writer, value)
+    if manner.autocast:
+        query, key, value = (tape.cast(one, manner.compute) for one in (query, key, value))
+    width = query.width
+    size = complex(sizes.heads * manner.scores * width)
+    scores = tape.op((query, key), size, width, (query, key))
+    scores = tape.op((scores,), size, width)  # scaled
+    if sizes.softcap:
+        scores = tape.op((tape.op((scores,), size, width),), size, width, work=size, saves_result=True)
+        scores = tape.op((scores,), size, width)
+    single = tape.cast(scores, 4)
+    weights = tape.op((single,), single.size, 4, work=single.size, saves_result=True)
+    weights = tape.cast(weights, width)
+    return tape.op((weights, value), query.size, width, (weights, value))

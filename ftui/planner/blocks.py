@@ -1,0 +1,151 @@
+"""The parts of a decoder layer as operations on a tape: linear modules with their adapters, norms, MLPs.
+
+Each function writes down what transformers, peft, bitsandbytes and autocast do to a tensor, in their order, so that
+number formats, casts and what autograd saves follow from the code of the versions in `stack`, not from a fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftui.planner.geometry import Geometry, Target
+from ftui.planner.tape import Storage, Tape, Value
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a layer trains: everything of a `Setup` that its operations depend on.  Widths are bytes per element."""
+
+    geometry: Geometry
+    full: bool
+    quantization: str
+    weight: int
+    compute: int
+    autocast: bool
+    residual: int
+    """Of the hidden states that pass from layer to layer."""
+    norm: int
+    """Of the norms' weights."""
+    adapter: int
+    rank: int
+    targets: tuple[Target, ...]
+    dropout: bool
+    dora: bool
+    attention: str
+    masked: int
+    """Length of the rows where fused attention gets a mask, 0 where it needs none."""
+    scores: int
+    """Length of the rows where the attention scores are held, 0 where they are not."""
+    cuda: bool
+    resident: bool
+    """Gradients of earlier micro-batches are there."""
+
+
+class Writer:
+    """Writes a layer's operations onto a tape in the given manner."""
+
+    def __init__(self, manner: Manner):
+        self.manner = manner
+        self.tape = Tape(resident=manner.resident)
+
+    def hidden(self, needs: bool, outside: bool) -> Value:
+        """The layer's input."""
+        size = complex(self.manner.residual * self.manner.geometry.hidden)
+        return Value(size, self.manner.residual, needs, storage=Storage(size, outside=outside))
+
+    def weight(self, elements: int, width: int, trains: bool) -> Value:
+        """A parameter: counted with the weights, its gradient with what the step makes."""
+        size = complex(0, elements * width)
+        return Value(size, width, trains, leaf=trains, storage=Storage(size, outside=True))
+
+    def linear(self, x: Value, target: Target, wide: float = 1.0) -> Value:
+        """`target` applied to `x`, with its adapter; `wide` is how many rows of `x` a token has."""
+        manner = self.manner
+        elements = target.weights
+        if manner.quantization in ("nf4", "fp4"):
+            y = self._four_bits(x, elements, wide * target.outputs)
+        elif manner.quantization == "int8":
+            # The 8-bit product keeps its 16-bit input, and its backward turns the whole weight into 16 bits.
+            y = self.tape.op((x,), wide * target.outputs * x.width, x.width, (x,), complex(0, elements * x.width))
+        else:
+            y = self.product(x, self.weight(elements, manner.weight, manner.full), wide * target.outputs)
+        if manner.rank and target in manner.targets:
+            y = self._lora(x, y, target, wide)
+        self.tape.hold(x)
+        return y
+
+    def product(self, x: Value, weight: Value, outputs: float) -> Value:
+        """torch's linear: autocast casts both sides; the input is saved for the weight's gradient and vice versa."""
+        compute = self.manner.compute
+        if self.manner.autocast:
+            x, weight = self.tape.cast(x, compute), self.tape.cast(weight, compute)
+        saves = [saved for saved, other in ((x, weight), (weight, x)) if other.needs]
+        return self.tape.op((x, weight), complex(outputs * x.width), x.width, saves)
+
+    def _four_bits(self, x: Value, elements: int, outputs: float) -> Value:
+        """bitsandbytes' Linear4bit: the backward turns the weight into 16 bits once more and keeps nothing."""
+        compute = self.manner.compute
+        whole = complex(0, elements * compute)
+        scales = complex(0, elements / 16)
+        y = self.tape.op((self.tape.cast(x, compute),), complex(outputs * compute), compute, work=whole,
+                         ahead=whole + scales)
+        return self.tape.cast(y, x.width)
+
+    def _lora(self, x: Value, y: Value, target: Target, wide: float) -> Value:
+        """peft's LoRA beside a linear module (peft/tuners/lora/layer.py and bnb.py, `forward`)."""
+        manner, tape = self.manner, self.tape
+        quantized = manner.quantization != "none"
+        if not (quantized and manner.autocast):
+            x = tape.cast(x, manner.adapter)
+        x = self.dropout(x) if manner.dropout else x
+        rank = manner.rank * target.ranks
+        middle = self.product(x, self.weight(rank * target.inputs, manner.adapter, True), wide * rank)
+        out = self.product(middle, self.weight(rank * target.outputs, manner.adapter, True), wide * target.outputs)
+        scaled = tape.op((out,), out.size, out.width)
+        if quantized and not manner.autocast:
+            scaled = tape.cast(scaled, y.width)
+        tape.hold(x, y)
+        return tape.cast(tape.add(y, scaled), y.width)
+
+    def dropout(self, x: Value) -> Value:
+        """CUDA's fused dropout keeps a mask of one byte per element; a CPU's has the input's own format."""
+        mask = x.size / x.width if self.manner.cuda else x.size
+        return self.tape.op((x,), x.size, x.width, (Value(mask, 1, False),))
+
+    def norm(self, x: Value, width: int, rows: int = 1) -> Value:
+        """A norm over `width` elements per token, in `rows` groups."""
+        manner, tape = self.manner, self.tape
+        if not manner.geometry.rms:
+            return self._layer_norm(x)
+        weight = self.weight(width // rows, manner.norm, manner.full)
+        x32 = tape.cast(x, 4)
+        scale = Value(complex(4 * rows), 4, False)
+        # Backward: gradients of both factors, of the mean and of the square; at worst five such tensors in float32.
+        y = tape.op((x32,), x32.size, 4, (x32, scale), work=3 * x32.size)
+        if manner.geometry.float_norms:
+            return tape.cast(self._scaled(y, weight), x.width)
+        return self._scaled(tape.cast(y, x.width), weight)
+
+    def _scaled(self, y: Value, weight: Value) -> Value:
+        """The norm's weight times the normalized value, which is kept where that weight trains."""
+        width = max(y.width, weight.width)
+        size = y.size * width / y.width
+        return self.tape.op((y, weight), size, width, (y,) if weight.needs else (),
+                            work=size if weight.needs else 0)
+
+    def _layer_norm(self, x: Value) -> Value:
+        """torch's own layer norm: keeps its input; autocast runs it in float32."""
+        x = self.tape.cast(x, 4) if self.manner.autocast else x
+        weight = self.weight(self.manner.geometry.hidden, self.manner.norm, self.manner.full)
+        statistics = Value(complex(8), 4, False)
+        return self.tape.op((x, weight), x.size, x.width, (x, statistics))
+
+    def activation(self, x: Value) -> Value:
+        """A function of each element that keeps its input."""
+        return self.tape.op((x,), x.size, x.width, (x,))
+
+    def times(self, a: Value, b: Value) -> Value:
+        """An element-wise product: each factor is kept for the other one's gradient."""
+        width = max(a.width, b.width)
+        saves = [one for one, other in ((a, b), (b, a)) if other.needs]
+        return self.tape.op((a, b), a.size * width / a.width, width, saves)
