@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,10 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ftui.data.document import DataProfile
+from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS, Targeted
+from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
-from ftui.planner import adapters
+from ftui.planner import adapters, estimate, plan, resolve
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
+from ftui.recipe import parse
 
 LLAMA = {
     "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -161,3 +165,21 @@ def held_against_peft(kind: str, family: str, stated: Mapping[str, Any], wanted:
     held = adapters.buffer_bytes(kind, options, targets, sizes, 4)
     # SHiRA's places are no buffers to torch, but lie on the device all the same.
     assert kind == "shira" or held == sum(seen.values())
+
+
+@pytest.mark.parametrize("kind", sorted(set(ADAPTERS) - {"none"}))
+def test_every_adapter_can_be_planned_as_it_was_asked_for(
+    kind: str, box: Callable[..., Hardware], shapes: Mapping[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    shape = shapes["llama3.2-3b"]
+    draft = parse(f"model: {{base: some/model}}\nadapter: {{kind: {kind}}}")
+    hardware, profile = box(), rows()
+    made = plan(hardware, shape, profile, draft)
+    recipe = resolve(draft, made)
+    assert recipe.adapter.kind == kind
+    found = estimate(recipe, hardware, shape, profile)
+    assert ADAPTERS[kind].title in made.recommendation.title or kind == "lora"
+    assert 0 < found.trainable_parameters < shape.parameters
+    assert found.memory.parts.adapter > 0
+    quantized = {option.method for option in (made.recommendation, *made.alternatives, *made.rejected)}
+    assert ("qlora" in quantized) == ADAPTERS[kind].on_nf4
