@@ -91,6 +91,7 @@ def _cuda(stack: contextlib.ExitStack, here: World) -> None:
     functional = nn.functional
     _patch(stack, functional, "scaled_dot_product_attention",
            cuda_attention(functional.scaled_dot_product_attention, here.capability, here.float16))  # fmt: skip
+    _patch(stack, functional, "dropout", dropout)
     if here.float16:
         _patch(stack, functional, "softmax", fused_softmax(functional.softmax))
     stack.enter_context(cuda_lists())
@@ -98,6 +99,14 @@ def _cuda(stack: contextlib.ExitStack, here: World) -> None:
         _triton(stack)
     if sys.modules.get("bitsandbytes") is not None:
         _bitsandbytes(stack, here)
+
+
+def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+    """CUDA's fused one, with a mask of one byte per element (`is_fused_kernel_acceptable` in ATen/native/Dropout.cpp)."""
+    if not training or p == 0.0:
+        return input
+    found: torch.Tensor = torch.native_dropout(input, p, True)[0]
+    return found
 
 
 def _triton(stack: contextlib.ExitStack) -> None:

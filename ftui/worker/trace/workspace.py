@@ -44,6 +44,11 @@ def _softmax_backward(args: Any, kwargs: Any, result: Any) -> list[int]:
     return [args[0].numel() * args[0].element_size()]
 
 
+def _logsumexp(args: Any, kwargs: Any, result: Any) -> list[int]:
+    """`(self - maxes).exp_()` in `logsumexp_out_impl` of ATen/native/ReduceOps.cpp."""
+    return [args[0].numel() * args[0].element_size()]
+
+
 def _gemm_4bit(args: Any, kwargs: Any, result: Any) -> list[int]:
     """The dequantized weight and its scales: with training's many tokens a plain product follows."""
     outputs, inputs = args[2]
@@ -62,6 +67,7 @@ def _int8_product(args: Any, kwargs: Any, result: Any) -> list[int]:
 RULES: dict[str, Callable[[Any, Any, Any], list[int]]] = {
     "aten::_scaled_dot_product_flash_attention_for_cpu_backward": _flash_backward,
     "aten::_softmax_backward_data": _softmax_backward,
+    "aten::logsumexp": _logsumexp,
     "bitsandbytes::gemm_4bit": _gemm_4bit,
     "bitsandbytes::int8_mixed_scaled_mm": _int8_product,
     "bitsandbytes::int8_scaled_mm": _int8_product,
