@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
@@ -32,6 +33,14 @@ class Layer:
     """The highest moments of a forward pass that keeps nothing: an evaluation, a checkpoint's first pass."""
 
 
+class Parts(NamedTuple):
+    """A decoder layer, the first one, whose input may get no gradient, and the norm behind the last one."""
+
+    layer: Layer
+    first: Layer
+    norm: Layer
+
+
 def at(size: Size, tokens: int) -> float:
     """Bytes of `size` for so many tokens."""
     return size.real * tokens + size.imag
@@ -42,15 +51,9 @@ def peak(points: tuple[Size, ...], tokens: int) -> float:
     return max(point.real * tokens + point.imag for point in points)
 
 
-def layer(setup: Setup, first: bool = False) -> Layer:
-    """One decoder layer of this setup; the `first` one may get an input that no gradient flows to."""
-    needs = not first or setup.full or setup.checkpointing
-    return _layer(manner_of(setup), needs, setup.checkpointing)
-
-
-def final_norm(setup: Setup) -> Layer:
-    """The norm behind the last layer."""
-    return _final_norm(manner_of(setup))
+def layers_of(setup: Setup) -> Parts:
+    """The layers of this setup."""
+    return _parts(manner_of(setup), setup.checkpointing)
 
 
 def manner_of(setup: Setup) -> Manner:
@@ -76,39 +79,54 @@ def residual_bytes(setup: Setup) -> int:
     return 4 if setup.quantization != "none" and setup.upcast == "all" else setup.weight_bytes
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
+def _parts(manner: Manner, checkpointed: bool) -> Parts:
+    layer = _layer(manner, True, checkpointed)
+    return Parts(
+        layer=layer,
+        first=layer if manner.full or checkpointed else _layer(manner, False, checkpointed),
+        norm=_final_norm(manner),
+    )
+
+
 def _layer(manner: Manner, needs: bool, checkpointed: bool) -> Layer:
     writer = Writer(manner)
-    return _read(writer, _write(writer, writer.hidden(needs, outside=checkpointed)), checkpointed)
+    given = writer.hidden(needs, outside=checkpointed)
+    return _read(writer, given, _write(writer, given), checkpointed)
 
 
-@lru_cache(maxsize=64)
 def _final_norm(manner: Manner) -> Layer:
     writer = Writer(manner)
-    return _read(writer, writer.norm(writer.hidden(True, outside=False), manner.geometry.hidden))
+    given = writer.hidden(True, outside=False)
+    return _read(writer, given, writer.norm(given, manner.geometry.hidden))
 
 
-def _read(writer: Writer, last: Value, checkpointed: bool = False) -> Layer:
+def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False) -> Layer:
     """The tape's forward passes come first: the backward pass lets go of what they kept."""
     tape = writer.tape
-    kept, ahead, alone = tape.kept(), tape.forward(), tape.forward(keeps=False)
+    kept, ahead, alone = tape.kept(), tape.forward(given), tape.forward(given, keeps=False)
     again = [point + last.size for point in ahead] if checkpointed else []
     return Layer(kept, highest((*again, *tape.backward(last))), highest(ahead), highest(alone))
 
 
 def _write(writer: Writer, x: Value) -> Value:
-    """A decoder layer: attention and MLP with the norms and sums around them."""
+    """A decoder layer: attention and MLP with the norms and sums around them.
+
+    The model's loop holds the layer's input until it returns.
+    """
     width, order = writer.manner.geometry.hidden, writer.manner.geometry.order
     if order == "parallel":
         beside = writer.norm(x, width)
         second = writer.norm(x, width) if writer.manner.geometry.norms > 1 else beside
         held = attention(writer, beside)
         return writer.tape.add(writer.tape.add(mlp(writer, second), held), x)
+    given = x
     for part in (attention, mlp):
         inputs = x if order == "post" else writer.norm(x, width)
         held = part(writer, inputs)
         writer.tape.hold(inputs)
         x = writer.tape.add(x, held if order == "pre" else writer.norm(held, width))
+    writer.tape.hold(given)
     return x
 
 

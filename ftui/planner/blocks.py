@@ -47,6 +47,7 @@ class Writer:
     def __init__(self, manner: Manner):
         self.manner = manner
         self.tape = Tape(resident=manner.resident)
+        self.adapted = {target.name for target in manner.targets}
 
     def hidden(self, needs: bool, outside: bool) -> Value:
         """The layer's input."""
@@ -69,7 +70,7 @@ class Writer:
             y = self.tape.op((x,), wide * target.outputs * x.width, x.width, (x,), complex(0, elements * x.width))
         else:
             y = self.product(x, self.weight(elements, manner.weight, manner.full), wide * target.outputs)
-        if manner.rank and target in manner.targets:
+        if target.name in self.adapted:
             y = self._lora(x, y, target, wide)
         self.tape.hold(x)
         return y

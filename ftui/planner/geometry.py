@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from ftui.models.document import Linear, ModelShape
@@ -117,6 +118,14 @@ class Geometry:
     """The fused query, key and value are taken apart by indexing, whose gradient is as large as the whole each time."""
     fused_attention: bool
     """Query, key and value come from one module: the value is a view that keeps all three alive."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.parameters, self.layers, self.hidden, self.mlp, self.vocab, self.targets))
+
+    def __hash__(self) -> int:
+        """Asked for at every estimate, so counted once."""
+        return self._hash
 
 
 def place_of(linear: Linear, hidden: int, intermediate: int) -> Place:

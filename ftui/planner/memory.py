@@ -7,25 +7,18 @@ embedding's, the optimizer step, evaluation.  Microseconds, standard library onl
 
 from __future__ import annotations
 
-from ftui.planner import allocator, objectives
-from ftui.planner.activations import Layer, at, final_norm, layer, peak, residual_bytes
+from ftui.planner import allocator, objectives, sharding
+from ftui.planner.activations import Layer, at, layers_of, peak, residual_bytes
 from ftui.planner.document import MemoryEstimate, MemoryParts
 from ftui.planner.losses import Loss
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
-from ftui.planner.states import (
-    adapter_bytes,
-    gradient_bytes,
-    optimizer_bytes,
-    optimizer_workspace,
-    weight_bytes,
-)
+from ftui.planner.states import gradient_bytes, optimizer_workspace
 
 
 def memory(setup: Setup) -> MemoryEstimate:
     """The predicted peak of this setup with its parts and its interval."""
-    weights, adapter = weight_bytes(setup), adapter_bytes(setup)
-    reference, states = objectives.second_model_bytes(setup), optimizer_bytes(setup)
+    weights, adapter, states, reference = sharding.held(setup)
     stays = weights + reference + adapter
     peak = max(moments(setup), key=lambda moment: moment.total(states))
     states = states if peak.optimizer else 0
@@ -34,7 +27,7 @@ def memory(setup: Setup) -> MemoryEstimate:
     stays += states
     allocated = int(stays + dynamic)
     slack = allocator.slack(setup, stays, dynamic)
-    context = allocator.context(setup)
+    context = allocator.context(setup) + sharding.communication_context(setup)
     gradients, activations, logits = int(peak.gradients), int(peak.activations), int(peak.logits)
     parts = MemoryParts.model_construct(
         weights=weights, reference=reference, adapter=adapter, gradients=gradients, optimizer=states,
@@ -46,29 +39,35 @@ def memory(setup: Setup) -> MemoryEstimate:
     return MemoryEstimate.model_construct(
         parts=parts, allocated_bytes=allocated, reserved_bytes=allocated + slack, process_bytes=process,
         low_bytes=min(low, process), high_bytes=max(high, process), phase=peak.phase, badge="estimate",
-        notes=allocator.notes(setup),
+        notes=(*allocator.notes(setup), *objectives.notes(setup), *sharding.notes(setup)),
     )
 
 
 def process_bytes(setup: Setup) -> tuple[int, int]:
     """The process peak and the high end of its interval alone: the enumeration's short way through `memory`."""
-    states = optimizer_bytes(setup)
-    peak = max(moments(setup), key=lambda moment: moment.total(states))
-    stays = weight_bytes(setup) + objectives.second_model_bytes(setup) + adapter_bytes(setup)
-    stays += states if peak.optimizer else 0
+    held = sharding.held(setup)
+    peak = max(moments(setup), key=lambda moment: moment.total(held.optimizer))
+    stays = held.total - (0 if peak.optimizer else held.optimizer)
     dynamic = peak.total(0) + allocator.library_workspace(setup)
-    slack, context = allocator.slack(setup, stays, dynamic), allocator.context(setup)
+    slack = allocator.slack(setup, stays, dynamic)
+    context = allocator.context(setup) + sharding.communication_context(setup)
     process = int(stays + dynamic) + slack + context
     return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
 
 
 def moments(setup: Setup) -> list[Moment]:
-    """Every moment of a step that can be the peak, in the order in which they pass."""
+    """Every moment of a step that can be the peak, in the order in which they pass; of one device where several share."""
+    if setup.strategy == "single":
+        return _moments(setup)
+    return sharding.placed(setup, _moments(sharding.local(setup)))
+
+
+def _moments(setup: Setup) -> list[Moment]:
     sizes, tokens = setup.geometry, setup.tokens
     all_gradients = float(gradient_bytes(setup))
     # With accumulation the gradients of earlier micro-batches are there from the start.
     resident = all_gradients if setup.accumulation > 1 else 0.0
-    one, start, end = layer(setup), layer(setup, first=True), final_norm(setup)
+    one, start, end = layers_of(setup)
     around = _positions(setup)
     stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
     if setup.checkpointing:

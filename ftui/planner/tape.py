@@ -162,8 +162,8 @@ class Tape:
         """Bytes that the forward pass leaves behind for the backward pass."""
         return sum({id(one): one.size for node in self.nodes for one in node.saved}.values(), start=0j)
 
-    def forward(self, keeps: bool = True) -> list[Size]:
-        """What is held at each point of the forward pass: what was saved so far, and what is still to be read.
+    def forward(self, given: Value, keeps: bool = True) -> list[Size]:
+        """What is held at each point of the forward pass of `given`: what was saved so far, and what is still to be read.
 
         With `keeps` the pass ends where nothing more is saved, as a checkpoint's second one does; else nothing is kept.
         """
@@ -172,6 +172,10 @@ class Tape:
             end = max((index for index, step in enumerate(self.steps, 1) if step.saves), default=0)
         done: list[list[Storage]] = [[] for _ in range(len(self.steps) + 1)]
         live, points = 0j, []
+        if not given.storage.outside:
+            live = given.size
+            if not (keeps and given.storage.holders):
+                done[given.storage.last].append(given.storage)
         for index, step in enumerate(self.steps[:end]):
             storage = step.storage
             if not (step.view or storage.outside):
