@@ -8,6 +8,7 @@ goes with each layer is what fragments, so the slack is taken mostly on the latt
 
 from __future__ import annotations
 
+from ftui.planner import objectives, sharding
 from ftui.planner.activations import holds_scores
 from ftui.planner.setup import Setup
 
@@ -64,7 +65,7 @@ def formula_doubt(setup: Setup) -> float:
         doubt += 0.02
     if setup.device == "cpu":
         doubt += 0.08
-    return doubt
+    return doubt + objectives.doubt(setup) + sharding.doubt(setup)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Everything is read off trl 1.16 (`trl/trainer/{dpo,kto,reward,grpo,rloo,distilla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ftui.planner.losses import Loss, loss_of
@@ -58,6 +59,19 @@ def beside(setup: Setup, step: list[Moment]) -> list[Moment]:
     return found
 
 
+def notes(setup: Setup) -> Iterator[str]:
+    """Where the formula of the objective is weak, in sentences."""
+    if setup.generated_rows:
+        yield "Generation is counted with transformers' own cache; vLLM's share of the card would come on top."
+    if setup.objective == "distill":
+        yield "The teacher's shape is guessed from its number of parameters."
+
+
+def doubt(setup: Setup) -> float:
+    """How much wider the interval of what comes and goes is than for supervised fine-tuning."""
+    return 0.10 if setup.objective == "distill" else 0.05 if setup.generated_rows else 0.0
+
+
 def _scored(setup: Setup) -> int:
     """Tokens that the loss looks at in one micro-batch."""
     return setup.rows * setup.sequences * (setup.length - setup.prompt)
@@ -82,10 +96,11 @@ def _odds_ratio_loss(setup: Setup) -> Loss:
     """ORPO's: all logits of both answers in float32, log-softmax of the chosen one's, and their gradients."""
     sizes, width = setup.geometry, setup.compute_bytes
     logits = float(setup.tokens * sizes.vocab)
-    # The logits in float32, the chosen half's shifted copy and its log-softmax; trl's kernel keeps the logits alone.
-    forward = (4 + 2 + 2) * logits
-    # Kept logits and log-softmax; the kernel's gradient, and a padded copy of it beside the chosen half's.
-    backward = (4 + 2 + 4 + 4) * logits
+    # The logits in 16 bits and in float32; then those in float32 with the chosen half's shifted copy (one row is no
+    # copy) and its log-softmax.  trl's kernel for the preference keeps the logits alone.
+    forward = (8 if setup.rows > 1 else 6) * logits
+    # The logits, the gradient of the preference's, and its sum with the imitation's.
+    backward = (4 + 4 + 4) * logits
     left = (4 + width) * logits + setup.tokens * sizes.hidden * width
     return Loss(forward, backward, forward, left)
 
