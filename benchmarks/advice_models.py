@@ -1,4 +1,4 @@
-"""Two small base models for `advice.py`: a tokenizer and a Llama each, pre-trained here on real text in minutes.
+"""Two small base models for `advice.py`: a tokenizer and a decoder each, pre-trained here on real text in minutes.
 
 The text is what stands in ../shared/data beside the rows that the benchmark tunes on: web pages, articles of an
 encyclopaedia, sums with their solutions, and answers of chats.  The models know some English, and nothing of the
@@ -15,9 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SIZES: dict[str, dict[str, int]] = {
-    "llama-1M": {"hidden": 128, "mlp": 384, "layers": 4, "heads": 4, "vocab": 2048, "minutes": 3},
-    "llama-2M": {"hidden": 160, "mlp": 448, "layers": 5, "heads": 5, "vocab": 3072, "minutes": 5},
+SIZES: dict[str, dict[str, Any]] = {
+    "llama-1M": {
+        "family": "llama", "hidden": 128, "mlp": 384, "layers": 4, "heads": 4, "kv_heads": 4, "vocab": 2048,
+        "minutes": 3,
+    },
+    "qwen3-0.5M": {
+        "family": "qwen3", "hidden": 96, "mlp": 256, "layers": 3, "heads": 4, "kv_heads": 2, "vocab": 2048,
+        "minutes": 2,
+    },
 }
 CONTEXT, WINDOW, BATCH = 512, 192, 12
 LEARNING_RATE, SEED = 3e-3, 0
@@ -78,16 +84,17 @@ def _pretrain(name: str, texts: list[str], folder: Path) -> None:
     """Train on random windows of the text for so many minutes of CPU time, whatever the machine; then save."""
     import torch
     from tokenizers import Tokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     sizes = SIZES[name]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     stream = torch.tensor([token for text in _shuffled(texts) for token in (*tokenizer.encode(text).ids, 0)])
     torch.manual_seed(SEED)
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=sizes["vocab"], hidden_size=sizes["hidden"], intermediate_size=sizes["mlp"],
-        num_hidden_layers=sizes["layers"], num_attention_heads=sizes["heads"], num_key_value_heads=sizes["heads"],
-        max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=None, eos_token_id=2, pad_token_id=0,
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(
+        sizes["family"], vocab_size=sizes["vocab"], hidden_size=sizes["hidden"], intermediate_size=sizes["mlp"],
+        num_hidden_layers=sizes["layers"], num_attention_heads=sizes["heads"], num_key_value_heads=sizes["kv_heads"],
+        head_dim=sizes["hidden"] // sizes["heads"], max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True, bos_token_id=None, eos_token_id=2, pad_token_id=0,
     )).float()
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
     generator = torch.Generator().manual_seed(SEED)
