@@ -105,6 +105,7 @@ def quantize(model: Any, config: Any) -> None:
     import bitsandbytes as bnb
     from torch._subclasses.fake_tensor import unset_fake_temporarily
     from transformers.pytorch_utils import Conv1D
+    from transformers.quantizers.auto import AutoHfQuantizer
     from transformers.quantizers.base import get_keys_to_not_convert
     from transformers.utils.quantization_config import QuantizationMethod
 
@@ -135,6 +136,7 @@ def quantize(model: Any, config: Any) -> None:
     model.is_quantized = True
     model.quantization_method = QuantizationMethod.BITS_AND_BYTES
     model.config.quantization_config = config
+    model.hf_quantizer = AutoHfQuantizer.from_config(config)
 
 
 def _converted(name: str, kept: list[str]) -> bool:

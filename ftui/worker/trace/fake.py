@@ -8,6 +8,7 @@ Triton's tiles, bitsandbytes' products and paged states, the chunk size of ftui'
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -139,6 +140,7 @@ def _triton(stack: contextlib.ExitStack) -> None:
 
 def _bitsandbytes(stack: contextlib.ExitStack, here: World) -> None:
     import bitsandbytes
+    from bitsandbytes import functional
     from bitsandbytes.autograd import _functions
     from bitsandbytes.optim import optimizer
 
@@ -162,6 +164,10 @@ def _bitsandbytes(stack: contextlib.ExitStack, here: World) -> None:
     _patch(stack, optimizer.Optimizer8bit, "get_state_buffer", state_buffer)
     _patch(stack, optimizer.Optimizer8bit, "prefetch_state", lambda self, p: None)
     _patch(stack, optimizer, "sync_gpu", lambda tensor: None)
+    _patch(stack, functional, "create_dynamic_map", lambda *args, **kwargs: torch.empty(256))
+    speaker = logging.getLogger(_functions.__name__)
+    stack.callback(speaker.setLevel, speaker.level)
+    speaker.setLevel(logging.ERROR)
 
 
 def _apply(self: nn.Module, fn: Any, recurse: bool = True) -> nn.Module:

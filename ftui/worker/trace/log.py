@@ -48,6 +48,8 @@ class Log:
     parts: dict[int, str] = field(default_factory=dict)
     """Tensor id -> one of PARTS; what a tensor turns out to be, such as a gradient, it is from its beginning."""
     work: dict[tuple[str, int | None], Work] = field(default_factory=lambda: defaultdict(Work))
+    layers_at: str = ""
+    """What the layers' modules are called before their number: "model.layers."."""
 
     def sizes(self) -> Iterator[tuple[int, int]]:
         """(id, bytes) of each event on the device, as `ftui.planner.caching.replay` takes them."""

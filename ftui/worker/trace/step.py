@@ -121,11 +121,16 @@ def measure(
             tracker.keep(cublas_bytes(here.capability), "workspace", "cuBLAS, forward")
             tracker.keep(cublas_bytes(here.capability), "workspace", "cuBLAS, backward")
         tracker.phase = "setup"
-        if states:
-            _make_states(inner, parameters, tracker)
-        tracker.adopt_states(inner)
+        # When Python looks for cycles is chance, and the log shall be the same each time.
         gc.collect()
-        lead(trainer, batches(), tracker)
+        gc.disable()
+        try:
+            if states:
+                _make_states(inner, parameters, tracker)
+            tracker.adopt_states(inner)
+            lead(trainer, batches(), tracker)
+        finally:
+            gc.enable()
     return tracker.log
 
 
@@ -142,9 +147,10 @@ def begin(trainer: Any) -> None:
 
 def _make_states(optimizer: Any, parameters: list[Any], tracker: Tracker) -> None:
     """The first optimizer step, on gradients that were never computed."""
-    with tracker.ignoring():
-        for parameter in parameters:
+    for parameter in parameters:
+        with tracker.ignoring():
             parameter.grad = torch.zeros_like(parameter)
+        tracker.adopt(parameter.grad, "gradients", tracker.layer_of(parameter))
     optimizer.step()
     tracker.adopt_states(optimizer)
     optimizer.zero_grad(set_to_none=True)

@@ -9,6 +9,7 @@ from typing import Any
 from ftui.planner.caching import Replayed, replay
 from ftui.recipe.document import Recipe
 from ftui.worker.trace.building import at_depth, config_of, depth
+from ftui.worker.trace.deepen import Irregular, deepen, kinds_of, pattern, shallow_depth
 from ftui.worker.trace.fake import World
 from ftui.worker.trace.log import Log, Peaks, Work, peaks
 from ftui.worker.trace.step import micro_batch, trace_trainer, trainer_of
@@ -72,14 +73,26 @@ def trace_step(
         length = -(-length // 8) * 8
     here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
                  float16=recipe.model.dtype == "float16")  # fmt: skip
-    accumulation = max(1, -(-int(recipe.train.effective_batch) // rows))
+    accumulation = min(2, max(1, -(-int(recipe.train.effective_batch) // rows)))
     count = depth(whole)
-    log = trace_trainer(
-        lambda: trainer_of(recipe, whole, here),
-        lambda trainer: [
-            micro_batch(rows, length, packed=packed, ours=recipe.train.trainer == "ftui")
-            for _ in range(min(2, accumulation))
-        ],
-        here, adapter=recipe.adapter.kind != "none", layers=count,
-    )
-    return Traced(log, count, (count,), rows, length)
+
+    def trace(layers: int) -> Log:
+        shallow = at_depth(whole, layers)
+        return trace_trainer(
+            lambda: trainer_of(recipe, shallow, here),
+            lambda trainer: [
+                micro_batch(rows, length, packed=packed, ours=recipe.train.trainer == "ftui")
+                for _ in range(accumulation)
+            ],
+            here, adapter=recipe.adapter.kind != "none", layers=layers,
+        )
+
+    found = None if full else pattern(kinds_of(whole))
+    if found is not None:
+        traced = shallow_depth(found, count)
+        try:
+            return Traced(deepen(trace(traced), found, traced, count), count, (traced,), rows, length)
+        except Irregular as irregular:
+            notes = (f"Every layer was traced: {irregular}.",)
+            return Traced(trace(count), count, (count,), rows, length, notes)
+    return Traced(trace(count), count, (count,), rows, length)

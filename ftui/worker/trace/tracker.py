@@ -49,6 +49,8 @@ class Tracker(TorchDispatchMode):
         self._references: dict[int, weakref.ref[Any]] = {}
         self._owner: dict[int, int | None] = {}
         """Id -> layer of the parameter that it is, or is a gradient or a state of."""
+        self._first: dict[int, int] = {}
+        """Id -> index of its allocation's event."""
         self._ids = 0
         self._ignoring = False
         self._layer: int | None = None
@@ -71,6 +73,10 @@ class Tracker(TorchDispatchMode):
         if (known := self._live.get(storage._cdata)) is not None:
             self.log.parts[known[0]] = part
             self._owner[known[0]] = layer
+            first = self._first[known[0]]
+            if self.phase == "setup" and self.log.events[first].layer != layer:
+                # A step counter's making says nothing of its parameter.
+                self.log.events[first] = self.log.events[first]._replace(layer=layer)
 
     def adopt_model(self, model: torch.nn.Module, *, adapter: bool) -> None:
         """Count a model's weights and buffers, in the order in which they are loaded; mark gradients when they come.
@@ -91,8 +97,7 @@ class Tracker(TorchDispatchMode):
         for group in optimizer.param_groups:
             on_device = bool(group.get("fused") or group.get("capturable"))
             for parameter in group["params"]:
-                known = self._live.get(parameter.untyped_storage()._cdata)
-                layer = self._owner.get(known[0]) if known else None
+                layer = self.layer_of(parameter)
                 for state in optimizer.state.get(parameter, {}).values():
                     if isinstance(state, torch.Tensor):
                         paged = getattr(state, "is_paged", False)
@@ -116,7 +121,8 @@ class Tracker(TorchDispatchMode):
         for name, module in model.named_modules():
             self._names[id(module)] = name.removeprefix(strip)
             if module is layers:
-                self._layers_at, self._layer_count = f"{name.removeprefix(strip)}.", len(layers)
+                self.log.layers_at = self._layers_at = f"{name.removeprefix(strip)}."
+                self._layer_count = len(layers)
             if module is decoder:
                 self._decoder = id(module)
 
@@ -251,12 +257,13 @@ class Tracker(TorchDispatchMode):
         """In the optimizer's step: for each result the layer of the parameter it is about."""
         for argument in args:
             if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], torch.Tensor):
-                found = [self._owner_of(tensor) for tensor in argument]
+                found = [self.layer_of(tensor) for tensor in argument]
                 return found if len(found) == len(made) else [None] * max(1, len(made))
-        owner = next((o for a in args if isinstance(a, torch.Tensor) and (o := self._owner_of(a)) is not None), None)
+        owner = next((o for a in args if isinstance(a, torch.Tensor) and (o := self.layer_of(a)) is not None), None)
         return [owner] * max(1, len(made))
 
-    def _owner_of(self, tensor: torch.Tensor) -> int | None:
+    def layer_of(self, tensor: torch.Tensor) -> int | None:
+        """The layer of the parameter that `tensor` is, or is a gradient or a state of."""
         storage = _storage(tensor)
         known = self._live.get(storage._cdata) if storage is not None else None
         return self._owner.get(known[0]) if known else None
@@ -295,6 +302,7 @@ class Tracker(TorchDispatchMode):
         self._ids += 1
         self.log.parts[self._ids] = part
         self._owner[self._ids] = layer
+        self._first[self._ids] = len(self.log.events)
         return self._ids
 
     def _log(self, id: int, size: int, layer: int | None, where: str) -> None:
