@@ -62,6 +62,8 @@ class Stack:
     full_logits_forward: float = 8.0
     full_logits_backward: float = 12.0
 
+    foreach_optimizer: bool = False
+    """AdamW loops over lists of tensors (torch's default on CUDA) in place of one fused kernel (transformers')."""
     optimizer_block: int = 256
     """Elements per float32 scale of an 8-bit optimizer state."""
     optimizer_8bit_minimum: int = 4096

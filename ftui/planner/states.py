@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from ftui.planner import adapters
+from ftui.planner.adapters import Trained
 from ftui.planner.setup import Setup
+
+PAGED_ELEMENTS = 100_000
+"""Smaller tensors keep their states on the device (bitsandbytes 0.50, optim/optimizer.py, `get_state_buffer`)."""
 
 
 def weight_bytes(setup: Setup) -> int:
     """The base model as it is loaded.
 
-    4 bits: half a byte per linear weight, plus one float32 scale per 64 weights, or with double quantization one byte
-    per 64 and a float32 per 256 of those (https://arxiv.org/abs/2305.14314 §3).  8 bits: a byte per linear weight plus
-    a float32 per output row.  Embeddings, head, norms and fused expert tensors keep the recipe's dtype.
+    4 bits (nf4 and fp4 alike): half a byte per linear weight, plus one float32 scale per 64 weights, or with double
+    quantization one byte per 64 and a float32 per 256 of those (https://arxiv.org/abs/2305.14314 §3).  8 bits: a byte
+    per linear weight plus a float32 per output row.  Embeddings, head, norms and fused expert tensors keep the recipe's
+    dtype; upcasts make them float32: the norms, or all, as peft's `prepare_model_for_kbit_training` does.
     """
     sizes, width = setup.geometry, setup.weight_bytes
+    if setup.quantization == "none":
+        return sizes.parameters * width
     linear = sizes.linear_weights
-    rest = (sizes.parameters - linear) * width
-    if setup.quantization in ("nf4", "fp4"):
-        blocks = linear / setup.stack.nf4_block
-        scales = blocks + blocks / setup.stack.nf4_nested_block * 4 if setup.double_quantization else blocks * 4
-        return int(linear / 2 + scales + rest)
+    rest = (sizes.parameters - linear) * (4 if setup.upcast == "all" else width)
+    if setup.upcast == "norms" and width < 4:
+        rest += (4 - width) * sizes.norms * sizes.hidden * sizes.layers
     if setup.quantization == "int8":
-        return int(linear + 4 * sum(t.outputs * t.count for t in sizes.targets if not t.packed) + rest)
-    return sizes.parameters * width
+        return linear + 4 * sum(t.outputs * t.count for t in sizes.targets if not t.packed) + rest
+    blocks = linear / setup.stack.nf4_block
+    scales = blocks + blocks / setup.stack.nf4_nested_block * 4 if setup.double_quantization else blocks * 4
+    return int(linear / 2 + scales + rest)
 
 
 def trainable_parameters(setup: Setup) -> int:
@@ -53,67 +60,65 @@ def gradient_bytes(setup: Setup) -> int:
 def optimizer_bytes(setup: Setup) -> int:
     """Optimizer states on the device.
 
-    AdamW: two per element in the weights' dtype.  8-bit: a byte each plus a float32 scale per block, except in tensors
-    too small to be quantized.  Paged ones live in host memory, which is the same memory in CPU mode (where bitsandbytes
-    falls back to non-paged ones).  Adafactor: a row and a column per matrix in float32.
+    AdamW is torch's: two per element in the weights' dtype.  The others are bitsandbytes': two for Adam and one for
+    Lion, in float32 whatever the weights are; with 8 bits a byte and its share of a float32 scale, except in tensors
+    too small to be quantized.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
+    mode, where there is no other memory.  Adafactor holds a float32 per row and per column of a matrix, and one per
+    element of a vector (transformers/optimization.py).  SGD is without momentum.
     """
-    count, width = trainable_parameters(setup), trained_bytes(setup)
-    if setup.optimizer == "adamw":
-        return 2 * count * width
-    quantized, small = _quantized_states(setup)
-    scale = 1 + 4 / setup.stack.optimizer_block
-    match setup.optimizer:
-        case "sgd":
-            return 0
-        case "adafactor":
-            return int(4 * _rows_and_columns(setup))
-        case "lion_8bit":
-            return int(quantized * scale + 4 * small)
-        case "adamw_8bit":
-            return int(2 * (quantized * scale + 4 * small))
-        case "paged_adamw_8bit":
-            return int(2 * (quantized * scale + 4 * small)) if setup.device == "cpu" else 0
-        case other:
-            raise ValueError(f"no memory rule for the optimizer {other!r}")
+    name = setup.optimizer
+    if name == "adamw":
+        return 2 * trainable_parameters(setup) * trained_bytes(setup)
+    if name == "sgd":
+        return 0
+    if name == "adafactor":
+        return 4 * sum(t.count * (t.rows + t.columns if t.rows > 1 else t.columns) for t in trained(setup))
+    states = {"adamw": 2, "lion": 1}.get(name.removeprefix("paged_").removesuffix("_8bit"))
+    if states is None:
+        raise ValueError(f"no memory rule for the optimizer {name!r}")
+    eight = 1 + 4 / setup.stack.optimizer_block if name.endswith("_8bit") else 4
+    paged = name.startswith("paged_") and setup.device == "cuda"
+    total = 0.0
+    for tensor in trained(setup):
+        if paged and tensor.elements >= PAGED_ELEMENTS:
+            continue
+        large = tensor.elements >= setup.stack.optimizer_8bit_minimum
+        total += states * tensor.count * tensor.elements * (eight if large else 4)
+    return int(total)
 
 
 def optimizer_workspace(setup: Setup) -> int:
-    """What a step makes beside the states: Adafactor's float32 gradient and update of the largest tensor."""
+    """The most that a step makes beside the states.
+
+    torch's looping AdamW (`foreach`) takes the root of all second moments at once; the fused one needs nothing.
+    Adafactor works tensor by tensor in float32: of 16-bit weights copies of gradient and weight, the squared gradient,
+    it plus epsilon, and the tensor before's update, which is still there; of float32 weights the last three.
+    """
+    if setup.optimizer == "adamw" and setup.stack.foreach_optimizer:
+        return trainable_parameters(setup) * trained_bytes(setup)
     if setup.optimizer != "adafactor":
         return 0
+    copies = 8 if trained_bytes(setup) == 4 else 16
+    # Tables are the first and the last tensor: what is left of their neighbour is a norm's.
+    return max(t.elements * (copies + (4 if t.count > 2 else 0)) for t in trained(setup))
+
+
+def trained(setup: Setup) -> list[Trained]:
+    """Every tensor that trains, by shape."""
     sizes = setup.geometry
-    largest = max(sizes.embedding, sizes.largest_linear) if setup.full else max(
-        (setup.rank * max(t.inputs, t.outputs) for t in setup.targets), default=0
-    )
-    return 12 * largest
-
-
-def _quantized_states(setup: Setup) -> tuple[int, int]:
-    """Trained elements whose 8-bit optimizer states are 8 bits, and those in tensors too small for it."""
-    total = trainable_parameters(setup)
-    if setup.full:
-        matrices = setup.geometry.linear_weights + setup.geometry.packed_weights + setup.geometry.embedding
-        return (total, 0) if setup.geometry.hidden >= setup.stack.optimizer_8bit_minimum else (
-            min(total, matrices), max(0, total - matrices)
-        )
-    if setup.options is not None:
-        tensors = adapters.trained(setup.adapter, setup.options, setup.targets, setup.geometry)
-        large = sum(t.elements * t.count for t in tensors if t.elements >= setup.stack.optimizer_8bit_minimum)
-        return large, total - large
-    large = sum(
-        t.count * setup.rank * t.ranks * side
-        for t in setup.targets for side in (t.inputs, t.outputs)
-        if setup.rank * t.ranks * side >= setup.stack.optimizer_8bit_minimum
-    )
-    return large, total - large
-
-
-def _rows_and_columns(setup: Setup) -> int:
-    if setup.full:
-        sizes = setup.geometry
-        tables = (1 if sizes.tied else 2) * (sizes.vocab + sizes.hidden)
-        return tables + sum(t.count * (t.inputs + t.outputs) for t in sizes.targets)
-    if setup.options is not None:
-        tensors = adapters.trained(setup.adapter, setup.options, setup.targets, setup.geometry)
-        return sum(t.count * (t.rows + t.columns if t.rows > 1 else t.columns) for t in tensors)
-    return sum(t.count * (t.inputs + t.outputs + 2 * setup.rank) for t in setup.targets)
+    if not setup.full:
+        if setup.options is not None:
+            return list(adapters.trained(setup.adapter, setup.options, setup.targets, sizes))
+        matrices = [
+            Trained(setup.rank * t.ranks, side, t.count) for t in setup.targets for side in (t.inputs, t.outputs)
+        ]
+        return matrices + ([Trained(1, t.outputs, t.count) for t in setup.targets] if setup.dora else [])
+    matrices = [
+        # A layer's fused experts are one tensor; its last two sides are what Adafactor factors.
+        Trained(t.outputs * t.per_layer, t.inputs, t.count // t.per_layer) if t.packed
+        else Trained(t.outputs, t.inputs, t.count)
+        for t in sizes.targets
+    ]
+    tables = [Trained(sizes.vocab, sizes.hidden, 1 if sizes.tied else 2)]
+    rest = sizes.parameters - sum(t.elements * t.count for t in (*matrices, *tables))
+    return [*matrices, *tables, *([Trained(1, sizes.hidden, max(1, rest // sizes.hidden))] if rest > 0 else [])]
