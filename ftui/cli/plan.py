@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ftui.cli.output import print_json
+
+
+class Size(StrEnum):
+    """What `--largest` asks for."""
+
+    MICRO_BATCH = "micro_batch"
+    MAX_LENGTH = "max_length"
+    RANK = "rank"
+    MODEL = "model"
 
 
 def command(
@@ -20,6 +30,13 @@ def command(
         None, "--hardware", metavar="BOX.json", help="Plan for this machine (`ftui probe --record` makes one)."
     ),
     settings: list[str] = typer.Option([], "--set", metavar="SECTION.SETTING=VALUE", help="Fix one setting."),
+    largest: list[Size] = typer.Option(
+        [], "--largest", help="The largest that fits with all else as planned; may be given several times."
+    ),
+    why_not: list[str] = typer.Option(
+        [], "--why-not", metavar="SECTION.SETTING[=VALUE]",
+        help="What another value would change; without a value, all there are. May be given several times.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Say what fits, what to pick and why.  What a recipe or --set fixes is kept; the rest is planned."""
@@ -45,10 +62,21 @@ def command(
     plan = planner.plan(box, shape, profile, draft)
     resolved = planner.resolve(draft, plan)
     estimate = planner.estimate(resolved, box, shape, profile)
+    largest_found = [planner.largest(resolved, box, shape, profile, size.value) for size in largest]
+    compared = [planner.compare(plan, resolved, box, shape, profile, text) for text in why_not]
     if as_json:
         found: dict[str, Any] = plan.as_dict()
         found |= {"recipe": resolved.as_dict(), **estimate.as_dict()}
+        if largest:
+            found["largest"] = [one.as_dict() for one in largest_found]
+        if why_not:
+            found["why_not"] = [one.as_dict() for several in compared for one in several]
         print_json(found)
+        return
+    if largest or why_not:
+        from ftui.cli.plan_answers import show_answers
+
+        show_answers(largest_found, compared)
         return
     from ftui.cli.plan_text import show
 

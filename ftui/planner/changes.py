@@ -15,7 +15,6 @@ from typing import Any
 
 from ftui.data.document import Lengths
 from ftui.models.document import ModelShape
-from ftui.models.known import catalogue
 from ftui.planner.document import Choice
 from ftui.planner.geometry import Geometry, chosen, geometry
 from ftui.planner.lengths import cut
@@ -88,6 +87,9 @@ def smaller_model(setup: Setup, room: int) -> ModelShape | None:
 @lru_cache(maxsize=1)
 def catalogue_sizes() -> tuple[tuple[ModelShape, Geometry], ...]:
     """The catalogue's shapes with their geometry, smallest first."""
+    # Read only where it is asked for: a plan without this question needs no catalogue.
+    from ftui.models.known import catalogue
+
     return tuple((entry.shape, geometry(entry.shape)) for entry in catalogue())
 
 

@@ -98,6 +98,20 @@ class TimeEstimate(Document):
     high_seconds: float
     source: str
     """Where the device's rate comes from."""
+    basis: str = ""
+    """What the rates rest on, and `factor` what finished runs made of them: later runs learn from both."""
+    factor: float = 1.0
+    flops: dict[str, float] = {}
+    """Floating-point operations of one step by part, where they were asked for."""
+    energy_wh: float | None = None
+    """What the devices draw, the host left out; None where their power isn't known.  With its interval's ends."""
+    energy_low_wh: float | None = None
+    energy_high_wh: float | None = None
+    cost: float | None = None
+    """Money for the whole at `price_per_hour`; None where no price was given."""
+    cost_low: float | None = None
+    cost_high: float | None = None
+    price_per_hour: float | None = None
 
 
 class Choice(Document):
@@ -167,6 +181,8 @@ class Risk(Document):
     path: str
     text: str
     hint: str
+    source: str = ""
+    """Who says so, where it is more than arithmetic."""
 
 
 class Plan(Document):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
-from ftui.methods import LoraOptions
 from ftui.models.document import ModelShape
 from ftui.planner.disk import disk_bytes
 from ftui.planner.document import Risk
+from ftui.planner.guardrails import method, training
 from ftui.planner.lengths import cut
+from ftui.planner.rules import sources
 from ftui.planner.setup import device_of, setup_of
 from ftui.planner.time import held_out
 from ftui.recipe.document import Recipe
 from ftui.units import count, gib
 
-HIGH_RATE = 5e-4
 LARGE = 7_000_000_000
 SHARED = 0.05
 """A card of which others hold more than this share is not ours alone."""
@@ -26,7 +24,8 @@ def risks(
     recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None
 ) -> tuple[Risk, ...]:
     """Every risk that shows before the start, gravest room first: data, training, model, machine."""
-    found = [*_data(recipe, shape, profile), *_training(recipe, shape, profile), *_model(recipe, shape, profile)]
+    found = [*_data(recipe, shape, profile), *training(recipe, shape, profile), *method(recipe, shape, profile)]
+    found += _model(recipe, shape, profile)
     return (*found, *_machine(recipe, hardware, shape, profile))
 
 
@@ -66,68 +65,9 @@ def _data(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> lis
         found.append(Risk(
             path="data.prepare", text=f"{profile.duplicate_rows:,} of {profile.rows:,} rows are exact duplicates.",
             hint="Leave them out: they are learnt by heart, and leak into the held-out rows.",
+            source=sources.DUPLICATES,
         ))
     return found
-
-
-def _training(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> list[Risk]:
-    found = []
-    train = recipe.train
-    rate = train.learning_rate
-    small = shape.parameters < 300_000_000
-    if isinstance(rate, float) and rate > HIGH_RATE and train.warmup <= 0:
-        found.append(Risk(
-            path="train.warmup", text=f"A learning rate of {rate:g} without warm-up often diverges in the first steps.",
-            hint="Set a warm-up of 0.03 or more, or lower the rate.",
-        ))
-    if isinstance(rate, float) and recipe.adapter.kind == "none" and rate > 1e-4 and not small:
-        found.append(Risk(
-            path="train.learning_rate",
-            text=f"{rate:g} is high for full tuning of {count(shape.parameters)} parameters.",
-            hint="1e-5 to 5e-5 is usual; LoRA takes about ten times as much.",
-        ))
-    elif isinstance(rate, float) and rate > 2e-3 and not small:
-        found.append(Risk(
-            path="train.learning_rate", text=f"{rate:g} is above what published runs use (1e-4 to 1e-3).",
-            hint="Lower it, or watch the first hundred steps.",
-        ))
-    if profile is None:
-        return found
-    rows = max(1, profile.rows - held_out(profile.rows, recipe.data.validation))
-    if isinstance(train.effective_batch, int) and train.effective_batch >= rows and not train.max_steps:
-        found.append(Risk(
-            path="train.effective_batch",
-            text=f"One step takes {train.effective_batch} rows and only {rows} train: an epoch is one step.",
-            hint="Lower the effective batch, so that an epoch has at least ten steps.",
-        ))
-    passes = train.epochs
-    if train.max_steps and isinstance(train.effective_batch, int):
-        passes = min(passes, train.max_steps * train.effective_batch / rows)
-    if passes > 10 and rows < 5000:
-        found.append(Risk(
-            path="train.epochs", text=f"{passes:g} passes over {rows:,} rows will be learnt by heart.",
-            hint="1–3 passes for instructions; set a patience, so that it stops when the validation loss rises.",
-        ))
-    adapter = recipe.adapter
-    if isinstance(adapter, LoraOptions) and isinstance(adapter.rank, int):
-        fed = _fed_rank(rows)
-        if adapter.rank > fed:
-            found.append(Risk(
-                path="adapter.rank", text=f"{rows:,} rows can't feed a rank of {adapter.rank}.",
-                hint=f"{fed} or less learns as much from so few rows, and over-fits later.",
-            ))
-        starved = isinstance(adapter.alpha, float) and adapter.alpha < adapter.rank and not adapter.rslora
-        if adapter.rank >= 64 and starved:
-            found.append(Risk(
-                path="adapter.alpha", text=f"alpha {adapter.alpha:g} at rank {adapter.rank} scales the update down.",
-                hint="Take twice the rank, or rank-stabilized scaling.",
-            ))
-    return found
-
-
-def _fed_rank(rows: int) -> int:
-    """The highest rank that so many rows can feed: 16 up to 500, then doubled with each fourfold number of rows."""
-    return 16 if rows < 500 else 2 ** (5 + max(0, math.floor(math.log(rows / 500, 4))))
 
 
 def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> list[Risk]:
@@ -136,12 +76,12 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
         found.append(Risk(
             path="adapter.kind",
             text=f"Full tuning of {count(shape.parameters)} parameters on one card is slow, its checkpoints large.",
-            hint="LoRA reaches nearly the same on data of usual size.",
+            hint="LoRA reaches nearly the same on data of usual size.", source=sources.WITHOUT_REGRET,
         ))
     if recipe.adapter.kind == "none" and recipe.model.dtype == "float16":
         found.append(Risk(
             path="model.dtype", text="float16 has a narrow range: full tuning in it can end in infinities.",
-            hint="bfloat16 where the card has it, else LoRA.",
+            hint="bfloat16 where the card has it, else LoRA.", source=sources.MIXED_PRECISION,
         ))
     talks = profile is not None and profile.kind == "conversation" and recipe.goal.task == "chat"
     if talks and shape.chat_template_known and not shape.chat_template and recipe.data.template == "auto":
