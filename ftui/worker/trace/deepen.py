@@ -117,6 +117,7 @@ class _Deepening:
             self._emit(sweep)
         for (phase, layer), spent in self.log.work.items():
             self.deep.work[phase, layer].add(spent, 1 + self.copies if self._is_inside(layer) else 1)
+        self._check_what_is_left()
         return self.deep
 
     def _name(self) -> None:
@@ -136,6 +137,16 @@ class _Deepening:
         for one in (self.start - 1, self.start):
             if does.get(one) != does.get(one + self.period):
                 raise Irregular(f"layers {one} and {one + self.period} differ")
+
+    def _check_what_is_left(self) -> None:
+        """Every copy of the window lets go what the window itself does."""
+        left: Counter[int | None] = Counter()
+        home: dict[int, int | None] = {}
+        for event in self.deep.events:
+            left[home.setdefault(event.id, event.layer)] += event.size
+        for layer in range(self.start, self.stop):
+            if len({left[layer + copy * self.period] for copy in range(self.copies + 1)}) > 1:
+                raise Irregular(f"what layer {layer} leaves isn't what its copies leave")
 
     def _emit(self, sweep: list[list[int]]) -> None:
         layers = [self.log.events[run[0]].layer for run in sweep]

@@ -51,6 +51,7 @@ class Tracker(TorchDispatchMode):
         """Id -> layer of the parameter that it is, or is a gradient or a state of."""
         self._first: dict[int, int] = {}
         """Id -> index of its allocation's event."""
+        self._made_for: int | None = None
         self._ids = 0
         self._ignoring = False
         self._layer: int | None = None
@@ -260,6 +261,10 @@ class Tracker(TorchDispatchMode):
                 found = [self.layer_of(tensor) for tensor in argument]
                 return found if len(found) == len(made) else [None] * max(1, len(made))
         owner = next((o for a in args if isinstance(a, torch.Tensor) and (o := self.layer_of(a)) is not None), None)
+        if self.phase == "setup":
+            # The states that are being made belong to nobody yet; the optimizer goes from parameter to parameter.
+            owner = self._made_for if owner is None else owner
+            self._made_for = owner
         return [owner] * max(1, len(made))
 
     def layer_of(self, tensor: torch.Tensor) -> int | None:
@@ -293,10 +298,15 @@ class Tracker(TorchDispatchMode):
     def _free(self, address: int) -> None:
         id, size = self._live.pop(address)
         del self._references[address]
-        layer = self._layer
-        if layer is None or self.phase in ("setup", "optimizer step"):
-            layer = self._owner.get(id)
-        self._log(id, -size, layer, self._path)
+        self._log(id, -size, self._layer_of_end(id), self._path)
+
+    def _layer_of_end(self, id: int) -> int | None:
+        """Which layer lets the tensor go: the one at work, unless what is let go was another layer's business."""
+        home, now = self._owner.get(id), self._layer
+        if home is None or now is None or self.phase in ("setup", "optimizer step"):
+            return now if home is None and self.phase not in ("setup", "optimizer step") else home
+        late = now < home and not self.log.events[self._first[id]].phase.endswith("backward")
+        return home if late or abs(now - home) > 1 else now
 
     def _new_id(self, part: str, layer: int | None) -> int:
         self._ids += 1
