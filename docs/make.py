@@ -145,8 +145,31 @@ def glossary() -> str:
     return _page(lines)
 
 
+def rules() -> str:
+    """Every rule of the planner's advice, in the recipe's order."""
+    from ftui.planner.rules import RULES
+
+    lines = [
+        "# The rules of advice", "",
+        "What `ftui plan` picks where a recipe leaves a value open, who says so, and what the rule doesn't know.  The",
+        "rules follow published sweeps for models of half a billion parameters and more.  `ftui plan --why-not",
+        "SETTING=VALUE` says what another value would change here.", "",
+        "| setting | rule | source | what it doesn't know |", "|---|---|---|---|",
+    ]
+    for rule in RULES.values():
+        said = ", ".join(_source(source) for source in rule.sources)
+        lines.append(f"| `{rule.path}` | {_cell(rule.says)} | {_cell(said)} | {_cell(rule.unknown)} |")
+    return _page(lines)
+
+
+def _source(source: str) -> str:
+    """An address as a short link, anything else as it stands."""
+    return f"[{source.split('/')[2].removeprefix('www.')}]({source})" if source.startswith("https://") else source
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings, "commands.md": commands, "presets.md": presets, "glossary.md": glossary,
+    "rules.md": rules,
 }
 
 

@@ -78,8 +78,12 @@ def find(setup: Setup, room: int, costs: Costs) -> Found:
 
 def smaller_model(setup: Setup, room: int) -> ModelShape | None:
     """The largest model of the catalogue that is smaller than this one and fits with the same settings."""
+    least = 0.5 if setup.quantization in ("nf4", "fp4") else 1.0 if setup.quantization == "int8" else setup.weight_bytes
     for shape, sizes in reversed(catalogue_sizes()):
-        if shape.parameters < setup.geometry.parameters and _fits(with_model(setup, sizes), room):
+        # Most are too large by their weights alone, which is quickly seen.
+        if shape.parameters >= setup.geometry.parameters or sizes.linear_weights * least > room:
+            continue
+        if _fits(with_model(setup, sizes), room):
             return shape
     return None
 
