@@ -104,9 +104,11 @@ def _final_norm(manner: Manner) -> Layer:
 def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False) -> Layer:
     """The tape's forward passes come first: the backward pass lets go of what they kept."""
     tape = writer.tape
-    kept, ahead, alone = tape.kept(), tape.forward(given), tape.forward(given, keeps=False)
-    again = [point + last.size for point in ahead] if checkpointed else []
-    return Layer(kept, highest((*again, *tape.backward(last))), highest(ahead), highest(alone))
+    kept, ahead, alone = tape.kept(), tape.forward(given, stops=checkpointed), tape.forward(given, keeps=False)
+    points = tape.backward(last)
+    if checkpointed and tape.asked is not None:
+        points += [point + tape.asked for point in ahead]
+    return Layer(kept, highest(points), highest(ahead), highest(alone))
 
 
 def _write(writer: Writer, x: Value) -> Value:

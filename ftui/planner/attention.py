@@ -50,11 +50,11 @@ def _fused(writer: Writer, query: Value, key: Value, value: Value) -> Value:
     if manner.autocast:
         query, key, value = (tape.cast(one, manner.compute) for one in (query, key, value))
     width = query.width
-    kept = [Value(complex(4 * sizes.heads), 4, False)]
+    kept = [tape.fresh(complex(4 * sizes.heads), 4)]
     if manner.masked:
         # No kernel takes both a mask and grouped heads; the mask becomes a number for each pair of tokens.
         key, value = _repeated(writer, key), _repeated(writer, value)
-        kept.append(Value(complex(width * manner.masked), width, False))
+        kept.append(tape.fresh(complex(width * manner.masked), width))
     work = 4.0 * (sizes.query + sizes.heads) if manner.cuda else 0.0
     if manner.cuda and key.size.real < query.size.real:
         work += 2 * sizes.query * width

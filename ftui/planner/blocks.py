@@ -111,7 +111,7 @@ class Writer:
     def dropout(self, x: Value) -> Value:
         """CUDA's fused dropout keeps a mask of one byte per element; a CPU's has the input's own format."""
         mask = x.size / x.width if self.manner.cuda else x.size
-        return self.tape.op((x,), x.size, x.width, (Value(mask, 1, False),))
+        return self.tape.op((x,), x.size, x.width, (self.tape.fresh(mask, 1),))
 
     def norm(self, x: Value, width: int, rows: int = 1) -> Value:
         """A norm over `width` elements per token, in `rows` groups."""
@@ -120,7 +120,7 @@ class Writer:
             return self._layer_norm(x)
         weight = self.weight(width // rows, manner.norm, manner.full)
         x32 = tape.cast(x, 4)
-        scale = Value(complex(4 * rows), 4, False)
+        scale = tape.fresh(complex(4 * rows), 4)
         # Backward: gradients of both factors, of the mean and of the square; at worst five such tensors in float32.
         y = tape.op((x32,), x32.size, 4, (x32, scale), work=3 * x32.size)
         if manner.geometry.float_norms:
@@ -138,7 +138,7 @@ class Writer:
         """torch's own layer norm: keeps its input; autocast runs it in float32."""
         x = self.tape.cast(x, 4) if self.manner.autocast else x
         weight = self.weight(self.manner.geometry.hidden, self.manner.norm, self.manner.full)
-        statistics = Value(complex(8), 4, False)
+        statistics = self.tape.fresh(complex(8), 4)
         return self.tape.op((x, weight), x.size, x.width, (x, statistics))
 
     def activation(self, x: Value) -> Value:

@@ -53,17 +53,19 @@ class Storage:
 class Node:
     """One operation's backward."""
 
-    __slots__ = ("inputs", "made", "outputs", "saved", "work")
+    __slots__ = ("asks", "inputs", "made", "outputs", "saved", "work")
 
     def __init__(
         self, outputs: tuple[Value, ...], inputs: list[Value], made: list[Size | None],
-        saved: tuple[Storage, ...], work: Size,
+        saved: tuple[Storage, ...], work: Size, asks: bool,
     ):
         self.outputs = outputs
         self.inputs = inputs
         self.made = made
         """Size of each input's new gradient; None where the incoming gradient itself is handed on."""
         self.saved = saved
+        self.asks = asks
+        """Whether it saved anything at all, a weight for instance."""
         self.work = work
         """What the backward holds at its worst beyond its outgoing gradients."""
 
@@ -87,6 +89,8 @@ class Tape:
         self.nodes: list[Node] = []
         self.resident = resident
         self.steps: list[Step] = []
+        self.asked: Size | None = None
+        """Gradients held when `backward` first asks for something saved: then a checkpoint's second forward pass runs."""
 
     def op(
         self, inputs: Sequence[Value], size: Size, width: float, saves: Collection[Value] = (), work: Size = 0,
@@ -107,6 +111,10 @@ class Tape:
             self._record((result,), wanted, sizes, (*saves, result) if saves_result else saves, work)
         self._step(result, inputs, False, bool(wanted and (saves or saves_result)), ahead)
         return result
+
+    def fresh(self, size: Size, width: float) -> Value:
+        """A tensor that no gradient flows to: a mask, statistics."""
+        return self.op((), size, width)
 
     def hold(self, *values: Value) -> None:
         """A frame of the forward pass held `values` until now."""
@@ -148,7 +156,7 @@ class Tape:
         saved = tuple(value.storage for value in saves if not value.storage.outside)
         for storage in saved:
             storage.holders += 1
-        self.nodes.append(Node(outputs, inputs, made, saved, work))
+        self.nodes.append(Node(outputs, inputs, made, saved, work, bool(saves)))
 
     def _step(
         self, result: Value, inputs: Sequence[Value], view: bool, saves: bool = False, ahead: Size = 0
@@ -162,14 +170,15 @@ class Tape:
         """Bytes that the forward pass leaves behind for the backward pass."""
         return sum({id(one): one.size for node in self.nodes for one in node.saved}.values(), start=0j)
 
-    def forward(self, given: Value, keeps: bool = True) -> list[Size]:
+    def forward(self, given: Value, keeps: bool = True, stops: bool = False) -> list[Size]:
         """What is held at each point of the forward pass of `given`: what was saved so far, and what is still to be read.
 
-        With `keeps` the pass ends where nothing more is saved, as a checkpoint's second one does; else nothing is kept.
+        Nothing is saved unless it `keeps`; with `stops` it ends once all is saved, as a checkpoint's second pass does.
         """
         end = len(self.steps)
-        if keeps:
-            end = max((index for index, step in enumerate(self.steps, 1) if step.saves), default=0)
+        if stops:
+            # Inputs are saved before the operation runs, so the last one of these doesn't run.
+            end = max((index for index, step in enumerate(self.steps) if step.saves), default=0)
         done: list[list[Storage]] = [[] for _ in range(len(self.steps) + 1)]
         live, points = 0j, []
         if not given.storage.outside:
@@ -189,7 +198,9 @@ class Tape:
 
     def backward(self, last: Value) -> list[Size]:
         """What is held at each point of the backward pass from `last`, whose gradient is held from the start."""
-        live = self.kept() + last.size
+        kept = self.kept()
+        live = kept + last.size
+        self.asked = None
         arrived = Storage(last.size)
         arrived.holders = 1
         gradients: dict[int, Storage] = {id(last): arrived}
@@ -198,6 +209,8 @@ class Tape:
             incoming = [found for one in node.outputs if (found := gradients.pop(id(one), None)) is not None]
             if not incoming:
                 continue
+            if node.asks and self.asked is None:
+                self.asked = live - kept
             outgoing = []
             for size in node.made:
                 if size is None:
