@@ -90,7 +90,7 @@ class Tape:
         self.resident = resident
         self.steps: list[Step] = []
         self.asked: Size | None = None
-        """Gradients held when `backward` first asks for something saved: then a checkpoint's second forward pass runs."""
+        """Gradients held when `backward` first asks for something saved: a checkpoint's second forward pass then runs."""
 
     def op(
         self, inputs: Sequence[Value], size: Size, width: float, saves: Collection[Value] = (), work: Size = 0,
@@ -171,7 +171,7 @@ class Tape:
         return sum({id(one): one.size for node in self.nodes for one in node.saved}.values(), start=0j)
 
     def forward(self, given: Value, keeps: bool = True, stops: bool = False) -> list[Size]:
-        """What is held at each point of the forward pass of `given`: what was saved so far, and what is still to be read.
+        """What is held at each point of the forward pass of `given`: what was saved, and what is still to be read.
 
         Nothing is saved unless it `keeps`; with `stops` it ends once all is saved, as a checkpoint's second pass does.
         """
