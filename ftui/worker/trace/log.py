@@ -51,10 +51,40 @@ class Log:
     layers_at: str = ""
     """What the layers' modules are called before their number: "model.layers."."""
 
-    def sizes(self) -> Iterator[tuple[int, int]]:
-        """(id, bytes) of each event on the device, as `ftui.planner.caching.replay` takes them."""
+    def on_device(self) -> list[Event]:
+        """The events of the device's memory."""
         host = {id for id, part in self.parts.items() if part == "host"}
-        return ((event.id, event.size) for event in self.events if event.id not in host)
+        return [event for event in self.events if event.id not in host]
+
+    def training(self) -> tuple[list[tuple[int, int]], int]:
+        """A training's first two steps as (id, bytes), as `ftui.planner.caching.replay` takes them, and where in that
+        list the traced step begins.
+
+        The weights are loaded, one step goes forward and back without the optimizer's states, they are made, and the
+        traced step follows: what it is given is what the first one has left in the allocator's cache.
+        """
+        events = self.on_device()
+        further = max((event.id for event in events), default=0)
+        begun = [(event.id, event.size) for event in events if event.phase == "load"]
+        live: dict[int, int] = {}
+        for event in events:
+            if event.phase in ("load", "setup", "optimizer step"):
+                continue
+            id = event.id + further
+            if event.size > 0:
+                live[id] = event.size
+            elif live.pop(id, None) is None:
+                continue
+            begun.append((id, event.size))
+        begun += [
+            (event.id, event.size)
+            for event in events
+            if event.phase == "setup" and self.parts[event.id] != "gradients"
+        ]
+        begun += [(id, -size) for id, size in live.items()]
+        at = len(begun)
+        begun += [(event.id, event.size) for event in events if event.phase not in ("load", "setup")]
+        return begun, at
 
 
 class Moment(NamedTuple):

@@ -16,6 +16,10 @@ from ftui.worker.trace.step import micro_batch, trace_trainer, trainer_of
 from ftui.worker.trace.workspace import Capability
 
 
+SAMPLES = 4096
+"""Points of a replay's series: the timeline takes its reserved bytes from them."""
+
+
 @dataclass(frozen=True)
 class Traced:
     """One training step of the whole model.  Bytes are of the device that the trace stands for."""
@@ -46,8 +50,8 @@ class Traced:
         return total
 
     def reserved(self, *, expandable: bool, capacity: int | None = None) -> Replayed:
-        """The log replayed through CUDA's caching allocator."""
-        return replay(self.log.sizes(), expandable=expandable, capacity=capacity)
+        """Two steps replayed through CUDA's caching allocator, from the loading on."""
+        return replay(self.log.training()[0], expandable=expandable, capacity=capacity, points=SAMPLES)
 
 
 def trace_step(
@@ -66,14 +70,17 @@ def trace_step(
     whole = at_depth(whole, layers) if layers else whole
     rows = rows or int(recipe.train.micro_batch)
     length = length or int(recipe.data.max_length)
-    packed = bool(recipe.data.packing)
-    if padded is None:
-        padded = (packed or rows > 1) and recipe.model.attention != "flash_attention_2"
+    flash, free = recipe.model.attention == "flash_attention_2", recipe.data.padding == "free"
+    packed = bool(recipe.data.packing) or free
+    padded = (packed or rows > 1 if padded is None else padded) and not flash
+    accumulation = min(2, max(1, -(-int(recipe.train.effective_batch) // rows)))
     if device == "cuda" and not packed:
         length = -(-length // 8) * 8
+    if free or (packed and flash):
+        # The collator lays the rows end to end.
+        rows, length = 1, rows * length
     here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
                  float16=recipe.model.dtype == "float16")  # fmt: skip
-    accumulation = min(2, max(1, -(-int(recipe.train.effective_batch) // rows)))
     count = depth(whole)
 
     def trace(layers: int) -> Log:

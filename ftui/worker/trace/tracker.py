@@ -87,11 +87,22 @@ class Tracker(TorchDispatchMode):
         was, self.phase = self.phase, "load"
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             trained = tensor.requires_grad
-            for each in (tensor, *_quantization_states(tensor)):
-                self.adopt(each, "adapter" if trained and adapter else "weights", self._layer_in(name))
+            states, layer = _quantization_states(tensor), self._layer_in(name)
+            with self._unquantized(tensor, layer) if states else contextlib.nullcontext():
+                for each in (tensor, *states):
+                    self.adopt(each, "adapter" if trained and adapter else "weights", layer)
             if trained:
-                self._mark_gradient(tensor, self._layer_in(name))
+                self._mark_gradient(tensor, layer)
         self.phase = was
+
+    @contextlib.contextmanager
+    def _unquantized(self, packed: torch.Tensor, layer: int | None) -> Iterator[None]:
+        """While a weight is quantized its 16-bit original is on the device as well."""
+        per_byte = 4 if packed.dtype == torch.uint8 else 2
+        id, size = self._new_id("workspace", layer), self._rounded(per_byte * packed.untyped_storage().nbytes())
+        self._log(id, size, layer, "quantization")
+        yield
+        self._log(id, -size, layer, "quantization")
 
     def adopt_states(self, optimizer: torch.optim.Optimizer) -> None:
         """Count an optimizer's states.  The step counters of all but fused and capturable optimizers are on the host."""
