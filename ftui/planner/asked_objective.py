@@ -7,6 +7,7 @@ trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.
   reward model none;
 * the reference is the model with its adapter switched off, or in full tuning a second model in the same number format,
   unless its log-probabilities were computed before; GRPO and RLOO have none at beta 0;
+* distillation calls the backbone itself, past the forward that accelerate wraps in autocast;
 * GRPO and RLOO generate the completions of `steps_per_generation` micro-batches at once, by default as many as are
   accumulated; distillation those of one accumulated batch.
 """
@@ -35,7 +36,7 @@ GENERATING = ("grpo", "rloo", "distill")
 
 
 def objective_fields(
-    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int
+    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int, weight_bytes: int
 ) -> dict[str, Any]:
     """The fields of a `Setup` that the objective decides; empty for supervised fine-tuning.
 
@@ -60,6 +61,7 @@ def objective_fields(
         fields["generated_rows"] = rows * accumulation
         stated = options.teacher_parameters
         fields["second_parameters"] = sizes.parameters if stated is None else int(stated * 1e9)
+        fields |= {"autocast": False, "compute_bytes": weight_bytes}
     if isinstance(options, GrpoOptions | RlooOptions | DistillOptions):
         completion = options.max_completion_length
         fields |= {"prompt": length, "completion": completion, "length": length + completion}

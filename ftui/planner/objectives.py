@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ftui.planner.activations import layers_of, peak
 from ftui.planner.losses import Loss, loss_of
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
@@ -44,10 +45,15 @@ def beside(setup: Setup, step: list[Moment]) -> list[Moment]:
     found = []
     if setup.objective in ("dpo", "kto") and setup.reference in ("adapter off", "copy"):
         # The reference is asked when the policy's graph, with what its loss keeps, is waiting for the backward pass.
-        found.append(
-            Moment("reference forward", start.gradients, start.activations + alone.activations,
-                   _kept_by_scores(setup) + alone.logits, alone.workspace)
-        )
+        # Without the adapter nothing is cast for it.
+        bare = setup if setup.full else replace(setup, rank=0, targets=())
+        layers = peak(layers_of(bare).layer.alone, setup.tokens)
+        hidden = float(setup.tokens * setup.geometry.hidden * setup.weight_bytes)
+        kept = _kept_by_scores(setup)
+        found += [
+            Moment("reference forward", start.gradients, start.activations + layers, kept),
+            Moment("reference scores", start.gradients, start.activations + hidden, kept + loss(setup).evaluation),
+        ]
     if setup.objective == "distill":
         larger = _teacher_width(setup)
         found.append(
@@ -113,7 +119,8 @@ def _divergence_loss(setup: Setup) -> Loss:
     statistics = 4.0 * 12 * scored
     table = sizes.vocab * sizes.hidden
     forward = 2 * tile + inputs + statistics
-    gradient = 4.0 * scored * sizes.hidden + (4.0 * table if setup.full else 0.0)
+    # float32 gradients and what they are handed on as; a tile of gradients in the products' format.
+    gradient = (4.0 + width) * (scored * sizes.hidden + (table if setup.full else 0))
     backward = forward + tile * width / 4 + gradient
     return Loss(forward, backward, forward)
 

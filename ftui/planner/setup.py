@@ -188,7 +188,8 @@ def assemble(
         **number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer),
     )
     asked = objective_fields(
-        recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation
+        recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation,
+        weight_bytes=setup.weight_bytes,
     )
     return replace(setup, **asked) if asked else setup
 
@@ -202,9 +203,12 @@ def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
 
 
 def strategy_of(recipe: Recipe) -> Strategy:
-    """How the devices share the work: copies, unless the recipe asks for shards; one device shares with nobody."""
+    """How the devices share the work: copies, unless the recipe asks for shards.
+
+    One device shares with nobody, but may still keep a sharded run's states in host memory.
+    """
     wanted = recipe.compute.strategy
-    if devices_of(recipe) == 1:
+    if devices_of(recipe) == 1 and (recipe.compute.offload == "none" or wanted in ("auto", "ddp")):
         return "single"
     return "ddp" if wanted == "auto" or wanted == "single" else wanted
 

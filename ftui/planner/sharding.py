@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from ftui.hardware.document import Hardware
 from ftui.planner.moment import Moment
 from ftui.planner.objectives import second_model_bytes
 from ftui.planner.setup import Setup
@@ -142,6 +143,12 @@ def doubt(setup: Setup) -> float:
     if setup.strategy in ("single", "ddp"):
         return 0.0
     return 0.03 if setup.strategy == "fsdp" else 0.15
+
+
+def weakest(hardware: Hardware, count: int) -> Hardware:
+    """`hardware` as the least of `count` cards sees it, the roomiest ones being taken: all devices hold the same."""
+    cards = hardware.usable_gpus[:count]
+    return hardware.model_copy(update={"gpus": (cards[-1],)}) if count > 1 and cards else hardware
 
 
 def _trained_width(setup: Setup) -> int:

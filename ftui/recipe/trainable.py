@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from ftui.methods import ADAPTERS
+from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe.document import Recipe
 
 Only = tuple[str, str]
@@ -34,7 +34,11 @@ def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
 
 def _planned_only(recipe: Recipe) -> Iterator[Only]:
     train, compute = recipe.train, recipe.compute
-    adapter = ADAPTERS[recipe.adapter.kind]
+    objective, adapter = OBJECTIVES[recipe.objective.kind], ADAPTERS[recipe.adapter.kind]
+    if not objective.trains:
+        trained = " and ".join(f"{row.title.lower()} ({kind})" for kind, row in OBJECTIVES.items() if row.trains)
+        yield (f"{objective.title} can be planned, not trained yet: this ftui trains {trained}.",
+               "See what it would take with ftui plan, or write objective: {kind: sft}.")
     if not adapter.trains:
         trained = " and ".join(f"{row.title} ({kind})" for kind, row in ADAPTERS.items() if row.trains)
         yield (f"{adapter.title} can be planned, not trained yet: this ftui trains {trained}.",

@@ -107,8 +107,8 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
     can be seen now; `force` launches all the same, unless there is nothing that could train.
     """
-    if untrainable := next(_planned_only(layout), None):
-        raise Refused(untrainable.what, untrainable.hint)
+    if untrainable := planned_only(layout.recipe):
+        raise Refused(*untrainable)
     layout = refreshed(layout)
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
@@ -134,7 +134,8 @@ def refreshed(layout: Layout) -> Layout:
 
 def obstacles(layout: Layout) -> Iterator[Obstacle]:
     """Everything that speaks against launching now, the gravest first."""
-    yield from _planned_only(layout)
+    if untrainable := planned_only(layout.recipe):
+        yield Obstacle(*untrainable)
     if found := missing(layout.recipe, gpu=layout.hardware.gpu is not None and layout.recipe.compute.gpus != 0):
         yield Obstacle(*found)
     yield from _torch_obstacles(layout)
@@ -145,21 +146,6 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         changes = " ".join(f"--set {change.path}={change.value}" for change in verdict.changes)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
-
-
-def _planned_only(layout: Layout) -> Iterator[Obstacle]:
-    """What the planner knows and the worker does not do: settings, and objectives whose trainer is not built."""
-    from ftui.methods import OBJECTIVES
-
-    objective = OBJECTIVES[layout.recipe.objective.kind]
-    if not objective.trains:
-        trained = ", ".join(f"{row.title.lower()} ({kind})" for kind, row in OBJECTIVES.items() if row.trains)
-        yield Obstacle(
-            f"{objective.title} can be planned, not trained yet: this ftui trains {trained}.",
-            "See what it would take with ftui plan, or write objective: {kind: sft}.",
-        )
-    if found := planned_only(layout.recipe):
-        yield Obstacle(*found)
 
 
 def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -1,0 +1,171 @@
+"""Objectives beside supervised fine-tuning: against traced steps of trl's trainers, and by what must always hold."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftui.data.document import DataProfile
+from ftui.hardware.document import Hardware
+from ftui.methods import OBJECTIVES
+from ftui.models.document import ModelShape
+from ftui.models.shape import Origin, build
+from ftui.planner import estimate, plan, resolve
+from ftui.planner.allocator import formula_doubt
+from ftui.planner.memory import memory, moments, process_bytes
+from ftui.planner.objectives import second_model_bytes
+from ftui.planner.setup import Setup, setup_of
+from ftui.planner.states import weight_bytes
+from ftui.recipe import assign
+from ftui.recipe.document import Recipe
+
+TRACED = json.loads((Path(__file__).parent / "traced_objectives.json").read_text("utf-8"))["cases"]
+GENERATING = ("grpo", "rloo", "distill")
+ASKED: dict[str, Any] = {
+    "adapter.rank": 16, "adapter.alpha": 32, "adapter.dropout": 0.0, "model.quantization": "none",
+    "model.dtype": "bfloat16", "model.attention": "sdpa", "data.max_length": 512, "data.packing": False,
+    "data.padding": "max_length", "train.optimizer": "adamw", "train.checkpointing": True,
+}
+FULL = {path: value for path, value in ASKED.items() if not path.startswith("adapter.")} | {"adapter": {"kind": "none"}}
+
+
+def setup(shape: ModelShape, machine: Hardware, kind: str, rows: int = 2, full: bool = False, **more: Any) -> Setup:
+    """The setup of a recipe for this objective."""
+    asked = (FULL if full else ASKED) | {
+        "objective.kind": kind, "train.micro_batch": rows, "train.effective_batch": rows,
+        **{name.replace("__", "."): value for name, value in more.items()},
+    }
+    return setup_of(assign(Recipe(), asked), machine, shape, None)
+
+
+def test_the_formula_meets_traced_steps_of_trls_trainers(box: Callable[..., Hardware]) -> None:
+    errors = {}
+    for row in TRACED:
+        shape = build(row["config"], Origin("traced", "config"))
+        found = memory(setup_of(assign(Recipe(), row["asked"]), box(), shape, None))
+        errors[row["name"]] = found.allocated_bytes / row["allocated"] - 1
+    assert {row["asked"]["objective.kind"] for row in TRACED} == set(OBJECTIVES) - {"sft"}
+    assert statistics.median(map(abs, errors.values())) <= 0.005
+    assert max(map(abs, errors.values())) <= 0.03, errors
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OBJECTIVES if kind != "sft"])
+@pytest.mark.parametrize("full", [False, True])
+def test_each_objective_is_planned_and_estimated(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], rows: Callable[..., DataProfile], kind: str, full: bool
+) -> None:
+    data = rows(kind=OBJECTIVES[kind].data[0])
+    draft = assign(Recipe(), {"model.base": "some/model", "objective.kind": kind})
+    draft = assign(draft, {"adapter.kind": "none"}) if full else draft
+    shape = shapes["qwen2-0.5b"]
+    resolved = resolve(draft, plan(box(), shape, data, draft))
+    assert resolved.objective.kind == kind
+    found = estimate(resolved, box(), shape, data)
+    parts = found.memory.parts.model_dump()
+    assert sum(parts.values()) == found.memory.process_bytes
+    assert found.memory.low_bytes <= found.memory.process_bytes <= found.memory.high_bytes
+    assert found.time.total_seconds > 0
+
+
+@pytest.mark.parametrize("kind", ["dpo", "orpo", "reward"])
+def test_a_pair_takes_two_sequences(shapes: dict[str, ModelShape], box: Callable[..., Hardware], kind: str) -> None:
+    shape = shapes["llama3-8b"]
+    paired, single = setup(shape, box(), kind, rows=2), setup(shape, box(), "sft", rows=4)
+    assert paired.tokens == single.tokens
+    assert setup(shape, box(), kind, rows=3).tokens == 1.5 * paired.tokens
+
+
+def test_the_reference_is_the_adapter_switched_off_or_a_copy_or_computed_before(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    shape = shapes["qwen2-0.5b"]
+    for kind in ("dpo", "kto"):
+        adapter, full = setup(shape, box(), kind), setup(shape, box(), kind, full=True)
+        assert (adapter.reference, full.reference) == ("adapter off", "copy")
+        assert second_model_bytes(adapter) == 0
+        assert memory(full).parts.reference == weight_bytes(full)
+        before = setup(shape, box(), kind, full=True, objective__precompute_reference=True)
+        assert before.reference == "precomputed"
+        assert memory(full).allocated_bytes - memory(before).allocated_bytes >= weight_bytes(full)
+
+
+def test_without_a_divergence_reinforcement_needs_no_reference(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    shape = shapes["qwen2-0.5b"]
+    assert setup(shape, box(), "grpo", full=True).reference == "none"
+    assert setup(shape, box(), "grpo", full=True, objective__beta=0.01).reference == "copy"
+    assert setup(shape, box(), "rloo").reference == "adapter off"
+
+
+def test_a_reward_model_has_no_vocabulary_to_score(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    shape = shapes["llama3-8b"]
+    found = setup(shape, box(), "reward", full=True)
+    assert found.geometry.parameters == shape.parameters - shape.embedding_parameters + shape.hidden
+    logits = {moment.phase: moment.logits for moment in moments(found)}
+    assert max(logits.values()) < 10 * found.tokens
+    assert max(m.logits for m in moments(setup(shape, box(), "dpo", full=True))) > 1 << 30
+
+
+@given(
+    kind=st.sampled_from(GENERATING), rows_at_once=st.integers(1, 16), completion=st.integers(16, 4096),
+    accumulation=st.integers(1, 8),
+)
+@settings(max_examples=60, deadline=None)
+def test_generation_holds_keys_and_values_of_every_token(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], kind: str, rows_at_once: int, completion: int,
+    accumulation: int,
+) -> None:
+    shape = shapes["llama3-8b"]
+    found = setup(
+        shape, box(), kind, rows=rows_at_once, objective__max_completion_length=completion,
+        train__effective_batch=rows_at_once * accumulation,
+    )
+    assert found.generated_rows == rows_at_once * accumulation
+    assert found.length == found.prompt + completion
+    cache = 2 * 2 * shape.kv_heads * shape.head_dim * shape.layers * found.generated_rows * found.length
+    moment = next(m for m in moments(found) if m.phase == "generation")
+    assert cache <= moment.activations <= 1.5 * cache + (1 << 20)
+    assert moment.gradients == 0
+    longer = replace(found, completion=completion + 1)
+    assert next(m for m in moments(longer) if m.phase == "generation").activations > moment.activations
+
+
+@given(kind=st.sampled_from([kind for kind in OBJECTIVES if kind != "sft"]), full=st.booleans(), rows=st.integers(1, 8))
+@settings(max_examples=60, deadline=None)
+def test_more_rows_never_need_less_and_both_ways_agree(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], kind: str, full: bool, rows: int
+) -> None:
+    found = setup(shapes["qwen2-0.5b"], box(), kind, rows=rows, full=full)
+    more = setup(shapes["qwen2-0.5b"], box(), kind, rows=rows + 1, full=full)
+    assert memory(found).allocated_bytes <= memory(more).allocated_bytes
+    assert process_bytes(found) == (memory(found).process_bytes, memory(found).high_bytes)
+
+
+def test_a_larger_teacher_takes_more_and_the_guess_about_it_is_said(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    shape = shapes["qwen2-0.5b"]
+    same = setup(shape, box(), "distill")
+    large = setup(shape, box(), "distill", objective__teacher_parameters=8.0)
+    assert memory(same).parts.reference == 2 * shape.parameters
+    assert memory(large).parts.reference == 16_000_000_000
+    assert any("teacher" in note for note in memory(large).notes)
+    assert formula_doubt(large) > formula_doubt(setup(shape, box(), "sft"))
+
+
+def test_a_reward_model_beside_the_policy_is_counted(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    found = setup(shapes["qwen2-0.5b"], box(), "grpo", objective__reward_parameters=0.5)
+    assert memory(found).parts.reference == 1_000_000_000
