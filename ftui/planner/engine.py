@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS
 from ftui.models.document import ModelShape
 from ftui.planner import rules, search
+from ftui.planner.calibration import Calibration
 from ftui.planner.changes import Costs
 from ftui.planner.devices import Rate, rate
 from ftui.planner.disk import disk_bytes, result_bytes
@@ -37,10 +37,6 @@ TITLES: dict[Method, str] = {
 # By priority: what doubling the time costs in quality, and what filling the whole device does.
 WEIGHTS = {"quality": (0.003, 0.0), "balanced": (0.010, 0.0), "speed": (0.05, 0.0), "memory": (0.008, 0.08)}
 
-Calibration = Mapping[str, float]
-"""Device name -> measured over predicted seconds, from finished runs or a calibration on the machine."""
-
-
 def plan(
     hardware: Hardware, shape: ModelShape, profile: DataProfile | None, draft: Recipe,
     calibration: Calibration | None = None,
@@ -55,12 +51,11 @@ def plan(
     sizes = geometry(shape)
     device: Device = "cpu" if cpu else "cuda"
     free, kept = budget(hardware, device), reserve(hardware, device)
-    speed = _rate(job, view)
-    factor = _factor(hardware, cpu, calibration)
+    speed = _rate(job, view, calibration)
     built: list[tuple[Option, dict[str, Choice]]] = []
     for method in search.allowed(view, job):
         candidate = search.best(job, view, method, sizes, speed, free - kept)
-        built.append(_option(job, view, method, candidate, speed, factor, free, kept))
+        built.append(_option(job, view, method, candidate, speed, free, kept))
     ranked = _ranked(built, draft.goal.priority, free)
     fitting = [item for item in ranked if item[0].verdict.fit != "no"]
     missing = sorted((i for i in ranked if i[0].verdict.fit == "no"), key=lambda i: -i[0].verdict.spare_bytes)
@@ -117,12 +112,13 @@ def estimate(
     cpu = setup.device == "cpu"
     predicted = memory(setup)
     threads = recipe.compute.threads if isinstance(recipe.compute.threads, int) else 1
-    steps, speed = _schedule(recipe, profile, setup), rate(hardware, cpu=cpu, threads=threads)
+    steps = _schedule(recipe, profile, setup)
+    speed = rate(hardware, cpu=cpu, threads=threads, calibration=calibration)
     job = Job(hardware, shape, profile, recipe, cpu)
     costs = _costs(job, speed, steps, packed=bool(recipe.data.packing))
     return Estimate.model_construct(
         memory=predicted,
-        time=time(setup, speed, steps, _factor(hardware, cpu, calibration)),
+        time=time(setup, speed, steps, price=recipe.compute.price_per_hour, by_part=True),
         verdict=verdict(predicted, setup, hardware, costs=costs),
         disk_bytes=disk_bytes(setup, recipe.train.keep_checkpoints),
         adapter_bytes=result_bytes(setup), trainable_parameters=trainable_parameters(setup),
@@ -142,8 +138,7 @@ def _schedule(recipe: Recipe, profile: DataProfile | None, setup: Setup) -> Sche
 
 
 def _option(
-    job: Job, view: Draft, method: Method, candidate: search.Candidate, speed: Rate, factor: float | None,
-    free: int, kept: int,
+    job: Job, view: Draft, method: Method, candidate: search.Candidate, speed: Rate, free: int, kept: int
 ) -> tuple[Option, dict[str, Choice]]:
     setup = candidate.setup
     choices = search.settle(candidate, view, method, free - kept, f"{gib(free)} free")
@@ -156,12 +151,12 @@ def _option(
     every = choices["train.eval_steps"].value if view.open("train.eval_steps") else view.value("train.eval_steps")
     steps = candidate.plan
     evaluations = math.ceil(steps.steps / max(1, every)) if steps.held_out else 0
-    steps = Schedule(steps.rows, steps.held_out, steps.sequences, steps.steps, steps.step_sequences, steps.padded,
-                     steps.real, evaluations)
+    steps = replace(steps, evaluations=evaluations)
     option = Option(
         method=method, title=_title(method, job.draft.adapter.kind), settings=settings, memory=predicted,
-        time=time(setup, speed, steps, factor), verdict=held, adapter_bytes=result_bytes(setup),
-        trainable_parameters=trainable_parameters(setup), quality=costs.worth(setup) if costs.worth else 1.0,
+        time=time(setup, speed, steps, price=job.draft.compute.price_per_hour), verdict=held,
+        adapter_bytes=result_bytes(setup), trainable_parameters=trainable_parameters(setup),
+        quality=costs.worth(setup) if costs.worth else 1.0,
         note=_note(method, setup, held.fit),
     )
     return option, choices
@@ -181,6 +176,13 @@ def _costs(job: Job, rate: Rate, steps: Schedule, *, packed: bool) -> Costs:
         return quality(setup, job.shape, job.profile, job.wanted_length.value, kind if kind != "none" else "lora")
 
     return Costs(pace, worth, lengths)
+
+
+def _title(method: Method, kind: str) -> str:
+    """The way's name; an adapter other than LoRA gives its own."""
+    if method == "full" or kind in ("lora", "none"):
+        return TITLES[method]
+    return ADAPTERS[kind].title + {"qlora": " (4-bit base)", "lora-int8": " (8-bit base)"}.get(method, "")
 
 
 def _ranked(
@@ -250,14 +252,9 @@ def _has(recipe: Recipe, path: str) -> bool:
     return hasattr(getattr(recipe, section), name)
 
 
-def _rate(job: Job, view: Draft) -> Rate:
-    return rate(job.hardware, cpu=job.cpu, threads=int(view.pick("compute.threads", rules.threads(job).value)))
-
-
-def _factor(hardware: Hardware, cpu: bool, calibration: Calibration | None) -> float | None:
-    if not calibration:
-        return None
-    return calibration.get("CPU" if cpu or hardware.gpu is None else hardware.gpu.name)
+def _rate(job: Job, view: Draft, calibration: Calibration | None) -> Rate:
+    threads = int(view.pick("compute.threads", rules.threads(job).value))
+    return rate(job.hardware, cpu=job.cpu, threads=threads, calibration=calibration)
 
 
 def _notes(job: Job, fits: bool) -> tuple[str, ...]:

@@ -19,23 +19,23 @@ def mean_length(profile: DataProfile | None, max_length: int) -> float:
     return expected_longest(profile, max_length, 1)
 
 
-def expected_longest(profile: DataProfile | None, max_length: int, rows: int) -> float:
+def expected_longest(profile: DataProfile | None, max_length: int, rows: int, power: int = 1) -> float:
     """The mean over micro-batches of `rows` random rows of their longest: what a padded row costs, in tokens.
 
     From the histogram: the sum over its bins of the chance that the longest of `rows` draws falls there, times the
-    bin's middle, each cut at `max_length`.
+    bin's middle, each cut at `max_length`; with `power` 2 the mean of its square.
     """
     if profile is None or profile.lengths is None:
-        return float(max_length)
+        return float(max_length) ** power
     lengths = profile.lengths
     if not any(lengths.histogram):
-        return float(min(max_length, max(lengths.mean, 1.0)))
-    return _expected_longest(lengths.edges, lengths.histogram, lengths.max, max_length, rows)
+        return float(min(max_length, max(lengths.mean, 1.0))) ** power
+    return _expected_longest(lengths.edges, lengths.histogram, lengths.max, max_length, rows, power)
 
 
 @lru_cache(maxsize=1024)
 def _expected_longest(
-    edges: tuple[int, ...], histogram: tuple[int, ...], longest: int, max_length: int, rows: int
+    edges: tuple[int, ...], histogram: tuple[int, ...], longest: int, max_length: int, rows: int, power: int
 ) -> float:
     total = sum(histogram)
     expected, below, seen = 0.0, 0.0, 0
@@ -45,7 +45,7 @@ def _expected_longest(
         seen += count
         upto = (seen / total) ** rows
         middle = (low + min(high, longest + 1) - 1) / 2
-        expected += (upto - below) * min(max(middle, low), max_length)
+        expected += (upto - below) * min(max(middle, low), max_length) ** power
         below = upto
     return max(expected, 1.0)
 

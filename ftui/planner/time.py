@@ -1,9 +1,9 @@
-"""How long a run takes: matrix products, memory traffic and kernel launches of one step, times the steps.
+"""How long a run takes: the work of one step over the rates of its device, times the steps.
 
-Per token and matrix parameter, full tuning does 6 operations (2 forward, 2 for the input's gradient, 2 for the
-weight's), LoRA 4, and checkpointing 2 more for the layers it computes again.  Attention adds its share that grows with
-the length.
-Rows of a padded micro-batch cost what the longest of them costs, by the dataset's own length distribution.
+Products, traffic and kernels hardly overlap in eager PyTorch, so their seconds add; only the reading of weights hides
+behind the product that needs it.  Tensors that stay in the card's cache between two operations move faster, and small
+products leave a part of the card idle.  Rows of a padded micro-batch cost what the longest of them costs, by the
+dataset's own length distribution, and attention what its square costs.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ import math
 from dataclasses import dataclass
 
 from ftui.data.document import DataProfile
-from ftui.planner.activations import token_mlp
+from ftui.planner.calibration import FEW
+from ftui.planner.cost import cost
 from ftui.planner.devices import Rate
 from ftui.planner.document import TimeEstimate
 from ftui.planner.lengths import expected_longest, mean_length
 from ftui.planner.setup import Setup
-from ftui.planner.states import weight_bytes
+from ftui.planner.states import gradient_bytes, trainable_parameters, trained_bytes
+from ftui.planner.work import Batch, Work, evaluation_work, parts, step_work, total
 
-DEQUANTIZE = {"nf4": 1.33, "fp4": 1.33, "int8": 1.8}
-"""Factor on the matrix products of a quantized base on CUDA: QLoRA is about a third slower, 8 bits more so."""
-DEQUANTIZE_CPU = {"nf4": 2.3, "fp4": 2.3, "int8": 7.5}
-"""The same in CPU mode: a 48 M-parameter LoRA step took 0.65 s in float32, 1.5 in nf4, 5 in int8."""
-KERNELS_PER_LAYER = 90
-"""Kernel launches of one layer, forward and backward, with adapters on it."""
 START_SECONDS = 20.0
 """Imports, loading and the first step's warming up."""
 UNKNOWN_ROWS = 1000
 """Rows assumed where no data has been read yet."""
+PACKING_WASTE = 1.03
+"""Sequences that packing makes over those that a perfect fit would."""
+LINK = 20.0
+"""GB/s between devices, and to host memory: PCIe 4.0 ×16 less its overhead."""
+EVALUATION_LOSS = 0.6
+"""An evaluation in the same micro-batches reaches so much of a training step's rate: its passes are short."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Schedule:
     real: float
     """Mean tokens of a sequence without padding."""
     evaluations: int
+    square: float = 0.0
+    """Mean square of a sequence's tokens as it is computed: what attention under a mask costs."""
+    own: float = 0.0
+    """The same where a packed row attends to itself only: what a kernel costs that knows of the rows' ends."""
+    scored: float = 1.0
+    """Share of the real tokens that the loss looks at."""
 
 
 def schedule(
@@ -57,18 +65,22 @@ def schedule(
     held = held_out(total, validation)
     rows = max(1, total - held)
     mean = mean_length(profile, max_length)
+    row_square = expected_longest(profile, max_length, 1, power=2)
     if packing:
-        sequences = max(1, math.ceil(rows * mean / max_length * 1.03))
+        sequences = max(1, math.ceil(rows * mean / max_length * PACKING_WASTE))
         padded = real = min(float(max_length), rows * mean / sequences)
+        square, own = padded**2, padded * row_square / max(mean, 1.0)
     else:
         sequences, real = rows, mean
         padded = expected_longest(profile, max_length, micro_batch)
+        square = own = expected_longest(profile, max_length, micro_batch, power=2)
     per_epoch = max(1, math.ceil(sequences / effective_batch))
     steps = max(1, math.ceil(per_epoch * epochs))
     steps = min(steps, max_steps) if max_steps else steps
     return Schedule(
         rows, held, sequences, steps, min(effective_batch, sequences), padded, real,
-        math.ceil(steps / max(1, eval_steps)) if held else 0,
+        math.ceil(steps / max(1, eval_steps)) if held else 0, square, own,
+        profile.lengths.trained_share if profile and profile.lengths else 1.0,
     )
 
 
@@ -81,59 +93,98 @@ def held_out(rows: int, validation: float | int | str) -> int:
     return max(0, min(int(validation), rows - 1))
 
 
-def time(setup: Setup, rate: Rate, plan: Schedule, factor: float | None = None) -> TimeEstimate:
-    """Seconds of a step and of the whole; `factor` is measured over predicted seconds of runs on this device."""
-    step = step_seconds(setup, rate, plan)
-    doubt = rate.doubt
-    source = rate.source
-    if factor:
-        step, doubt, source = step * factor, 1.15, f"finished runs on this device (×{factor:.2f} of: {rate.source})"
-    evaluation = plan.evaluations * plan.held_out * plan.padded / max(1.0, plan.step_sequences * plan.padded) * step / 3
-    whole = plan.steps * step + evaluation
+def batch(setup: Setup, plan: Schedule) -> Batch:
+    """What one optimizer step puts through the model on one device."""
+    sequences = plan.step_sequences / setup.devices * setup.sequences
+    passes = math.ceil(plan.step_sequences / setup.devices / setup.rows)
+    flat = setup.attention == "flash_attention_2"
+    pairs = sequences * (plan.own if flat else plan.square or plan.padded**2)
+    scored = plan.scored * plan.real if setup.objective == "sft" else max(1.0, plan.real - setup.prompt)
+    return Batch(sequences * plan.padded, pairs, sequences * scored, passes)
+
+
+def time(
+    setup: Setup, rate: Rate, plan: Schedule, *, price: float | None = None, by_part: bool = False
+) -> TimeEstimate:
+    """Seconds of a step and of the whole, and what they cost in energy and, at a `price` per hour, in money.
+
+    `by_part` adds the step's floating-point operations by part.
+    """
+    done = batch(setup, plan)
+    work = parts(setup, done)
+    raw = work_seconds(total(work), done, setup, rate) + sharing_seconds(setup, done)
+    factor, doubt, source = corrected(rate)
+    step = raw * factor
+    evaluation = _evaluation_seconds(setup, rate, plan, done) * factor
+    whole = plan.steps * step + plan.evaluations * evaluation
+    if setup.reference == "precomputed":
+        whole += plan.sequences / plan.step_sequences * evaluation_seconds(setup, rate, done) * factor
+    seconds = (whole + START_SECONDS, whole / doubt + START_SECONDS / 2, whole * doubt + 2 * START_SECONDS)
     return TimeEstimate.model_construct(
         steps=plan.steps, step_seconds=step, tokens_per_second=plan.step_sequences * plan.real / step,
-        total_seconds=whole + START_SECONDS, low_seconds=whole / doubt + START_SECONDS / 2,
-        high_seconds=whole * doubt + 2 * START_SECONDS, source=source,
+        total_seconds=seconds[0], low_seconds=seconds[1], high_seconds=seconds[2], source=source, basis=rate.basis,
+        factor=factor, **cost(seconds, watts=rate.watts, devices=setup.devices, price=price),
+        flops={name: part.products for name, part in work.items()} if by_part else {},
     )
 
 
+def corrected(rate: Rate) -> tuple[float, float, str]:
+    """Measured over predicted seconds on this device, the interval's factor either way, and both in words."""
+    learned = rate.learned
+    if learned is None or not learned.runs:
+        return 1.0, rate.doubt, rate.source
+    trust = 1.0 if learned.runs >= FEW else 0.5
+    factor = learned.step**trust
+    doubt = max(1.08, learned.step_spread) if learned.runs >= FEW else max(1.08, rate.doubt**0.7, learned.step_spread)
+    runs = "1 finished run" if learned.runs == 1 else f"{learned.runs} finished runs"
+    return factor, doubt, f"{runs} on this device (×{factor:.2f} of: {rate.source})"
+
+
 def step_seconds(setup: Setup, rate: Rate, plan: Schedule) -> float:
-    """Seconds of one optimizer step: products, traffic and launches hardly overlap in eager PyTorch, so they add."""
-    tokens = plan.step_sequences * plan.padded
-    passes = math.ceil(plan.step_sequences / setup.rows)
-    tflops = rate.half if setup.compute_bytes == 2 else rate.single
-    slower = (DEQUANTIZE_CPU if setup.device == "cpu" else DEQUANTIZE).get(setup.quantization, 1.0)
-    products = flops_per_token(setup, plan.padded) * tokens * slower / (tflops * 1e12)
-    traffic = _traffic(setup, tokens, passes) / (rate.bandwidth * 1e9)
-    launches = KERNELS_PER_LAYER * setup.geometry.layers * passes * rate.launch * (1.3 if setup.checkpointing else 1.0)
-    return products + traffic + launches
+    """Seconds of one optimizer step, before what finished runs say of it."""
+    done = batch(setup, plan)
+    return work_seconds(step_work(setup, done), done, setup, rate) + sharing_seconds(setup, done)
 
 
-def flops_per_token(setup: Setup, length: float) -> float:
-    """Floating-point operations of training per token of a row of `length` tokens."""
-    sizes = setup.geometry
-    active = sizes.linear_weights
-    if sizes.experts_per_token:
-        plain = sum(t.weights * t.count for t in sizes.targets if t.per_layer == 1 and not t.packed)
-        active = plain + _routed(setup)
-    head = sizes.vocab * sizes.hidden
-    per_weight = 6 if setup.full else 4
-    attention = 2 * sizes.query * length * sizes.layers
-    work = per_weight * (active + head) + 6 * setup.adapter_parameters + 3.5 * attention
-    if setup.checkpointing:
-        work += 2 * active + attention
-    return float(work + (2 * head if setup.loss == "tiled" else 0))
+def work_seconds(work: Work, done: Batch, setup: Setup, rate: Rate) -> float:
+    """Seconds that `work` takes at these rates, `done` being what it was counted for."""
+    tokens = done.tokens / max(1, done.passes)
+    busy = tokens / (tokens + rate.fill)
+    bandwidth = rate.bandwidth * 1e9
+    products = (work.half / rate.half + work.single / rate.single) / 1e12 / busy
+    codes = work.codes / ((rate.dequantization or rate.bandwidth) * 1e9)
+    # A tensor of a pass, three bytes wide on average, and its successor must both find room to be read from the cache.
+    tensor = 3.0 * tokens * setup.geometry.hidden
+    faster = 1.0 + min(1.0, rate.cache * 1e6 / max(1.0, 2 * tensor))
+    passing = max(0.0, work.moved - work.weights - work.stream - work.codes)
+    traffic = (passing / faster + work.stream) / bandwidth
+    return max(products, work.weights / bandwidth) + codes + traffic + work.kernels * rate.launch
 
 
-def _routed(setup: Setup) -> int:
-    sizes = setup.geometry
-    return (3 if sizes.gated else 2) * sizes.hidden * token_mlp(setup) * sizes.layers
+def sharing_seconds(setup: Setup, done: Batch) -> float:
+    """Seconds that devices spend on gradients, weights and states that travel; nothing of it is taken to overlap."""
+    count, seconds = setup.devices, 0.0
+    if count > 1:
+        ring = (count - 1) / count
+        seconds += 2 * ring * gradient_bytes(setup) / (LINK * 1e9)
+        if setup.strategy in ("zero3", "fsdp"):
+            # Shards are gathered forward and backward, and again where layers are recomputed.
+            gathered = setup.geometry.parameters * setup.weight_bytes * (3 if setup.checkpointing else 2)
+            seconds += ring * gathered * done.passes / (LINK * 1e9)
+    if setup.offload != "none":
+        # Gradients go down and weights come back, once per step; the rest is updated where it lies.
+        seconds += 2.0 * trainable_parameters(setup) * trained_bytes(setup) / count / (LINK * 1e9)
+    return seconds
 
 
-def _traffic(setup: Setup, tokens: float, passes: int) -> float:
-    """Bytes moved: the weights for each pass, activations written and read a few times, optimizer states once."""
-    sizes = setup.geometry
-    reads = 4 if setup.checkpointing else 3
-    activations = tokens * sizes.layers * setup.compute_bytes * (30 * sizes.hidden + 12 * token_mlp(setup))
-    states = 0 if not setup.full else sizes.parameters * setup.weight_bytes * 6
-    return float(weight_bytes(setup) * reads * passes + activations * (reads / 3) + states)
+def evaluation_seconds(setup: Setup, rate: Rate, done: Batch) -> float:
+    """A forward pass over what one optimizer step puts through the model."""
+    return work_seconds(evaluation_work(setup, done), done, setup, rate) / EVALUATION_LOSS
+
+
+def _evaluation_seconds(setup: Setup, rate: Rate, plan: Schedule, done: Batch) -> float:
+    """One evaluation of all that is held out."""
+    if not plan.evaluations:
+        return 0.0
+    rows = plan.held_out * plan.sequences / max(1, plan.rows)
+    return rows / plan.step_sequences * evaluation_seconds(setup, rate, done)

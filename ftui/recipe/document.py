@@ -387,6 +387,12 @@ class Compute(Document):
         "auto", title="CPU threads", help="Threads that torch uses for its operations.",
         why="Small models on a CPU train faster with one.", advanced=True, ge=1, le=1024,
     )
+    price_per_hour: float | None = setting(
+        None, title="Price per hour",
+        help="What an hour of this machine costs, in your currency; plans then say money.",
+        why="Set it for a rented machine, to compare a longer run on a small card with a short one on a large.",
+        unit="per h", ge=0,
+    )
     max_hours: float | None = setting(
         None, title="Time limit", help="Stops with a checkpoint after this many hours.",
         why="Set it for a card rented by the hour.", unit="h", gt=0,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
-from ftui.planner import estimate, plan, resolve, risks
+from ftui.planner import Calibration, estimate, plan, resolve, risks
+from ftui.planner.calibration import Learned
 from ftui.planner.draft import AUTO
 from ftui.recipe import Recipe, assign
 
@@ -237,9 +238,12 @@ def test_a_finished_runs_speed_narrows_the_time(
 ) -> None:
     box = boxes["a100"]
     guessed = plan(box, shapes["qwen2-0.5b"], rows(), Recipe()).recommendation.time
-    known = plan(box, shapes["qwen2-0.5b"], rows(), Recipe(), {box.device_name: 2.0}).recommendation.time
+    learned = Learned(device=box.device_name, step=2.0, step_spread=1.1, runs=4)
+    calibration = Calibration(learned={box.device_name: learned})
+    known = plan(box, shapes["qwen2-0.5b"], rows(), Recipe(), calibration).recommendation.time
     assert known.step_seconds == pytest.approx(2 * guessed.step_seconds)
     assert known.high_seconds / known.low_seconds < guessed.high_seconds / guessed.low_seconds
+    assert "4 finished runs" in known.source
 
 
 OPTIMIZERS = ["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "lion_8bit", "sgd"]

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
+from ftui.planner.cost import cost
 from ftui.planner.devices import SHEETS, rate
 from ftui.planner.disk import checkpoint_bytes, disk_bytes, result_bytes
 from ftui.planner.geometry import chosen, geometry
 from ftui.planner.setup import Setup, number_formats
-from ftui.planner.time import Schedule, flops_per_token, held_out, schedule, step_seconds, time
+from ftui.planner.time import Schedule, held_out, schedule, step_seconds, time
+from ftui.planner.work import Batch, batch_of, evaluation_work, parts, step_work
 
 
 def setup(shape: ModelShape, method: str = "lora", **more: object) -> Setup:
@@ -37,29 +41,88 @@ def steps(**more: object) -> Schedule:
     return schedule(more.pop("profile", None), **{**fields, **more})  # type: ignore[arg-type]
 
 
+def flops(found: Setup, length: float) -> float:
+    """Operations per token of one row of `length` tokens, every one scored."""
+    return step_work(found, Batch(1.0, length, 1.0)).products
+
+
 def test_full_tuning_does_six_operations_per_token_and_weight_and_lora_four(shapes: dict[str, ModelShape]) -> None:
     shape = shapes["llama-7b"]
     weights = geometry(shape).linear_weights + shape.vocab * shape.hidden
-    assert flops_per_token(setup(shape, "full"), 0) == pytest.approx(6 * weights)
+    assert flops(setup(shape, "full"), 0) == pytest.approx(6 * weights)
     lora = setup(shape)
-    assert flops_per_token(lora, 0) == pytest.approx(4 * weights + 6 * lora.adapter_parameters)
+    first = 2 * 3 * shape.hidden**2  # nothing before the first layer's projections needs a gradient
+    assert flops(lora, 0) == pytest.approx(4 * weights + 6 * lora.adapter_parameters - first)
 
 
-def test_checkpointing_computes_the_layers_once_more(shapes: dict[str, ModelShape]) -> None:
+def test_checkpointing_computes_the_layers_once_more_but_for_their_last_product(shapes: dict[str, ModelShape]) -> None:
+    shape = shapes["llama-7b"]
+    found = setup(shape, "full")
+    more = flops(replace(found, checkpointing=True), 0) - flops(found, 0)
+    assert more == pytest.approx(2 * (found.geometry.linear_weights - 32 * 11008 * 4096))
+
+
+def test_attention_grows_with_the_square_of_the_length(shapes: dict[str, ModelShape]) -> None:
     found = setup(shapes["llama-7b"])
-    more = flops_per_token(replace(found, checkpointing=True), 1024) / flops_per_token(found, 1024)
-    assert 1.3 < more < 1.6
-
-
-def test_attention_grows_with_the_length(shapes: dict[str, ModelShape]) -> None:
-    found = setup(shapes["llama-7b"])
-    short, long, longer = (flops_per_token(found, n) for n in (0, 4096, 8192))
+    short, long, longer = (flops(found, n) for n in (0, 4096, 8192))
     assert longer - short == pytest.approx(2 * (long - short))
+
+
+def test_a_kernel_that_knows_of_causality_computes_half_of_the_pairs(shapes: dict[str, ModelShape]) -> None:
+    masked = setup(shapes["llama-7b"])
+    causal = replace(masked, padded=False)
+    attention = [parts(found, batch_of(found))["attention"].products for found in (masked, causal)]
+    assert attention[0] == 2 * attention[1]
 
 
 def test_a_mixture_computes_only_the_experts_it_routes_to(shapes: dict[str, ModelShape]) -> None:
     found = setup(shapes["mixture"], "full")
-    assert flops_per_token(found, 0) < 6 * shapes["mixture"].parameters / 2
+    assert flops(found, 0) < 6 * shapes["mixture"].parameters / 2
+
+
+def test_only_trained_tokens_pass_through_the_head_unless_all_logits_are_made(shapes: dict[str, ModelShape]) -> None:
+    some = Batch(1000.0, 1e6, 100.0)
+    chunked, full = (setup(shapes["llama3-8b"], loss=loss) for loss in ("chunked", "full"))
+    ratio = parts(full, some)["head and loss"].products / parts(chunked, some)["head and loss"].products
+    assert ratio == pytest.approx(10)
+
+
+def test_an_evaluation_is_a_forward_pass(shapes: dict[str, ModelShape]) -> None:
+    found = setup(shapes["llama-7b"], "full")
+    assert 2.9 < step_work(found, batch_of(found)).products / evaluation_work(found, batch_of(found)).products < 3.2
+
+
+@given(
+    method=st.sampled_from(["full", "lora", "qlora"]), rows=st.integers(1, 16), length=st.integers(16, 8192),
+    checkpointing=st.booleans(), more=st.integers(1, 512), loss=st.sampled_from(["chunked", "full", "tiled", "liger"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_more_tokens_and_more_rows_never_take_less_time(
+    shapes: dict[str, ModelShape], boxes: dict[str, Hardware],
+    method: str, rows: int, length: int, checkpointing: bool, more: int, loss: str,
+) -> None:
+    shape, speed = shapes["llama3.2-3b"], rate(boxes["a100"], cpu=False)
+    found = setup(shape, method, rows=rows, length=length, checkpointing=checkpointing, loss=loss)
+
+    def seconds(rows: int, length: int) -> float:
+        plan = steps(max_length=length, micro_batch=rows, effective_batch=rows)
+        return step_seconds(replace(found, rows=rows, length=length), speed, plan)
+
+    assert seconds(rows, length) < seconds(rows, length + more)
+    assert seconds(rows, length) < seconds(rows + 1, length)
+    assert all(each >= 0 for part in parts(found, batch_of(found)).values() for each in part)
+
+
+@given(hours=st.floats(0.01, 1000), price=st.floats(0, 100), watts=st.floats(50, 1000), devices=st.integers(1, 8))
+def test_costs_are_in_order_and_grow_with_time_price_and_devices(
+    hours: float, price: float, watts: float, devices: int
+) -> None:
+    found = cost((hours * 3600, hours * 3000, hours * 5000), watts=watts, devices=devices, price=price)
+    assert found["cost_low"] <= found["cost"] <= found["cost_high"]
+    assert found["energy_low_wh"] <= found["energy_wh"] <= found["energy_high_wh"]
+    assert found["cost"] == pytest.approx(hours * price)
+    assert found["energy_wh"] <= hours * watts * devices
+    assert not {"cost", "energy_wh"} & set(cost((1.0, 1.0, 1.0), watts=None))
 
 
 def test_steps_are_counted_from_rows_epochs_and_what_is_held_out(rows: Callable[..., DataProfile]) -> None:
@@ -97,7 +160,7 @@ def test_padding_costs_time_but_is_no_token_trained(
 def test_a_4_bit_base_is_slower_and_a_faster_card_is_faster(
     boxes: dict[str, Hardware], shapes: dict[str, ModelShape]
 ) -> None:
-    plain, quantized = setup(shapes["llama3-8b"]), setup(shapes["llama3-8b"], "qlora")
+    plain, quantized = setup(shapes["llama3-8b"], adapter_bytes=2), setup(shapes["llama3-8b"], "qlora")
     a100, h200 = (rate(boxes[name], cpu=False) for name in ("a100", "h200"))
     assert step_seconds(quantized, a100, steps()) > step_seconds(plain, a100, steps())
     assert step_seconds(plain, h200, steps()) < step_seconds(plain, a100, steps())
