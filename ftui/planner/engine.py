@@ -23,7 +23,8 @@ from ftui.planner.memory import memory
 from ftui.planner.quality import quality
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, device_of, setup_of
+from ftui.planner.setup import Device, Setup, device_of, devices_of, setup_of
+from ftui.planner.sharding import weakest
 from ftui.planner.states import trainable_parameters
 from ftui.planner.time import Schedule, schedule, step_seconds, time
 from ftui.planner.verdict import budget, reserve, verdict
@@ -46,6 +47,7 @@ def plan(
     What the draft has set is a constraint; only what it leaves open is varied.  The recommendation fits if anything
     does; where nothing does, it is the option that misses by least and its verdict says "no".
     """
+    hardware = weakest(hardware, devices_of(draft))
     cpu = device_of(draft, hardware) == "cpu"
     view, job = _begun(hardware, shape, profile, draft, cpu)
     sizes = geometry(shape)
@@ -107,7 +109,11 @@ def estimate(
     recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None,
     calibration: Calibration | None = None,
 ) -> Estimate:
-    """Memory, time, verdict and disk of exactly this resolved recipe; ValueError where it is not resolved."""
+    """Memory, time, verdict and disk of exactly this resolved recipe; ValueError where it is not resolved.
+
+    Where several devices share it, memory and verdict are those of the least of them.
+    """
+    hardware = weakest(hardware, devices_of(recipe))
     setup = setup_of(recipe, hardware, shape, profile)
     cpu = setup.device == "cpu"
     predicted = memory(setup)
