@@ -34,6 +34,8 @@ def loss_of(setup: Setup) -> Loss:
             held += sizes.embedding * setup.weight_bytes * 2 if setup.full else 0
             forward = 2.0 * chunk * sizes.vocab * compute + held + tokens * 4
             return Loss(forward, float(held), forward)
+        case "cut":
+            return _cut_loss(setup)
         case _:
             head = 2.0 * sizes.embedding if setup.autocast and setup.weight_bytes == 4 else 0.0
             logits = tokens * sizes.vocab
@@ -67,6 +69,20 @@ def _chunked_loss(setup: Setup) -> Loss:
     # Without gradients a chunk is the old one, the product in 16 bits and its float32 copy.
     unsaved = rows * sizes.vocab * (8.0 + (setup.compute_bytes if setup.compute_bytes == 2 else 0))
     return Loss(3 * states + chunk + cast + made + kept, 3 * states + head + kept, 2 * states + unsaved + cast + kept)
+
+
+def _cut_loss(setup: Setup) -> Loss:
+    """Apple's cut cross-entropy: blocks of logits live in the GPU's own registers, only sums per token are kept.
+
+    Forward: the places of the trained tokens, their log-sums and targets, the mean logit of each vocabulary entry.
+    Backward: a gradient of the hidden states, and of the head where it trains
+    (apple/ml-cross-entropy, cut_cross_entropy/cce.py and cce_backward.py).
+    """
+    sizes, tokens = setup.geometry, setup.tokens
+    kept = 24.0 * tokens + 4.0 * sizes.vocab
+    made = float(tokens * sizes.hidden * setup.compute_bytes)
+    made += sizes.embedding * setup.compute_bytes if setup.full else 0
+    return Loss(kept, kept + made, kept)
 
 
 def _tiled_loss(setup: Setup) -> Loss:

@@ -56,7 +56,7 @@ def process_bytes(setup: Setup) -> tuple[int, int]:
 
 
 def moments(setup: Setup) -> list[Moment]:
-    """Every moment of a step that can be the peak, in the order in which they pass; of one device where several share."""
+    """Every moment of a step that can be the peak, in the order in which they pass; of one device of several."""
     if setup.strategy == "single":
         return _moments(setup)
     return sharding.placed(setup, _moments(sharding.local(setup)))
@@ -126,13 +126,14 @@ def _layer_moment(phase: str, one: Layer, setup: Setup, gradients: float, around
 
 def _positions(setup: Setup) -> float:
     """Rotary tables, token ids, labels and positions; with padding or packing also the mask, one byte per pair, which
-    eager attention wants as a number."""
+    eager attention wants as a number; the logits that the training loop itself does not let go of."""
     mask = 0
     if setup.attention == "eager":
         mask = setup.weight_bytes * setup.length * (setup.tokens if setup.padded else setup.length)
     elif setup.padded and setup.attention != "flash_attention_2":
         mask = setup.tokens * setup.length
-    return float(2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask)
+    held = setup.stack.logits_held * setup.tokens * setup.geometry.vocab if setup.loss == "full" else 0.0
+    return 2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask + held
 
 
 def _dequantized(setup: Setup) -> float:

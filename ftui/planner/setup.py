@@ -26,6 +26,7 @@ from ftui.planner.asked_objective import body, objective_fields
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
+from ftui.planner.room import Device, budget, reserve
 from ftui.planner.stack import CURRENT, Stack, stack_named
 from ftui.recipe.document import Recipe
 
@@ -33,7 +34,6 @@ Loss = Literal["chunked", "tiled", "full", "liger", "cut"]
 """ftui's own, trl's fused head, plain logits of every token, Liger's fused linear and Apple's cut cross-entropy."""
 Padding = Literal["longest", "max_length", "free"]
 Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp"]
-Device = Literal["cuda", "cpu"]
 Reference = Literal["none", "adapter off", "copy", "precomputed"]
 """Where an objective's reference log-probabilities come from: the same weights with the adapter switched off, a second
 model, or a pass before the training."""
@@ -83,6 +83,10 @@ class Setup:
     """"free": the rows of a micro-batch lie end to end as one sequence of `rows` × `length` tokens."""
     expandable: bool = True
     """The caching allocator grows its segments in place (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."""
+    varied: bool = False
+    """Micro-batches differ in width from step to step, so that what is cached for one does not fit another."""
+    room: int = 0
+    """Bytes that the device can give now, less the reserve; 0 where that is not known."""
 
     # Objectives other than supervised fine-tuning; see `objectives`.
     objective: str = "sft"
@@ -171,6 +175,10 @@ def assemble(
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
     accumulation = max(1, -(-effective // (rows * devices_of(recipe))))
+    stack = stack_named(compute.stack)
+    formats = number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer)
+    formats["autocast"] = formats["autocast"] and stack.autocast
+    free, kept = budget(hardware, device), reserve(hardware, device)
     setup = Setup(
         geometry=body(recipe, sizes), method=method, device=device, rows=rows, length=length, padded=padded,
         checkpointing=checkpointing, attention=attention, optimizer=optimizer,
@@ -180,12 +188,13 @@ def assemble(
         targets=() if method == "full" else _targets(recipe.adapter, sizes),
         dropout=dropout and method != "full", dora=bool(lora and lora.dora),
         accumulation=accumulation, loss=recipe.train.loss,
-        compute_capability=gpu.compute_capability if gpu else None, stack=stack_named(compute.stack),
+        compute_capability=gpu.compute_capability if gpu else None, stack=stack,
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",
         padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
+        varied=device == "cuda" and not packing and _varies(recipe.data.padding, profile), room=max(0, free - kept),
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
-        **number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer),
+        **formats,
     )
     asked = objective_fields(
         recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation,
@@ -211,6 +220,13 @@ def strategy_of(recipe: Recipe) -> Strategy:
     if devices_of(recipe) == 1 and (recipe.compute.offload == "none" or wanted in ("auto", "ddp")):
         return "single"
     return "ddp" if wanted == "auto" or wanted == "single" else wanted
+
+
+def _varies(padding: Padding, profile: DataProfile | None) -> bool:
+    """Whether micro-batches differ in width: where nothing is known of the rows they are taken to differ."""
+    if padding == "max_length":
+        return False
+    return profile is None or profile.lengths is None or profile.lengths.mean < profile.lengths.max
 
 
 def row_width(

@@ -14,20 +14,6 @@ from ftui.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Transient:
-    """What one layer's backward holds beyond its kept activations, in bytes per token: a sum over the widths.
-
-    `gradient_share` is the share of this layer's weight gradients that exists at that moment (full tuning only).
-    """
-
-    hidden: float
-    mlp: float
-    query: float = 0.0
-    key: float = 0.0
-    gradient_share: float = 0.0
-
-
-@dataclass(frozen=True)
 class Stack:
     """The coefficients of one set of library versions."""
 
@@ -35,15 +21,8 @@ class Stack:
     source: str
     versions: dict[str, str] = field(default_factory=dict)
 
-    # How much of a layer's backward lives at once, by regime (see `memory.Regime`), read off traced steps.
-    transient_shared: Transient = Transient(hidden=1.0, mlp=4.0)
-    """Adapters in the activations' own number format: quantized bases under trl, everything in float32."""
-    transient_autocast: Transient = Transient(hidden=9.0, mlp=6.0)
-    """float32 adapters on a 16-bit base under autocast."""
-    transient_cast: Transient = Transient(hidden=11.0, mlp=4.0)
-    """float32 adapters on a 16-bit base without autocast: peft casts each adapted module's input."""
-    transient_full: Transient = Transient(hidden=0.5, mlp=4.2, query=-0.4, key=-1.2, gradient_share=0.26)
-    transient_full_fp32: Transient = Transient(hidden=-3.3, mlp=4.2, query=-0.4, key=-1.2, gradient_share=0.62)
+    autocast: bool = True
+    """The training loop computes under autocast (bf16 or fp16 in transformers' arguments)."""
 
     # ftui's own loss scores the trained tokens chunk by chunk and makes their gradients on the way forward.
     chunk_bytes: int = 256 << 20
@@ -58,9 +37,13 @@ class Stack:
     tile_copies_cpu: float = 8.0
     """float32 copies of a tile that the torch fallback holds at once where there is no Triton."""
 
-    # Full logits, bytes per token and vocabulary entry: 16-bit logits, float32 copy, log-softmax; then its gradient.
+    # Full logits, bytes per token and vocabulary entry beside the 16-bit ones.
     full_logits_forward: float = 8.0
+    """Their float32 copy and its log-softmax (transformers 5, loss/loss_utils.py, `ForCausalLMLoss`)."""
     full_logits_backward: float = 12.0
+    """The log-softmax, its gradient, and the gradient of what it was taken of."""
+    logits_held: float = 0.0
+    """Logits that the training loop's own variable holds until the next step's are there."""
 
     foreach_optimizer: bool = False
     """AdamW loops over lists of tensors (torch's default on CUDA) in place of one fused kernel (transformers')."""
@@ -81,11 +64,35 @@ class Stack:
 
 CURRENT = Stack(
     name="2026-11",
-    source="op inventories and traced training steps of these versions, met within 1 % over 56 configurations",
+    source="operations of these versions written down one by one, and traced training steps of them",
     versions={"torch": "2.13", "transformers": "5.23", "peft": "0.21", "trl": "1.16", "bitsandbytes": "0.50"},
 )
 
-STACKS: dict[str, Stack] = {stack.name: stack for stack in (CURRENT,)}
+PEFT_COMPARISON = Stack(
+    name="peft-comparison-2026-07",
+    source="huggingface/peft@5d602fd method_comparison/MetaMathQA/run.py (`train`: use_amp false, torch.optim.AdamW, "
+    "`outputs` lives until the next step) and the package_info of its results",
+    versions={"torch": "2.13", "transformers": "5.13", "peft": "0.19", "bitsandbytes": "0.49"},
+    autocast=False, foreach_optimizer=True, logits_held=2.0,
+)
+
+EARLY_2024 = Stack(
+    name="2024-01",
+    source="modelscope/ms-swift@4312aeb28 (requirements/framework.txt, swift/trainers/trainers.py, llm/sft.py); "
+    "transformers 4.36 modeling_llama.py: float32 logits, a shifted copy of them, its log-softmax",
+    versions={"torch": "2.1", "transformers": "4.36", "peft": "0.7", "trl": "0.7", "bitsandbytes": "0.41"},
+    full_logits_forward=10.0, foreach_optimizer=True,
+)
+
+TORCHTUNE = Stack(
+    name="torchtune-2024",
+    source="pytorch/torchtune@bd2a0fc recipes/lora_finetune_single_device.py, full_finetune_single_device.py: weights, "
+    "adapters and activations in bfloat16, logits made float32 and shifted into a copy",
+    versions={"torch": "2.5"},
+    autocast=False, full_logits_forward=12.0,
+)
+
+STACKS: dict[str, Stack] = {stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, TORCHTUNE, EARLY_2024)}
 """Every table by its name, the newest first."""
 
 

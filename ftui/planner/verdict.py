@@ -5,24 +5,12 @@ from __future__ import annotations
 from ftui.hardware.document import Hardware
 from ftui.planner.changes import Costs, Found, find, smaller_model
 from ftui.planner.document import Fit, MemoryEstimate, Verdict
-from ftui.planner.setup import Device, Setup
-from ftui.units import GiB, gib
+from ftui.planner.room import budget, reserve
+from ftui.planner.setup import Setup
+from ftui.units import gib
 
-RESERVE_SHARE = 0.03
-RESERVE_LEAST = GiB // 2
 NOTHING = Costs()
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
-
-
-def budget(hardware: Hardware, device: Device) -> int:
-    """Bytes that are free now where a run trains."""
-    return hardware.ram.available_bytes if device == "cpu" else hardware.budget_bytes
-
-
-def reserve(hardware: Hardware, device: Device) -> int:
-    """What is kept free: 3 % of the device, at least half a GiB, for what other processes and the display take."""
-    total = hardware.ram.total_bytes if device == "cpu" or hardware.gpu is None else hardware.gpu.total_bytes
-    return max(int(RESERVE_SHARE * total), RESERVE_LEAST)
 
 
 def fit_of(process: int, high: int, room: int) -> Fit:
@@ -63,6 +51,7 @@ def _way_out(found: Found, setup: Setup, room: int) -> str:
         instead = f"a smaller base model such as {smaller.ref}, which does," if smaller else "a smaller base model"
         return f" No setting makes it fit: take {instead} or a larger card."
     if not found.together:
+        # Each alone is enough, and says itself what it costs.
         return ""
     costing = [f"{found.slower:.0%} more time"] if found.slower >= 0.02 else []
     costing += [f"about {100 * found.worse:.1g} % of the quality"] if found.worse >= 0.0005 else []
