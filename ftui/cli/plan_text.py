@@ -18,7 +18,7 @@ BAR = 54
 WIDE = 90
 """Columns of the terminal from which the options' intervals have room."""
 PARTS = (
-    ("█", "weights", ("weights",)),
+    ("█", "weights", ("weights", "reference")),
     ("▓", "adapter, gradients, optimizer", ("adapter", "gradients", "optimizer")),
     ("▒", "activations, logits, workspace", ("activations", "logits", "workspace")),
     ("░", "context, allocator", ("context", "slack")),
@@ -114,6 +114,10 @@ def legend(memory: MemoryEstimate) -> list[str]:
     """One line per mark of the bar, with its parts in figures."""
     lines = []
     for mark, title, names in PARTS:
+        if memory.parts.reference and "reference" in names:
+            title = "weights, of a second model"
+        elif "reference" in names:
+            names = ("weights",)
         figures = " + ".join(gib(getattr(memory.parts, name)) for name in names)
         lines.append(f"  {mark} {title:31s} {figures}")
     return lines

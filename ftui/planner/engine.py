@@ -65,7 +65,7 @@ def plan(
     ordered = sorted(choices.values(), key=lambda choice: ORDER.index(choice.path))
     resolved = fill(draft, picked.settings)
     return Plan(
-        device=f"CPU ({hardware.cpu.cores:g} cores)" if cpu else hardware.device_name,
+        device=f"CPU ({hardware.cpu.cores:g} cores)" if cpu else _cards(hardware, devices_of(draft)),
         budget_bytes=free, reserve_bytes=kept, recommendation=_explained(picked, fitting),
         choices=tuple(c for c in ordered if c.path in picked.settings),
         advice=tuple(c for c in ordered if c.path not in picked.settings and view.value(c.path) != c.value),
@@ -129,6 +129,11 @@ def estimate(
         disk_bytes=disk_bytes(setup, recipe.train.keep_checkpoints),
         adapter_bytes=result_bytes(setup), trainable_parameters=trainable_parameters(setup),
     )
+
+
+def _cards(hardware: Hardware, count: int) -> str:
+    """The cards that share a run; every figure of the plan is one card's."""
+    return f"each of {count} × {hardware.device_name}" if count > 1 else hardware.device_name
 
 
 def _schedule(recipe: Recipe, profile: DataProfile | None, setup: Setup) -> Schedule:
