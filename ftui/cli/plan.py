@@ -37,6 +37,10 @@ def command(
         [], "--why-not", metavar="SECTION.SETTING[=VALUE]",
         help="What another value would change; without a value, all there are. May be given several times.",
     ),
+    trace: bool = typer.Option(
+        False, "--trace", help="Trace one training step in the training libraries themselves: exact, in seconds."
+    ),
+    full: bool = typer.Option(False, "--full", help="With --trace: every layer, not a pattern of them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Say what fits, what to pick and why.  What a recipe or --set fixes is kept; the rest is planned."""
@@ -64,9 +68,20 @@ def command(
     estimate = planner.estimate(resolved, box, shape, profile)
     largest_found = [planner.largest(resolved, box, shape, profile, size.value) for size in largest]
     compared = [planner.compare(plan, resolved, box, shape, profile, text) for text in why_not]
+    traced = None
+    if trace or full:
+        from ftui.cli.plan_trace import judged, show_trace
+        from ftui.cli.plan_trace import traced as traced_now
+
+        traced = traced_now(resolved, shape, box, profile, full=full)
+        judgement = judged(traced, resolved, box, shape, profile)
     if as_json:
         found: dict[str, Any] = plan.as_dict()
         found |= {"recipe": resolved.as_dict(), **estimate.as_dict()}
+        if traced is not None:
+            # The trace knows better; what was estimated stands beside it.
+            found |= {"estimated_memory": found["memory"], "trace": traced.as_dict(), "memory": traced.memory.as_dict()}
+            found["verdict"] = judgement.as_dict()
         if largest:
             found["largest"] = [one.as_dict() for one in largest_found]
         if why_not:
@@ -81,4 +96,6 @@ def command(
     from ftui.cli.plan_text import show
 
     show(plan, estimate, resolved, shape, profile)
+    if traced is not None:
+        show_trace(traced, estimate.memory, judgement)
 

@@ -13,13 +13,14 @@ from typing import Any
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.planner.document import Trace
-from ftui.planner.setup import Setup, setup_of
+from ftui.planner.setup import setup_of
 from ftui.recipe.document import Recipe
 from ftui.units import gib
 from ftui.worker import libraries
 from ftui.worker.checkpoints import aside
 from ftui.worker.context import JobContext
 from ftui.worker.memory import peak_bytes
+
 
 def run(context: JobContext) -> None:
     """Trace the run's recipe and write output/trace.json."""

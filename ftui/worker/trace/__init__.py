@@ -8,9 +8,10 @@ allocation and free with the module at work.
     traced.allocated_bytes, traced.peaks.whole.parts, traced.peaks.phases, traced.reserved(expandable=True)
 
 * `trace_step(recipe, config, *, device, capability, rows, length, layers, full)` traces a resolved recipe.
-* `step.trace_trainer(make, batches, here, adapter=, layers=)` traces any transformers or trl trainer (`DPOTrainer`, ...).
-* `step.measure(trainer, batches, Tracker(), adapter=, layers=)` logs a real step of a real trainer on the CPU in the same
-  way, for comparison: there the numbers are measured.
+* `step.trace_trainer(make, batches, here, adapter=, layers=)` traces any transformers or trl trainer
+  (`DPOTrainer`, ...).
+* `step.measure(trainer, batches, Tracker(), adapter=, layers=)` logs a real step of a real trainer on the CPU in the
+  same way, for comparison: there the numbers are measured.
 * `tracker.Tracker` is the tracker itself; `log.Log` what it leaves: events in order, parts, work.
 """
 

@@ -1,8 +1,8 @@
 """Which attention kernel CUDA would take, and its traces in memory, on tensors that say they are on the CPU.
 
 The rules are those of torch's ATen/native/transformers/cuda/sdp_utils.cpp (torch 2.13).  The CPU's own fused kernel
-keeps for its backward what CUDA's flash, mem-efficient and cuDNN kernels keep: query, key, value, output, one float32 per
-row, and the additive mask where there is one.
+keeps for its backward what CUDA's flash, mem-efficient and cuDNN kernels keep: query, key, value, output, one float32
+per row, and the additive mask where there is one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CUDA's autocast for tensors that say they are on the CPU: what CUDA computes in float32 and the CPU doesn't.
 
-The list is `AT_FORALL_FP32` and `AT_FORALL_FP32_SET_OPT_DTYPE` in torch's ATen/autocast_mode.h, as far as language models
-use it.  Layer norms are the ones that matter: their output becomes float32.
+The list is `AT_FORALL_FP32` and `AT_FORALL_FP32_SET_OPT_DTYPE` in torch's ATen/autocast_mode.h, as far as language
+models use it.  Layer norms are the ones that matter: their output becomes float32.
 """
 
 from __future__ import annotations

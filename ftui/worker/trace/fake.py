@@ -88,7 +88,7 @@ def _cuda(stack: contextlib.ExitStack, here: World) -> None:
 
     from ftui.worker import loss
 
-    _patch(stack, loss, "CHUNK_BYTES", {name: loss.CHUNK_BYTES["cuda"] for name in loss.CHUNK_BYTES})
+    _patch(stack, loss, "CHUNK_BYTES", dict.fromkeys(loss.CHUNK_BYTES, loss.CHUNK_BYTES["cuda"]))
     functional = nn.functional
     _patch(stack, functional, "scaled_dot_product_attention",
            cuda_attention(functional.scaled_dot_product_attention, here.capability, here.float16))  # fmt: skip
@@ -103,7 +103,7 @@ def _cuda(stack: contextlib.ExitStack, here: World) -> None:
 
 
 def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
-    """CUDA's fused one, with a mask of one byte per element (`is_fused_kernel_acceptable` in ATen/native/Dropout.cpp)."""
+    """CUDA's fused one, with a mask of one byte per element (`is_fused_kernel_acceptable`, ATen/native/Dropout.cpp)."""
     if not training or p == 0.0:
         return input
     found: torch.Tensor = torch.native_dropout(input, p, True)[0]

@@ -90,7 +90,8 @@ class Log:
 class Moment(NamedTuple):
     """The state after an event: bytes by part."""
 
-    index: int
+    at: int
+    """Index of the event."""
     event: Event
     total: int
     parts: dict[str, int]
@@ -121,7 +122,8 @@ def moments(log: Log) -> Iterator[tuple[int, Event, int, dict[str, int]]]:
 
 def peaks(log: Log, *, outside: Iterable[str] = ("load", "setup")) -> Peaks:
     """Where the step is fullest; the phases named in `outside` come before it."""
-    before, found, static = set(outside), {}, 0
+    before, static = set(outside), 0
+    found: dict[str, Moment] = {}
     for index, event, total, held in moments(log):
         if event.phase in before:
             static = total

@@ -59,6 +59,7 @@ def where(traced: Traced, event: Event) -> str:
     at = traced.log.layers_at
     if at and event.layer is not None:
         module = re.sub(re.escape(at) + r"\d+", f"{at}{event.layer}", module, count=1)
+    module = module or ("the loss" if event.phase.startswith("loss") else "the model")
     return f"{module} ({operation})" if operation else module
 
 
@@ -73,7 +74,7 @@ def _timeline(traced: Traced, setup: Setup) -> tuple[tuple[TracePoint, ...], int
     for index, event, total, held in moments(traced.log):
         if event.phase in BEFORE:
             continue
-        new = not chosen or index // stretch != chosen[-1].index // stretch
+        new = not chosen or index // stretch != chosen[-1].at // stretch
         if new:
             chosen.append(Moment(index, event, total, dict(held)))
         elif total > chosen[-1].total:
@@ -82,7 +83,7 @@ def _timeline(traced: Traced, setup: Setup) -> tuple[tuple[TracePoint, ...], int
     context = allocator.context(setup)
     points = tuple(
         TracePoint(
-            event=moment.index, phase=moment.event.phase, where=where(traced, moment.event),
+            event=moment.at, phase=moment.event.phase, where=where(traced, moment.event),
             allocated_bytes=moment.total, reserved_bytes=held,
             parts=_parts(moment.parts, context=context, slack=max(0, held - moment.total)),
         )
@@ -92,7 +93,7 @@ def _timeline(traced: Traced, setup: Setup) -> tuple[tuple[TracePoint, ...], int
 
 
 def _reserved(traced: Traced, setup: Setup, chosen: list[Moment]) -> tuple[list[int], int]:
-    """Reserved bytes at each of the moments, and their peak; on a CPU what glibc's heaps keep, by the planner's rule."""
+    """Reserved bytes at each moment, and their peak; on a CPU what glibc's heaps keep, by the planner's rule."""
     if setup.device == "cpu":
         static, peak = traced.peaks.static, traced.allocated_bytes
         return [moment.total for moment in chosen], peak + allocator.slack(setup, static, peak - static)
@@ -105,7 +106,7 @@ def _reserved(traced: Traced, setup: Setup, chosen: list[Moment]) -> tuple[list[
     sample: Any = next(samples)
     held = sample.reserved
     for moment in chosen:
-        while sample is not None and sample.event <= moment.index + offset + 1:
+        while sample is not None and sample.event <= moment.at + offset + 1:
             held = sample.reserved
             sample = next(samples, None)
         found.append(max(held, moment.total))

@@ -1,4 +1,4 @@
-"""One training step on fake tensors: the trainer of a recipe, its micro-batches, and the step as the trainer leads it."""
+"""One training step on fake tensors: a recipe's trainer, its micro-batches, the step as the trainer leads it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def precision_of(recipe: Recipe, here: World) -> Precision:
     """The worker's choice; 16 bits are bfloat16 in the trace, which is as large as float16."""
     bf16 = here.capability >= (8, 0)
     found = choose(recipe, cuda=here.cuda, bf16=bf16)
-    return Precision(*(name.replace("float16", "bfloat16") if name == "float16" else name
-                       for name in (found.weights, found.compute, found.adapter)),
-                     "bf16" if found.autocast else None, found.reason)  # fmt: skip
+    weights, compute, adapter = (
+        "bfloat16" if name == "float16" else name for name in (found.weights, found.compute, found.adapter)
+    )
+    return Precision(weights, compute, adapter, "bf16" if found.autocast else None, found.reason)
 
 
 def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:

@@ -15,7 +15,6 @@ from ftui.worker.trace.log import Log, Peaks, Work, peaks
 from ftui.worker.trace.step import micro_batch, trace_trainer, trainer_of
 from ftui.worker.trace.workspace import Capability
 
-
 SAMPLES = 4096
 """Points of a replay's series: the timeline takes its reserved bytes from them."""
 
@@ -62,8 +61,8 @@ def trace_step(
     """Trace one optimizer step of a resolved `recipe` on the model of `config`.
 
     `config` is a transformers config, its fields as a mapping, or the path of a config.json.  `rows` × `length` is the
-    micro-batch (default: train.micro_batch, data.max_length).  `layers` cuts the model to that depth; `full` traces every
-    layer.  `padded` says whether attention needs a mask (default: where rows differ in length, or are packed).
+    micro-batch (default: train.micro_batch, data.max_length).  `layers` cuts the model to that depth; `full` traces
+    every layer.  `padded` says whether attention needs a mask (default: where rows differ in length, or are packed).
     Nothing of this process is left changed.  Raises BadInput for a model that transformers can't build.
     """
     whole = config_of(config)

@@ -33,8 +33,8 @@ Hidden = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], list[int]]
 class Tracker(TorchDispatchMode):
     """Logs allocations while it is entered (`with tracker:`).
 
-    `rounding` is the allocator's unit in bytes; `hidden` tells the buffers that kernels allocate by themselves; `answer`
-    stands in for operations that need values where there are none.  `phase` is set by whoever leads the step;
+    `rounding` is the allocator's unit in bytes; `hidden` tells the buffers that kernels allocate by themselves;
+    `answer` stands in for operations that need values where there are none.  `phase` is set by whoever leads the step;
     within it `follow` makes the tracker tell forward, loss and backward, and the layers, apart.
     """
 
@@ -105,7 +105,7 @@ class Tracker(TorchDispatchMode):
         self._log(id, -size, layer, "quantization")
 
     def adopt_states(self, optimizer: torch.optim.Optimizer) -> None:
-        """Count an optimizer's states.  The step counters of all but fused and capturable optimizers are on the host."""
+        """Count an optimizer's states; step counters are on the host but for fused and capturable optimizers."""
         for group in optimizer.param_groups:
             on_device = bool(group.get("fused") or group.get("capturable"))
             for parameter in group["params"]:
@@ -127,7 +127,9 @@ class Tracker(TorchDispatchMode):
 
     # Where in the model.
 
-    def follow(self, model: torch.nn.Module, decoder: torch.nn.Module | None, layers: torch.nn.ModuleList | None) -> None:
+    def follow(
+        self, model: torch.nn.Module, decoder: torch.nn.Module | None, layers: torch.nn.ModuleList | None
+    ) -> None:
         """Name the modules of `model` as they work.  `decoder` ends where the loss begins; `layers` are inside it."""
         strip = "base_model.model." if hasattr(model, "peft_config") else ""
         for name, module in model.named_modules():
@@ -168,7 +170,7 @@ class Tracker(TorchDispatchMode):
 
     def _go(self, path: str) -> None:
         self._path = path
-        self._made_from.append(torch.autograd._get_sequence_nr())  # type: ignore[attr-defined]
+        self._made_from.append(torch.autograd._get_sequence_nr())
         self._made_in.append(path)
         self._settle(path)
 
@@ -197,7 +199,7 @@ class Tracker(TorchDispatchMode):
             # A checkpointed layer computes its forward again: the modules' hooks say where.
             return
         node = torch._C._current_autograd_node()
-        number = node._sequence_nr() if node is not None else None  # type: ignore[attr-defined]
+        number = node._sequence_nr() if node is not None else None
         if number is None or number >= 1 << 62:
             return
         place = bisect_right(self._made_from, number) - 1
@@ -231,17 +233,16 @@ class Tracker(TorchDispatchMode):
             return result
         made = [tensor for tensor in tree_leaves(result) if isinstance(tensor, torch.Tensor)]
         owners = self._owners(args, made) if self.phase in ("setup", "optimizer step") else None
-        label = ""
+        label = f"{self._path} {func.name().partition('::')[2].partition('.')[0]}"
         for index, tensor in enumerate(made):
             storage = _storage(tensor)
             if storage is None or self._is_known(storage):
                 continue
-            label = label or f"{self._path} {func.name().partition('::')[2].partition('.')[0]}"
             layer = owners[index] if owners else self._layer
             self._allocate(storage, self._part(func), layer, label)
         if self._hidden is not None:
             for size in self._hidden(func, args, kwargs, result):
-                self._touch(size, owners[0] if owners else self._layer, f"{self._path} {func.name().partition('::')[2]}")
+                self._touch(size, owners[0] if owners else self._layer, label)
         if (spent := work_of(func, args, kwargs, made)) is not None:
             self._spent(spent, owners[0] if owners else self._layer)
         return result
@@ -303,7 +304,7 @@ class Tracker(TorchDispatchMode):
             return
         address, id = storage._cdata, self._new_id(part, layer)
         self._live[address] = (id, size)
-        self._references[address] = weakref.ref(storage, lambda _, address=address: self._free(address))
+        self._references[address] = weakref.ref(storage, lambda _: self._free(address))
         self._log(id, size, layer, where)
 
     def _free(self, address: int) -> None:

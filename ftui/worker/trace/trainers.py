@@ -33,7 +33,7 @@ def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
     arguments.dataset_kwargs = {"skip_prepare_dataset": True}
     trainer: Any = SFTTrainer(
         model=model, args=arguments, train_dataset=Dataset.from_list([{"input_ids": [0, 1]}]),
-        processing_class=tokenizer(), data_collator=lambda rows: rows,
+        processing_class=tokenizer(), data_collator=_untouched,
     )
     if recipe.train.loss in ("full", "chunked"):
         _plain_loss(trainer)
@@ -45,7 +45,7 @@ def transformers(model: Any, recipe: Recipe, precision: Precision, folder: Path)
     from transformers import Trainer, TrainingArguments
 
     return Trainer(
-        model=model, args=_arguments(TrainingArguments, recipe, precision, folder), data_collator=lambda rows: rows,
+        model=model, args=_arguments(TrainingArguments, recipe, precision, folder), data_collator=_untouched,
         processing_class=tokenizer(),
     )
 
@@ -69,6 +69,11 @@ def _arguments(kind: Any, recipe: Recipe, precision: Precision, folder: Path) ->
         **{name: getattr(ours, name) for name in names}, report_to=[], eval_strategy="no", save_strategy="no",
         disable_tqdm=True, remove_unused_columns=False, dataloader_pin_memory=False,
     )
+
+
+def _untouched(rows: Any) -> Any:
+    """No row is ever collated."""
+    return rows
 
 
 def _plain_loss(trainer: Any) -> None:
