@@ -24,6 +24,22 @@ class Linear(Document):
     """A fused 3-D expert parameter rather than a module: counted, but no LoRA target by name."""
 
 
+class Block(Document):
+    """One kind of decoder layer, `count` of them in the model; `parameters` are those of one such layer.
+
+    `mixer` is what mixes its tokens: "full" or "sliding" attention, "linear" attention, a "conv"olution, a state space
+    ("mamba"), or none at all ("mlp").  Where a window changes no tensor, `ModelShape.sliding_layers` alone tells.
+    """
+
+    mixer: str
+    sparse: bool
+    """Whether its feed-forward part is a mixture of experts."""
+    count: int
+    parameters: int
+    linears: tuple[Linear, ...]
+    """Those of such layers; their `count` is that of all these layers together."""
+
+
 class ModelShape(Document):
     """Sizes are of the language model; parameter counts are in elements, context length in tokens."""
 
@@ -63,6 +79,22 @@ class ModelShape(Document):
     experts: int = 0
     experts_per_token: int = 0
     expert_intermediate: int = 0
+    shared_expert_intermediate: int = 0
+    """Width of the experts that every token passes besides those it is routed to, together."""
+    dense_layers: int = 0
+    """Of a mixture of experts: layers with a plain feed-forward part."""
+    layer_kinds: dict[str, int] = {}
+    """How many layers mix tokens how: "full", "sliding", "linear", "conv", "mamba", "mlp"; empty where not known."""
+    blocks: tuple[Block, ...] = ()
+    """The kinds of layers with their own linear maps, where the family is known."""
+
+    q_lora_rank: int = 0
+    """Latent attention (MLA): width of the queries' latent, 0 for none."""
+    kv_lora_rank: int = 0
+    """Width of the keys' and values' latent; above 0 marks latent attention, where `head_dim` is that of a key."""
+    qk_nope_head_dim: int = 0
+    qk_rope_head_dim: int = 0
+    v_head_dim: int = 0
 
     linears: tuple[Linear, ...] = ()
     """Every kind of linear module in the decoder layers, in forward order; head and embeddings are not among them."""

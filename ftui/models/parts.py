@@ -1,32 +1,9 @@
-"""What decoder layers are made of: linear maps, norms, tables, and the blocks that families share."""
+"""What decoder layers are made of: linear maps, norms, tables and packed experts, each with its tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What a config says, in one vocabulary for all families; widths in elements, `context` in tokens."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    context: int
-    tied: bool
-    attention_bias: bool
-    mlp_bias: bool
-    experts: int
-    experts_per_token: int
-    expert_intermediate: int
-    sparse: tuple[bool, ...]
-    """For each layer whether its feed-forward part is a mixture of experts."""
-    window: int | None
-    sliding_layers: int
+from math import prod
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +21,10 @@ class Part:
     @property
     def elements(self) -> int:
         """How many parameters the part has."""
-        return sum(product(shape) for _, shape in self.tensors)
+        return sum(prod(shape) for _, shape in self.tensors)
 
 
-def product(shape: tuple[int, ...]) -> int:
-    """The number of elements of a tensor of that shape."""
-    total = 1
-    for side in shape:
-        total *= side
-    return total
+Parts = tuple[Part, ...]
 
 
 def linear(path: str, inputs: int, outputs: int, bias: bool = False) -> Part:
@@ -75,54 +47,25 @@ def matrix(path: str, rows: int, columns: int) -> Part:
     return Part(path, ((".weight", (rows, columns)),))
 
 
-def packed(path: str, experts: int, inputs: int, outputs: int) -> Part:
-    """All experts' weights of one kind in one 3-D parameter, as transformers 5 keeps them."""
-    return Part(path, (("", (experts, outputs, inputs)),), (inputs, outputs), experts)
+def tensor(path: str, *shape: int) -> Part:
+    """A bare parameter under its own name."""
+    return Part(path, (("", shape),))
+
+
+def depthwise(path: str, width: int, kernel: int, bias: bool = False) -> Part:
+    """A convolution along the tokens, each channel by itself."""
+    return Part(path, ((".weight", (width, 1, kernel)), *_bias(bias, width)))
+
+
+def packed(path: str, experts: int, inputs: int, outputs: int, *, turned: bool = False, bias: bool = False) -> Part:
+    """All experts' weights of one kind in one 3-D parameter, as transformers 5 keeps them.
+
+    `turned`: stored as (experts, inputs, outputs); `bias`: with a vector for each expert beside it.
+    """
+    shape = (experts, inputs, outputs) if turned else (experts, outputs, inputs)
+    more = (("_bias", (experts, outputs)),) if bias else ()
+    return Part(path, (("", shape), *more), (inputs, outputs), experts)
 
 
 def _bias(bias: bool, width: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return ((".bias", (width,)),) if bias else ()
-
-
-def attention(s: Sizes, *, qkv_bias: bool = False, out_bias: bool = False) -> tuple[Part, ...]:
-    """Separate query, key and value projections and the output projection."""
-    q, kv = s.heads * s.head_dim, s.kv_heads * s.head_dim
-    return (
-        linear("self_attn.q_proj", s.hidden, q, qkv_bias),
-        linear("self_attn.k_proj", s.hidden, kv, qkv_bias),
-        linear("self_attn.v_proj", s.hidden, kv, qkv_bias),
-        linear("self_attn.o_proj", q, s.hidden, out_bias),
-    )
-
-
-def head_norms(s: Sizes) -> tuple[Part, ...]:
-    """Query and key normalised per head (Qwen 3, Gemma 3)."""
-    return norm("self_attn.q_norm", s.head_dim), norm("self_attn.k_norm", s.head_dim)
-
-
-def wide_norms(s: Sizes) -> tuple[Part, ...]:
-    """Query and key normalised over all heads at once (OLMo 2)."""
-    return norm("self_attn.q_norm", s.heads * s.head_dim), norm("self_attn.k_norm", s.kv_heads * s.head_dim)
-
-
-def gated(s: Sizes) -> tuple[Part, ...]:
-    """A gated feed-forward part: down(act(gate(x)) * up(x))."""
-    return (
-        linear("mlp.gate_proj", s.hidden, s.intermediate, s.mlp_bias),
-        linear("mlp.up_proj", s.hidden, s.intermediate, s.mlp_bias),
-        linear("mlp.down_proj", s.intermediate, s.hidden, s.mlp_bias),
-    )
-
-
-def mixture(s: Sizes) -> tuple[Part, ...]:
-    """A router and packed experts."""
-    return (
-        matrix("mlp.gate", s.experts, s.hidden),
-        packed("mlp.experts.gate_up_proj", s.experts, s.hidden, 2 * s.expert_intermediate),
-        packed("mlp.experts.down_proj", s.experts, s.expert_intermediate, s.hidden),
-    )
-
-
-def norms(s: Sizes, *names: str, bias: bool = False) -> tuple[Part, ...]:
-    """Normalisations over the hidden width, by name."""
-    return tuple(norm(name, s.hidden, bias) for name in names)

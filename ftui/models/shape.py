@@ -11,7 +11,7 @@ from ftui.errors import BadInput
 from ftui.models import counts, families, unknown
 from ftui.models.config import LanguageConfig, context_length, language
 from ftui.models.document import ModelShape
-from ftui.models.families import Family, Sizes
+from ftui.models.family import Family, Sizes
 from ftui.models.headers import Checkpoint
 from ftui.models.vision import around_gemma3
 
@@ -61,7 +61,8 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
         dtype=stored or origin.dtype or read.dtype, quantization=read.quantization,
         weight_bytes=checkpoint.bytes if checkpoint else origin.weight_bytes,
         chat_template=origin.chat_template, chat_template_known=origin.chat_template_known,
-        licence=origin.licence, gated=origin.gated, remote_code=read.remote_code, notes=tuple(notes),
+        licence=origin.licence, gated=origin.gated,
+        remote_code=read.remote_code or bool(family and family.remote_code), notes=tuple(notes),
         other_parameters=around or 0, **body,
     )
 
@@ -75,22 +76,21 @@ def _known(family: Family, read: LanguageConfig, origin: Origin) -> dict[str, An
     if origin.checkpoint:
         _belongs(family, s, origin.checkpoint, read.quantization)
     context, scaled = context_length(read.text, s.context)
-    full = {**family.defaults, **read.text}
     notes = [scaled] if scaled else []
     if s.window and s.sliding_layers and s.window < context:
         notes.append(f"{s.sliding_layers} of {s.layers} layers attend within {s.window:,} tokens only.")
     return {
         "hidden": s.hidden, "intermediate": s.intermediate, "layers": s.layers, "heads": s.heads,
         "kv_heads": s.kv_heads, "head_dim": s.head_dim, "vocab": s.vocab, "context_length": context,
-        "tied_embeddings": s.tied, "gated_mlp": family.gated_mlp, "attention_bias": s.attention_bias,
-        "qk_norm": family.qk_norm, "norm": family.norm, "norms_per_layer": family.norms_per_layer,
+        "tied_embeddings": s.tied, "gated_mlp": family.gated_mlp, "attention_bias": s.flag(family.bias),
+        "qk_norm": s.flag(family.qk_norm), "norm": family.norm, "norms_per_layer": family.norms_per_layer,
         "sliding_window": s.window, "sliding_layers": s.sliding_layers,
-        "attention_softcap": _number(full.get("attn_logit_softcapping")),
-        "logit_softcap": _number(full.get("final_logit_softcapping")),
+        "attention_softcap": _number(s.read.value("attn_logit_softcapping")),
+        "logit_softcap": _number(s.read.value("final_logit_softcapping")),
         "learned_positions": s.context if family.position_table else 0,
         "experts": s.experts, "experts_per_token": s.experts_per_token, "expert_intermediate": s.expert_intermediate,
         "linears": families.linears(family, s), "parameters": families.count(family, s),
-        "embedding_parameters": s.vocab * s.hidden, "notes": notes,
+        "embedding_parameters": s.vocab * s.hidden, "notes": notes, **families.shape_fields(family, s),
     }
 
 

@@ -43,6 +43,13 @@ def last_layers(config: Config, layers: int) -> Window:
     return listed(config, layers, max(0, layers - (whole(config, "max_window_layers") or 0)))
 
 
+def every_second_below(config: Config, layers: int) -> Window:
+    """Qwen2 MoE: where switched on, every second layer below `max_window_layers`."""
+    if not config.get("use_sliding_window"):
+        return None, 0
+    return listed(config, layers, (min(layers, whole(config, "max_window_layers") or 0) + 1) // 2)
+
+
 def switched(config: Config, layers: int) -> Window:
     return every_layer(config, layers) if config.get("use_sliding_window") else (None, 0)
 
@@ -68,3 +75,53 @@ def five_of_six(config: Config, layers: int) -> Window:
 
 def three_of_four(config: Config, layers: int) -> Window:
     return listed(config, layers, layers - layers // 4)
+
+
+def listed_only(config: Config, layers: int) -> Window:
+    """None but those that the config lists."""
+    return listed(config, layers, 0)
+
+
+def listed_or_all(config: Config, layers: int) -> Window:
+    """Every layer, unless the config lists them."""
+    return listed(config, layers, layers)
+
+
+def cwm(config: Config, layers: int) -> Window:
+    """All but every fourth, the first among those that see everything."""
+    return listed(config, layers, layers - -(-layers // 4))
+
+
+def exaone4(config: Config, layers: int) -> Window:
+    """By a pattern of letters (LLLG) or a number."""
+    pattern = config.get("sliding_window_pattern")
+    count = 0
+    for index in range(layers):
+        if isinstance(pattern, str) and pattern:
+            count += pattern[index % len(pattern)] == "L"
+        elif isinstance(pattern, int) and pattern > 0:
+            count += (index + 1) % pattern != 0
+    return listed(config, layers, count)
+
+
+def gpt_neo(config: Config, layers: int) -> Window:
+    """Global and local layers in turn, as `attention_types` lists them."""
+    kinds: list[str] = []
+    types = config.get("attention_types")
+    for entry in types if isinstance(types, list) else [[["global", "local"], 12]]:
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], list) and isinstance(entry[1], int):
+            kinds += [str(kind) for kind in entry[0]] * min(entry[1], layers)
+    window = whole(config, "window_size")
+    local = sum(kind == "local" for kind in kinds[:layers])
+    return (window, local) if window and local else (None, 0)
+
+
+def gemma4(config: Config, layers: int) -> Window:
+    """Five of six, and the last one always sees everything."""
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list) and kinds:
+        count = sum(kind == "sliding_attention" for kind in kinds[:-1])
+    else:
+        count = sum((index + 1) % 6 != 0 for index in range(layers - 1))
+    window = whole(config, "sliding_window")
+    return (window, count) if window and count else (None, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 
 from ftui import paths
 from ftui.errors import BadInput, FtuiError, Refused
-from ftui.models import catalogue, describe, download, families, locate, parts, search, tokenizer_folder
+from ftui.models import catalogue, describe, download, families, locate, search, tokenizer_folder
 from ftui.models import hub as hub_module
 
 
 def count(config: dict[str, Any]) -> int:
-    return sum(parts.product(shape) for _, shape in families.tensors(config))
+    return sum(math.prod(shape) for _, shape in families.tensors(config))
 
 
 def log_in(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
