@@ -114,11 +114,10 @@ def legend(memory: MemoryEstimate) -> list[str]:
     """One line per mark of the bar, with its parts in figures."""
     lines = []
     for mark, title, names in PARTS:
-        if memory.parts.reference and "reference" in names:
+        if "reference" in names and memory.parts.reference:
             title = "weights, of a second model"
-        elif "reference" in names:
-            names = ("weights",)
-        figures = " + ".join(gib(getattr(memory.parts, name)) for name in names)
+        shown = [name for name in names if name != "reference" or memory.parts.reference]
+        figures = " + ".join(gib(getattr(memory.parts, name)) for name in shown)
         lines.append(f"  {mark} {title:31s} {figures}")
     return lines
 
