@@ -35,12 +35,13 @@ def fitting(recipe: Recipe, hardware: Hardware, shape: ModelShape | None = None)
     `shape` is its model's, where that is known already: without it the hub may be asked.
     """
     from ftui import models, planner
+    from ftui.calibration import calibration
 
     try:
         shape = shape or models.describe(recipe.model.base, recipe.model.revision)
     except FtuiError as error:
         return Fitting("unknown", "unknown", str(error))
-    option = planner.plan(hardware, shape, None, recipe).recommendation
+    option = planner.plan(hardware, shape, None, recipe, calibration()).recommendation
     memory, verdict, seconds = option.memory.process_bytes, option.verdict, option.time.step_seconds
     known = (memory, verdict.spare_bytes, seconds)
     if verdict.fit == "no":

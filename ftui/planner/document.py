@@ -98,6 +98,8 @@ class TimeEstimate(Document):
     high_seconds: float
     source: str
     """Where the device's rate comes from."""
+    device: str = ""
+    """The card or processor that the estimate is for, as its driver calls it."""
     basis: str = ""
     """What the rates rest on, and `factor` what finished runs made of them: later runs learn from both."""
     factor: float = 1.0

@@ -97,10 +97,17 @@ def batch(setup: Setup, plan: Schedule) -> Batch:
     """What one optimizer step puts through the model on one device."""
     sequences = plan.step_sequences / setup.devices * setup.sequences
     passes = math.ceil(plan.step_sequences / setup.devices / setup.rows)
-    flat = setup.attention == "flash_attention_2"
-    pairs = sequences * (plan.own if flat else plan.square or plan.padded**2)
+    each, pairs = plan.padded, plan.square or plan.padded**2
+    if setup.padding == "max_length":
+        each, pairs = float(setup.length), float(setup.length) ** 2
+    elif setup.padding == "free":
+        # One sequence of all rows: only a kernel that knows of their ends leaves out pairs across them.
+        each = plan.real
+        pairs = each**2 * setup.rows * setup.sequences
+    if setup.attention == "flash_attention_2":
+        pairs = plan.own or pairs
     scored = plan.scored * plan.real if setup.objective == "sft" else max(1.0, plan.real - setup.prompt)
-    return Batch(sequences * plan.padded, pairs, sequences * scored, passes)
+    return Batch(sequences * each, sequences * pairs, sequences * scored, passes)
 
 
 def time(
@@ -122,8 +129,8 @@ def time(
     seconds = (whole + START_SECONDS, whole / doubt + START_SECONDS / 2, whole * doubt + 2 * START_SECONDS)
     return TimeEstimate.model_construct(
         steps=plan.steps, step_seconds=step, tokens_per_second=plan.step_sequences * plan.real / step,
-        total_seconds=seconds[0], low_seconds=seconds[1], high_seconds=seconds[2], source=source, basis=rate.basis,
-        factor=factor, **cost(seconds, watts=rate.watts, devices=setup.devices, price=price),
+        total_seconds=seconds[0], low_seconds=seconds[1], high_seconds=seconds[2], source=source, device=rate.name,
+        basis=rate.basis, factor=factor, **cost(seconds, watts=rate.watts, devices=setup.devices, price=price),
         flops={name: part.products for name, part in work.items()} if by_part else {},
     )
 

@@ -96,20 +96,23 @@ ALL_SINGLE = Adapter((4, 20), (24, 16), (19, 26), (4, 6))
 DROPOUT = (9.0, 9.0)
 """Forward and backward bytes per token and adapter input: values and a byte of mask, read and written."""
 
-LOGIT_BYTES = {"chunked": 47.5, "full": 48.0, "tiled": 24.0, "liger": 12.0}
-"""Bytes per scored token and vocabulary entry, forward and backward.  Tiled and Liger's are read off their Triton
-kernels, which keep a tile on the chip; the others are counted."""
-HEAD_PASSES = {"chunked": 2, "full": 2, "tiled": 3, "liger": 2}
-"""Products with the head per scored token, its own gradient left out: trl's tiles are computed again going backward."""
+LOGIT_BYTES = {"chunked": 47.5, "full": 48.0, "tiled": 24.0, "liger": 12.0, "cut": 4.0}
+"""Bytes per scored token and vocabulary entry, forward and backward.  Those of trl's tiles, Liger and Apple are read
+off their Triton kernels, which keep a tile on the chip; the others are counted."""
+HEAD_PASSES = {"chunked": 2, "full": 2, "tiled": 3, "liger": 2, "cut": 3}
+"""Products with the head per scored token, its own gradient left out: trl's tiles and Apple's are computed again going
+backward."""
 HEAD_KERNELS = 60
 """Embedding, rotary tables, final norm, loss, and their gradients."""
 DEQUANTIZED = {"nf4": 2.6, "fp4": 2.6, "int8": 3.0}
 """Bytes read and written to turn one quantized weight into 16 bits: its code and scale, and two bytes."""
 DEQUANTIZE_KERNELS = 3
-OPTIMIZER_PASSES = {"adamw": 7.0, "adamw_8bit": 3.0, "paged_adamw_8bit": 3.0, "adafactor": 9.0, "lion_8bit": 3.0,
-                    "sgd": 3.0}
+OPTIMIZER_PASSES = {
+    "adamw": 7.0, "paged_adamw": 7.0, "lion": 5.0, "sgd": 3.0, "adafactor": 9.0,
+    "adamw_8bit": 3.0, "paged_adamw_8bit": 3.0, "lion_8bit": 3.0, "paged_lion_8bit": 3.0,
+}
 """Widths of a trained element read and written by the optimizer; the fused AdamW reads four and writes three."""
-STATES_8BIT = {"adamw_8bit": 4.0, "paged_adamw_8bit": 4.0, "lion_8bit": 2.0}
+STATES_8BIT = {"adamw_8bit": 4.0, "paged_adamw_8bit": 4.0, "lion_8bit": 2.0, "paged_lion_8bit": 2.0}
 """Bytes of 8-bit states read and written per element."""
 CLIPPING_PASSES = 3.0
 """Clipping reads all gradients for their norm, then reads and writes them."""

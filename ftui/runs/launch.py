@@ -72,6 +72,7 @@ def lay_out(
     """
     from ftui import data, models, planner
     from ftui import hardware as machine
+    from ftui.calibration import calibration
     from ftui.recipe import asked as asked_paths
     from ftui.recipe import write
 
@@ -85,7 +86,8 @@ def lay_out(
     profile = profile or data.profile(
         draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on
     )
-    found = planner.plan(hardware, shape, profile, draft)
+    known = calibration()
+    found = planner.plan(hardware, shape, profile, draft, known)
     recipe = planner.resolve(draft, found)
     return Layout(
         asked=draft,
@@ -95,7 +97,7 @@ def lay_out(
         shape=shape,
         profile=profile,
         plan=found,
-        estimate=planner.estimate(recipe, hardware, shape, profile),
+        estimate=planner.estimate(recipe, hardware, shape, profile, known),
         risks=tuple(planner.risks(recipe, hardware, shape, profile)),
         preset=preset,
     )
@@ -126,9 +128,10 @@ def refreshed(layout: Layout) -> Layout:
         return layout
     from ftui import hardware as machine
     from ftui import planner
+    from ftui.calibration import calibration
 
     hardware = machine.probe()
-    estimate = planner.estimate(layout.recipe, hardware, layout.shape, layout.profile)
+    estimate = planner.estimate(layout.recipe, hardware, layout.shape, layout.profile, calibration())
     return replace(layout, hardware=hardware, estimate=estimate)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ftui import planner
+from ftui.calibration import calibration
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.planner.document import Method
@@ -46,7 +47,7 @@ def judge(hardware: Hardware, entry: Entry, draft: Recipe) -> Judged:
 @lru_cache(maxsize=256)
 def _judged(hardware: Hardware, shape: ModelShape, asked: Recipe) -> Judged:
     """Kept, so that the list stands at once when one comes back to it."""
-    plan = planner.plan(hardware, shape, None, asked)
+    plan = planner.plan(hardware, shape, None, asked, calibration())
     fitting = [each for each in (plan.recommendation, *plan.alternatives) if each.verdict.fit != "no"]
     methods = {option.method for option in fitting}
     words = ", ".join(word for method, word in NAMES.items() if method in methods)
