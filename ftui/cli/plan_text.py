@@ -50,11 +50,12 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
         f"{time.steps:,} steps of {clock(time.step_seconds)}, {clock(time.total_seconds)} in all "
         f"({clock(time.low_seconds)} to {clock(time.high_seconds)}); {gib(estimate.disk_bytes)} of disk."
     )))
-    what, _, address = time.source.partition(" (https://")
-    console.print(Text(plain(f"Rate: {what}.")))
+    what, _, rest = time.source.partition(" (https://")
+    address, _, after = rest.partition(")")
+    console.print(Text(plain(f"Rate: {what}{after}.")))
     if address:
         # On a line of its own and left to the terminal to wrap, so that it can still be opened.
-        console.print(Text(plain(f"  https://{address.removesuffix(')')}")), soft_wrap=True)
+        console.print(Text(plain(f"  https://{address}")), soft_wrap=True)
     console.print()
     console.print(choices_table(plan.choices))
     if plan.advice:

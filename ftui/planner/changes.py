@@ -26,6 +26,7 @@ SHORTEST = 256
 DOUBLING = 0.02
 """Quality that a step of twice the time is held to be worth, to put prices in one order."""
 OFFERED = 3
+AN_ADAPTER = "an adapter trains in place of every weight"
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,40 @@ class Found:
 def find(setup: Setup, room: int, costs: Costs) -> Found:
     """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
     ladders = list(_ladders(setup, costs))
-    single = []
-    for ladder in ladders:
-        if not _fits(ladder[-1].apply(setup), room):
-            continue
-        rung = next(rung for rung in ladder if _fits(rung.apply(setup), room))
-        single.append((_price(setup, rung, costs), rung))
-    if single:
-        single.sort(key=lambda item: item[0])
-        return Found(tuple(_choice(setup, rung, costs) for _, rung in single[:OFFERED]))
-    return _combined(setup, room, ladders, costs)
+    if single := _single(setup, room, ladders, costs):
+        return Found(tuple(_choice(setup, rung, costs) for rung in single[:OFFERED]))
+    return _found(setup, _combined(setup, room, ladders, costs) or _adapted(setup, room, costs), costs)
+
+
+def _found(setup: Setup, rungs: Sequence[Rung], costs: Costs) -> Found:
+    """Rungs that are needed together, each priced on top of those before it."""
+    current, choices = setup, []
+    for rung in rungs:
+        choices.append(_choice(current, rung, costs))
+        current = rung.apply(current)
+    return Found(
+        tuple(choices), together=len(choices) > 1, slower=_slower(setup, current, costs),
+        worse=_worse(setup, current, costs),
+    )
+
+
+def _single(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
+    """Of each idea that is enough by itself the mildest value, cheapest first."""
+    enough = [
+        next(rung for rung in ladder if _fits(rung.apply(setup), room))
+        for ladder in ladders if _fits(ladder[-1].apply(setup), room)
+    ]
+    return sorted(enough, key=lambda rung: _price(setup, rung, costs))
+
+
+def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
+    """An adapter in place of full tuning, with what that needs besides: a quantized base, which full tuning can't."""
+    if not setup.full:
+        return []
+    after = _as_lora(setup)
+    ladders = list(_ladders(after, costs))
+    more = _single(after, room, ladders, costs)[:1] or _combined(after, room, ladders, costs)
+    return [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER), *more] if more else []
 
 
 def smaller_model(setup: Setup, room: int) -> ModelShape | None:
@@ -104,41 +129,35 @@ def with_model(setup: Setup, sizes: Geometry) -> Setup:
     return replace(setup, geometry=sizes, targets=targets)
 
 
-def _combined(setup: Setup, room: int, ladders: list[list[Rung]], costs: Costs) -> Found:
+def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
     """Strongest rungs from the cheapest idea on until it fits; then without the needless ones, then milder ones."""
     order = sorted(ladders, key=lambda ladder: _price(setup, ladder[-1], costs))
     taken: list[int] = []
     rungs = [ladder[-1] for ladder in order]
 
-    def changed(indices: Sequence[int]) -> Setup:
+    def fits(indices: Sequence[int]) -> bool:
         result = setup
         for index in indices:
             result = rungs[index].apply(result)
-        return result
+        return _fits(result, room)
 
     for index in range(len(order)):
         taken.append(index)
-        if _fits(changed(taken), room):
+        if fits(taken):
             break
     else:
-        return Found()
+        return []
     for index in list(taken):
         without = [other for other in taken if other != index]
-        if _fits(changed(without), room):
+        if fits(without):
             taken = without
     for index in taken:
         for rung in order[index][:-1]:
             strongest, rungs[index] = rungs[index], rung
-            if _fits(changed(taken), room):
+            if fits(taken):
                 break
             rungs[index] = strongest
-    result, choices, before = setup, [], setup
-    for index in taken:
-        result = rungs[index].apply(before)
-        choices.append(_choice(before, rungs[index], costs))
-        before = result
-    return Found(tuple(choices), together=True, slower=_slower(setup, result, costs),
-                 worse=_worse(setup, result, costs))
+    return [rungs[index] for index in taken]
 
 
 def _choice(setup: Setup, rung: Rung, costs: Costs) -> Choice:
@@ -204,7 +223,7 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
         yield [put("data.max_length", length, _what_is_cut(costs.lengths, length), length=length)
                for length in lengths]
     if setup.full:
-        yield [Rung("adapter.kind", "lora", _as_lora, "an adapter trains in place of every weight")]
+        yield [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER)]
 
 
 def _optimizers(setup: Setup, put: Callable[..., Rung], *, cuda: bool) -> Iterator[list[Rung]]:
@@ -242,8 +261,9 @@ def _micro_batch(rows: int) -> Rung:
 
 
 def _as_lora(setup: Setup) -> Setup:
+    # Full tuning in float16 holds float32 weights; under an adapter they are 16 bits again.
     return replace(setup, method="lora", rank=16, targets=chosen(setup.geometry, "all-linear"), optimizer="adamw",
-                   adapter_bytes=4)
+                   weight_bytes=setup.compute_bytes, adapter_bytes=4)
 
 
 def _what_is_cut(lengths: Lengths | None, length: int) -> str:

@@ -58,7 +58,7 @@ def test_the_plan_names_every_method_and_why_each_value_was_picked(
 ) -> None:
     code, out, err = ftui("plan", "--model", config, "--hardware", t4, "--goal", "chat")
     assert (code, err) == (0, "")
-    for words in ("QLoRA (4-bit base)", "Full fine-tuning", "Does not fit by", "It would with", "adapter.rank",
+    for words in ("QLoRA (4-bit base)", "Full fine-tuning", "Does not fit by", "would make it fit:", "adapter.rank",
                   "Tesla T4 has no bfloat16", "Fits:", "No data has been read"):
         assert words in out
     assert all(len(line.rstrip()) <= 80 for line in out.splitlines())
@@ -129,3 +129,52 @@ def test_the_bar_shows_what_is_beyond_the_edge() -> None:
     assert inside.index("│") > inside.rindex("▒")
     assert over.index("│") < over.rindex("▒")
     assert over.count("█") == over.count("▒")
+
+
+def test_the_largest_that_fits_is_a_sentence_and_a_document(
+    ftui: Callable[..., Ran], config: str, t4: str
+) -> None:
+    asked = ("plan", "--model", config, "--hardware", t4, "--largest", "micro_batch", "--largest", "rank")
+    code, out, err = ftui(*asked)
+    assert (code, err) == (0, "")
+    assert "train.micro_batch: " in out
+    assert "is the largest that fits" in " ".join(out.split())
+    code, out, _ = ftui(*asked, "--json")
+    found = json.loads(out)["largest"]
+    assert [one["what"] for one in found] == ["micro_batch", "rank"]
+    assert all(one["high_bytes"] <= one["room_bytes"] for one in found if one["value"] is not None)
+
+
+def test_why_not_answers_for_a_value_and_compares_all_options(
+    ftui: Callable[..., Ran], config: str, t4: str
+) -> None:
+    asked = ("plan", "--model", config, "--hardware", t4, "--why-not", "adapter.kind=none", "--why-not",
+             "model.quantization")
+    code, out, err = ftui(*asked)
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    assert "adapter.kind=none" in flat
+    assert "does not fit" in flat
+    assert "▸" in out
+    for value in ("nf4", "int8", "none"):
+        assert value in out
+    code, out, _ = ftui(*asked, "--json")
+    answers = json.loads(out)["why_not"]
+    assert answers[0]["path"] == "adapter.kind"
+    assert {one["value"] for one in answers[1:]} == {"none", "nf4", "fp4", "int8"}
+
+
+def test_why_not_about_no_setting_of_a_recipe_is_bad_input(
+    ftui: Callable[..., Ran], config: str, t4: str
+) -> None:
+    code, out, err = ftui("plan", "--model", config, "--hardware", t4, "--why-not", "train.nonsense=3")
+    assert (code, out) == (2, "")
+    assert "is no key of ftui's" in err
+
+
+def test_whether_layers_are_computed_again_stands_beside_each_option(
+    ftui: Callable[..., Ran], config: str, t4: str
+) -> None:
+    _, out, _ = ftui("plan", "--model", config, "--hardware", t4)
+    header = next(line for line in out.splitlines() if "method" in line and "fits" in line)
+    assert header.split()[-1] == "ckpt"

@@ -21,8 +21,8 @@ class Rule:
 RULES: dict[str, Rule] = {rule.path: rule for rule in (
     Rule(
         "model.quantization",
-        "16 bits where they fit and the time is right; 4 bits (nf4) cost about a hundredth of the quality and a third "
-        "more time, 8 bits a little less quality and more time.",
+        "16 bits where they fit and the time is right; 4 bits (nf4) and 8 cost about a hundredth of the quality, and "
+        "time: which of them is faster depends on the card.",
         (sources.QLORA,),
         "How much 4 bits cost a given model: small and much-trained ones lose more than QLoRA's did.",
     ),
