@@ -20,6 +20,7 @@ def impossible_pairs(recipe: Recipe) -> Iterator[Pair]:
     yield from _batches(recipe)
     yield from _what_is_trained(recipe)
     yield from _device(recipe)
+    yield from _sharing(recipe)
 
 
 def _base_and_adapter(recipe: Recipe) -> Iterator[Pair]:
@@ -85,4 +86,21 @@ def _device(recipe: Recipe) -> Iterator[Pair]:
     if recipe.model.dtype == "float16" and recipe.compute.gpus == 0:
         yield "model.dtype", (
             "float16 training needs a GPU's loss scaling, and compute.gpus 0 forces the CPU; write float32 or bfloat16"
+        )
+
+
+def _sharing(recipe: Recipe) -> Iterator[Pair]:
+    strategy, offload = recipe.compute.strategy, recipe.compute.offload
+    if offload != "none" and strategy in ("auto", "single", "ddp"):
+        yield "compute.offload", (
+            f"only a sharded run keeps its states elsewhere, and compute.strategy is {strategy}; "
+            "write strategy: fsdp or zero3, or offload: none"
+        )
+    if offload == "optimizer" and strategy == "fsdp":
+        yield "compute.offload", (
+            "FSDP2 offloads weights, gradients and states together; write offload: all, or strategy: zero2"
+        )
+    if offload == "all" and strategy in ("zero1", "zero2"):
+        yield "compute.offload", (
+            f"{strategy} keeps whole weights on every card; write offload: optimizer, or strategy: zero3"
         )

@@ -54,8 +54,6 @@ def _planned_only(recipe: Recipe) -> Iterator[Only]:
         yield _said("compute.gpus", str(compute.gpus), "ftui trains on one GPU so far", "1")
     if compute.strategy not in ("auto", "single"):
         yield _said("compute.strategy", compute.strategy, "ftui trains on one GPU so far", "auto or single")
-    if compute.offload != "none":
-        yield _said("compute.offload", compute.offload, "ftui shards nothing yet", "none")
     if compute.stack != "current":
         yield _said("compute.stack", compute.stack, "a run uses the libraries that are installed", "current")
 

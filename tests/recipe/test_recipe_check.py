@@ -103,6 +103,9 @@ def test_all_problems_are_listed_not_the_first() -> None:
         ("model: {attention: flash_attention_2, dtype: float32}", "model.attention"),
         ("model: {attention: flash_attention_2}\ncompute: {gpus: 0}", "model.attention"),
         ("model: {dtype: float16}\ncompute: {gpus: 0}", "model.dtype"),
+        ("compute: {gpus: 2, offload: all}", "compute.offload"),
+        ("compute: {gpus: 2, strategy: fsdp, offload: optimizer}", "compute.offload"),
+        ("compute: {gpus: 2, strategy: zero2, offload: all}", "compute.offload"),
     ],
 )
 def test_pairs_that_cannot_be_are_refused(text: str, path: str) -> None:

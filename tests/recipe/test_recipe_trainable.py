@@ -16,7 +16,7 @@ from ftui.recipe.trainable import missing, planned_only
     ("path", "value"),
     [
         ("train.trainer", "trl"), ("train.trainer", "transformers"), ("train.loss", "cut"),
-        ("adapter.dtype", "float16"), ("compute.gpus", 2), ("compute.strategy", "zero3"), ("compute.offload", "all"),
+        ("adapter.dtype", "float16"), ("compute.gpus", 2), ("compute.strategy", "zero3"),
         ("compute.stack", "2024-01"),
     ],
 )
