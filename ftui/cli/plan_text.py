@@ -71,16 +71,18 @@ def options_table(plan: Plan, recipe: Recipe, *, wide: bool = True) -> Table:
     """Every option, the recommendation first and marked; `batch` rows of `length` tokens are its micro-batch, `ckpt`
     says whether gradient checkpointing is on.
 
-    A narrow table leaves out the interval, which the lines below give for the recommendation.
+    A narrow table leaves out the interval, which the lines below give for the recommendation, and expected quality.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("", "method", "fits"):
         table.add_column(title, no_wrap=True)
-    for title in ("memory", *(("from–to",) if wide else ()), "time", "result", "batch", "length", "ckpt"):
+    more = ("from–to",) if wide else ()
+    for title in ("memory", *more, "time", "result", "batch", "length", "ckpt", *(("quality",) if wide else ())):
         table.add_column(title, justify="right", no_wrap=True)
     for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
         method, fits, memory, between, *others = _cells(option, recipe)
         cells = (method, fits, memory, *((between,) if wide else ()), *others)
+        cells += (f"{option.quality:.3f}",) if wide else ()
         table.add_row("▸" if option is plan.recommendation else "", *cells)
     return table
 

@@ -15,7 +15,7 @@ from ftui.planner.calibration import Calibration
 from ftui.planner.changes import Costs
 from ftui.planner.devices import Rate, rate
 from ftui.planner.disk import disk_bytes, result_bytes
-from ftui.planner.document import Choice, Estimate, Method, Option, Plan
+from ftui.planner.document import Choice, Estimate, MemoryEstimate, Method, Option, Plan, Verdict
 from ftui.planner.draft import AUTO, ORDER, Draft, fill
 from ftui.planner.geometry import geometry
 from ftui.planner.lengths import expected_longest, mean_length
@@ -131,6 +131,14 @@ def estimate(
     )
 
 
+def judge(
+    memory: MemoryEstimate, recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None
+) -> Verdict:
+    """The verdict on a memory that is known better than by formula: traced or measured, for this resolved recipe."""
+    hardware = weakest(hardware, devices_of(recipe))
+    return verdict(memory, setup_of(recipe, hardware, shape, profile), hardware)
+
+
 def _cards(hardware: Hardware, count: int) -> str:
     """The cards that share a run; every figure of the plan is one card's."""
     return f"each of {count} × {hardware.device_name}" if count > 1 else hardware.device_name
@@ -225,12 +233,14 @@ def _note(method: Method, setup: Setup, fit: str) -> str:
     if fit == "no":
         rows = "1 row" if setup.rows == 1 else f"{setup.rows} rows"
         return f"Does not fit even with {rows} of {setup.length} tokens at once."
-    return {
+    said = {
         "full": "Can learn and forget most; the result is a whole model.",
         "lora": "Close to full tuning on data of this size, and the result is a small file.",
-        "qlora": "A quarter of the base model's memory for a little quality and about a third more time.",
-        "lora-int8": "Half of the base model's memory; slower than 4 bits, a little closer to 16.",
+        "qlora": "A quarter of the base model's memory for a little quality and time.",
+        "lora-int8": "Half of the base model's memory for a little quality and time.",
     }[method]
+    again = "computed again going backward, to save memory" if setup.checkpointing else "kept: they fit"
+    return f"{said} Activations are {again}."
 
 
 def _rank_with_price(choice: Choice, setup: Setup) -> Choice:

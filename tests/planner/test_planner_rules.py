@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
-from ftui.planner import rules
+from ftui.planner import plan, rules
+from ftui.planner.draft import AUTO, ORDER, UNASKED
 from ftui.planner.lengths import cut, expected_longest, mean_length, peak_length
 from ftui.planner.rules import Job
 from ftui.recipe import Recipe, assign
@@ -21,9 +24,9 @@ def job(
 ) -> Callable[..., Job]:
     def make(
         box: str = "a100", model: str = "llama3-8b", task: str = "chat", priority: str = "balanced",
-        profile: DataProfile | None = None, unread: bool = False,
+        profile: DataProfile | None = None, unread: bool = False, objective: str = "sft",
     ) -> Job:
-        draft = assign(Recipe(), {"goal.task": task, "goal.priority": priority})
+        draft = assign(Recipe(), {"goal.task": task, "goal.priority": priority, "objective.kind": objective})
         data = None if unread else profile or rows()
         return Job(boxes[box], shapes[model], data, draft, cpu=boxes[box].gpu is None)
 
@@ -142,3 +145,110 @@ def test_every_reason_is_made_of_the_users_own_figures(job: Callable[..., Job]) 
         for choice in (rules.rank(job(unread=unread)), rules.epochs(job(unread=unread)),
                        rules.dropout(job(unread=unread), experts=False)):
             assert ("unread" if unread else "9,400 rows") in choice.reason
+
+
+def test_every_planned_setting_has_a_rule_and_every_rule_a_setting() -> None:
+    assert set(ORDER) == set(AUTO) | set(UNASKED) == set(rules.RULES)
+    assert all(rule.says and rule.sources for rule in rules.RULES.values())
+
+
+def test_what_a_plan_cites_is_what_its_rule_declares(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    for box in ("none", "t4", "3090", "h200"):
+        for model in ("tiny", "qwen2-0.5b", "llama3-8b", "mixture"):
+            for kind in ("conversation", "text", "preference", "labelled"):
+                found = plan(boxes[box], shapes[model], rows(kind=kind), Recipe())
+                for choice in (*found.choices, *found.advice):
+                    declared = rules.RULES[choice.path].sources
+                    cited = choice.source.split(", ") if choice.source.startswith("https://") else [choice.source]
+                    assert set(cited) <= set(declared) or choice.source.startswith("measured"), choice
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 10**6), longest=st.integers(8, 50_000),
+    model=st.sampled_from(["tiny", "qwen2-0.5b", "llama3-8b"]),
+    task=st.sampled_from(["chat", "instruct", "classify", "domain", "code", "reasoning"]),
+    kind=st.sampled_from(["conversation", "text", "preference", "labelled"]),
+)
+def test_whatever_the_job_the_advice_stays_within_what_is_published(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile],
+    count: int, longest: int, model: str, task: str, kind: str,
+) -> None:
+    draft = assign(Recipe(), {"goal.task": task})
+    found = {c.path: c.value for c in plan(boxes["a100"], shapes[model], rows(count, kind, longest), draft).choices}
+    assert found["train.warmup"] in (0.03, 0.1)
+    assert 1 <= found["train.epochs"] <= 10
+    assert 5e-7 <= found["train.learning_rate"] <= 5e-3
+    assert found.get("adapter.rank", 16) in (4, 8, 16, 32, 64, 128)
+    assert 1 <= found["train.effective_batch"] <= 64
+    assert found["objective.kind"] == {"preference": "dpo", "labelled": "kto"}.get(kind, "sft")
+    assert found["train.eval_steps"] == found["train.save_steps"] >= 1
+    assert (found["evaluate.patience"] is not None) == (found["train.epochs"] > 1)
+
+
+@pytest.mark.parametrize(("kind", "objective"), [
+    ("conversation", "sft"), ("text", "sft"), ("preference", "dpo"), ("labelled", "kto"),
+])
+def test_the_objective_follows_from_what_the_rows_are(
+    job: Callable[..., Job], rows: Callable[..., DataProfile], kind: str, objective: str
+) -> None:
+    assert rules.objective(job(profile=rows(kind=kind))).value == objective
+    assert rules.objective(job(unread=True)).value == "sft"
+
+
+def test_preferences_take_their_own_recipes_rates_ranks_and_one_pass(job: Callable[..., Job]) -> None:
+    dpo = job(objective="dpo", task="domain")
+    assert rules.learning_rate(dpo, "lora").value == 5e-6
+    assert rules.learning_rate(dpo, "full").value == 5e-7
+    assert rules.rank(dpo).value == 16
+    assert rules.epochs(dpo).value == 1
+    assert rules.packing(dpo, 1024).value is False
+    assert rules.rank(job(objective="grpo", task="domain")).value == 8
+
+
+def test_alpha_is_the_same_at_every_rank_so_that_the_learning_rate_holds(job: Callable[..., Job]) -> None:
+    assert {rules.alpha(job(), rank).value for rank in (4, 16, 64, 256)} == {32.0}
+    assert "the rank itself" in rules.alpha(job(), 32).reason
+
+
+def test_a_short_run_a_high_rate_and_preferences_warm_up_longer(job: Callable[..., Job]) -> None:
+    assert rules.warmup(job(), 2e-4, 1000).value == 0.03
+    assert rules.warmup(job(), 2e-4, 40).value == 0.1
+    assert rules.warmup(job(), 3e-3, 1000).value == 0.1
+    assert rules.warmup(job(objective="dpo"), 5e-6, 1000).value == 0.1
+    assert "30 steps of 1,000" in rules.warmup(job(), 2e-4, 1000).reason
+
+
+def test_a_domain_in_few_rows_is_passed_more_often_than_instructions(
+    job: Callable[..., Job], rows: Callable[..., DataProfile]
+) -> None:
+    for count in (500, 5000, 30_000):
+        profile = rows(count)
+        domain, chat = (rules.epochs(job(task=task, profile=profile)).value for task in ("domain", "chat"))
+        assert domain > chat
+    assert 5 <= rules.epochs(job(task="domain", profile=rows(500))).value <= 10
+    assert 1 <= rules.epochs(job(task="chat", profile=rows(500))).value <= 3
+
+
+def test_what_is_held_out_is_enough_to_judge_by_and_no_more(
+    job: Callable[..., Job], rows: Callable[..., DataProfile]
+) -> None:
+    assert rules.validation(job(profile=rows(300))).value == 0.1
+    assert rules.validation(job(profile=rows(9400))).value == 0.05
+    assert rules.validation(job(profile=rows(100_000))).value == 2000
+
+
+def test_looking_takes_at_most_a_tenth_of_the_time() -> None:
+    often, _ = rules.cadence(1000, held_out=100, trained=16_000)
+    assert often.value == 100
+    seldom, _ = rules.cadence(1000, held_out=4000, trained=16_000)
+    assert seldom.value > often.value
+    assert "a tenth of the time" in seldom.reason
+
+
+def test_patience_needs_several_passes_and_something_to_look_at(job: Callable[..., Job]) -> None:
+    assert rules.patience(job(), 3.0, validates=True).value == 3
+    assert rules.patience(job(), 1.0, validates=True).value is None
+    assert rules.patience(job(), 3.0, validates=False).value is None
