@@ -1,8 +1,7 @@
 """What could be changed to make a setup fit: every idea as a ladder of settings, priced by time and quality.
 
-One change that is enough by itself is best; the cheapest of those are offered.  Where none is, several are taken
-together, from the cheapest on, then those that turn out not to be needed are left out and the rest made as mild as
-still fits.
+One change that is enough by itself is best; the cheapest of those are offered.  Where none is, all are taken together,
+then those that turn out not to be needed are left out, the dearest first, and the rest made as mild as still fits.
 """
 
 from __future__ import annotations
@@ -65,9 +64,18 @@ class Found:
 def find(setup: Setup, room: int, costs: Costs) -> Found:
     """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
     ladders = list(_ladders(setup, costs))
+    if not _fits(_at_least(setup, ladders), room):
+        return _found(setup, _adapted(setup, room, costs), costs)
     if single := _single(setup, room, ladders, costs):
         return Found(tuple(_choice(setup, rung, costs) for rung in single[:OFFERED]))
-    return _found(setup, _combined(setup, room, ladders, costs) or _adapted(setup, room, costs), costs)
+    return _found(setup, _combined(setup, room, ladders, costs), costs)
+
+
+def _at_least(setup: Setup, ladders: Sequence[list[Rung]]) -> Setup:
+    """With every change at its strongest: where this does not fit, nothing does."""
+    for ladder in ladders:
+        setup = ladder[-1].apply(setup)
+    return setup
 
 
 def _found(setup: Setup, rungs: Sequence[Rung], costs: Costs) -> Found:
@@ -97,6 +105,8 @@ def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
         return []
     after = _as_lora(setup)
     ladders = list(_ladders(after, costs))
+    if not _fits(_at_least(after, ladders), room):
+        return []
     more = _single(after, room, ladders, costs)[:1] or _combined(after, room, ladders, costs)
     return [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER), *more] if more else []
 
@@ -130,9 +140,9 @@ def with_model(setup: Setup, sizes: Geometry) -> Setup:
 
 
 def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
-    """Strongest rungs from the cheapest idea on until it fits; then without the needless ones, then milder ones."""
+    """Every idea at its strongest; then without the needless ones, the dearest first; then each as mild as fits."""
     order = sorted(ladders, key=lambda ladder: _price(setup, ladder[-1], costs))
-    taken: list[int] = []
+    taken = list(range(len(order)))
     rungs = [ladder[-1] for ladder in order]
 
     def fits(indices: Sequence[int]) -> bool:
@@ -141,13 +151,7 @@ def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Cos
             result = rungs[index].apply(result)
         return _fits(result, room)
 
-    for index in range(len(order)):
-        taken.append(index)
-        if fits(taken):
-            break
-    else:
-        return []
-    for index in list(taken):
+    for index in reversed(range(len(order))):
         without = [other for other in taken if other != index]
         if fits(without):
             taken = without
