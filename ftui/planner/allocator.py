@@ -18,10 +18,11 @@ CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0),
 the 100–600 MiB that cards and drivers show, and the interval carries the doubt."""
 
 
-VARIED = 3.0
-"""What torch's native allocator reserves of what comes and goes where micro-batches differ in width, in times of what
-is allocated: what was cached for a narrower one is too narrow for the next.  The median of replays of traced steps with
-random lengths (benchmarks/planner/varied.py); half of them lie between 2.4 and 3.9."""
+VARIED = {True: 2.7, False: 1.4}
+"""By checkpointing: what torch's native allocator reserves of activations and logits where micro-batches differ in
+width, in times of the widest one's.  What was cached for a narrower one is too narrow for the next; without
+checkpointing most of it is layers' tensors, alike and many, which find a place in each other's.  The medians of replays
+of traced steps with random lengths (benchmarks/planner/varied.py); single runs lie between 1.5 and 3.6 times."""
 
 
 def library_workspace(setup: Setup) -> int:
@@ -40,14 +41,23 @@ def context(setup: Setup) -> int:
     return max((mib for known, mib in CONTEXTS if known <= capability), default=150) << 20
 
 
-def slack(setup: Setup, stays: float, dynamic: float) -> int:
+def slack(setup: Setup, stays: float, dynamic: float, moving: float = 0.0) -> int:
     """Reserved minus allocated: a share of what comes and goes, and a little of what stays.
+
+    `moving` is the most that activations and logits take at any moment of the step.
 
     On a CPU it is what glibc's heaps keep between aligned blocks: 40–90 % in measured LoRA steps of a model of 100 M
     parameters (after `malloc_trim` it is gone).
     """
     plain = _plain_slack(setup, stays, dynamic)
-    return plain + _cached(setup, stays, dynamic, plain) if setup.varied and not setup.expandable else plain
+    if not setup.varied or setup.expandable:
+        return plain
+    # Gradients of full tuning have one size in every step; the rest of the peak finds a place in what is cached.
+    fixed = min(dynamic, gradient_bytes(setup)) if setup.full else 0.0
+    cached = max(0.0, fixed + VARIED[setup.checkpointing] * moving - dynamic - plain)
+    left = setup.room - stays - dynamic - plain - context(setup)
+    # Before memory runs out the cache is given back.
+    return plain + int(max(0.0, min(cached, left)) if setup.room else cached)
 
 
 def _plain_slack(setup: Setup, stays: float, dynamic: float) -> int:
@@ -56,17 +66,6 @@ def _plain_slack(setup: Setup, stays: float, dynamic: float) -> int:
     if holds_scores(setup):
         return int(0.01 * stays + 0.20 * dynamic)
     return int((0.03 if setup.quantization != "none" else 0.01) * stays + 0.07 * dynamic)
-
-
-def _cached(setup: Setup, stays: float, dynamic: float, plain: int) -> int:
-    """What the native allocator caches beyond that for other widths; it is given back before memory runs out.
-
-    The gradients of full tuning have the same size in every step.
-    """
-    moving = dynamic - (min(dynamic, gradient_bytes(setup)) if setup.full else 0.0)
-    cached = max(0.0, (VARIED - 1) * moving - plain)
-    left = setup.room - stays - dynamic - plain - context(setup)
-    return int(max(0.0, min(cached, left)) if setup.room else cached)
 
 
 def interval(setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int) -> tuple[int, int]:

@@ -20,13 +20,14 @@ def memory(setup: Setup) -> MemoryEstimate:
     """The predicted peak of this setup with its parts and its interval."""
     weights, adapter, states, reference = sharding.held(setup)
     stays = weights + reference + adapter
-    peak = max(moments(setup), key=lambda moment: moment.total(states))
+    found = moments(setup)
+    peak = max(found, key=lambda moment: moment.total(states))
     states = states if peak.optimizer else 0
     workspace = peak.workspace + allocator.library_workspace(setup)
     dynamic = peak.gradients + peak.activations + peak.logits + workspace
     stays += states
     allocated = int(stays + dynamic)
-    slack = allocator.slack(setup, stays, dynamic)
+    slack = allocator.slack(setup, stays, dynamic, _moving(found))
     context = allocator.context(setup) + sharding.communication_context(setup)
     gradients, activations, logits = int(peak.gradients), int(peak.activations), int(peak.logits)
     parts = MemoryParts.model_construct(
@@ -46,13 +47,19 @@ def memory(setup: Setup) -> MemoryEstimate:
 def process_bytes(setup: Setup) -> tuple[int, int]:
     """The process peak and the high end of its interval alone: the enumeration's short way through `memory`."""
     held = sharding.held(setup)
-    peak = max(moments(setup), key=lambda moment: moment.total(held.optimizer))
+    found = moments(setup)
+    peak = max(found, key=lambda moment: moment.total(held.optimizer))
     stays = held.total - (0 if peak.optimizer else held.optimizer)
     dynamic = peak.total(0) + allocator.library_workspace(setup)
-    slack = allocator.slack(setup, stays, dynamic)
+    slack = allocator.slack(setup, stays, dynamic, _moving(found))
     context = allocator.context(setup) + sharding.communication_context(setup)
     process = int(stays + dynamic) + slack + context
     return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
+
+
+def _moving(found: list[Moment]) -> float:
+    """The most that what depends on the rows takes at any moment."""
+    return max(moment.activations + moment.logits for moment in found)
 
 
 def moments(setup: Setup) -> list[Moment]:
@@ -133,7 +140,15 @@ def _positions(setup: Setup) -> float:
     elif setup.padded and setup.attention != "flash_attention_2":
         mask = setup.tokens * setup.length
     held = setup.stack.logits_held * setup.tokens * setup.geometry.vocab if setup.loss == "full" else 0.0
+    held += _experts_in_16_bits(setup)
     return 2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask + held
+
+
+def _experts_in_16_bits(setup: Setup) -> float:
+    """One layer's fused experts for its products, where the stack quantizes them."""
+    if setup.quantization == "none" or not setup.stack.quantizes_experts:
+        return 0.0
+    return float(setup.compute_bytes * max(setup.geometry.packed_weights // setup.geometry.layers, 0))
 
 
 def _dequantized(setup: Setup) -> float:

@@ -42,6 +42,8 @@ class Stack:
     """Their float32 copy and its log-softmax (transformers 5, loss/loss_utils.py, `ForCausalLMLoss`)."""
     full_logits_backward: float = 12.0
     """The log-softmax, its gradient, and the gradient of what it was taken of."""
+    quantizes_experts: bool = False
+    """4 and 8 bits reach fused expert tensors too, which are turned into 16 bits a layer at a time."""
     logits_held: float = 0.0
     """Logits that the training loop's own variable holds until the next step's are there."""
 
@@ -76,6 +78,14 @@ PEFT_COMPARISON = Stack(
     autocast=False, foreach_optimizer=True, logits_held=2.0,
 )
 
+AXOLOTL_EXPERTS = Stack(
+    name="axolotl-experts-2026-07",
+    source="axolotl-ai-cloud/axolotl@067b021 with quantize_moe_experts (src/axolotl/loaders/model.py, "
+    "monkeypatch/moe_quant.py)",
+    versions={"torch": "2.12", "transformers": "5.14", "peft": "0.19", "bitsandbytes": "0.49"},
+    quantizes_experts=True,
+)
+
 EARLY_2024 = Stack(
     name="2024-01",
     source="modelscope/ms-swift@4312aeb28 (requirements/framework.txt, swift/trainers/trainers.py, llm/sft.py); "
@@ -92,7 +102,9 @@ TORCHTUNE = Stack(
     autocast=False, full_logits_forward=12.0,
 )
 
-STACKS: dict[str, Stack] = {stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, TORCHTUNE, EARLY_2024)}
+STACKS: dict[str, Stack] = {
+    stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, AXOLOTL_EXPERTS, TORCHTUNE, EARLY_2024)
+}
 """Every table by its name, the newest first."""
 
 

@@ -21,7 +21,7 @@ def weight_bytes(setup: Setup) -> int:
     sizes, width = setup.geometry, setup.weight_bytes
     if setup.quantization == "none":
         return sizes.parameters * width
-    linear = sizes.linear_weights
+    linear = sizes.linear_weights + (sizes.packed_weights if setup.stack.quantizes_experts else 0)
     rest = (sizes.parameters - linear) * (4 if setup.upcast == "all" else width)
     if setup.upcast == "norms" and width < 4:
         rest += (4 - width) * sizes.norms * sizes.hidden * sizes.layers
