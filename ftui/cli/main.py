@@ -11,6 +11,7 @@ NOUNS: dict[str, str] = {
     "probe": "What this machine has: GPUs, memory, disk, and whether torch fits the driver.",
     "models": "Search the hub and the catalogue; show what a base model is, exactly.",
     "data": "Show and check a dataset before anything is trained on it.",
+    "calibrate": "Measure in ten seconds what this machine's device does, for the plans' times.",
     "plan": "What fits this machine, what to pick, and why.",
     "recipe": "The one document a run is made from: schema, check, diff, show.",
     "presets": "Recipes that ship with ftui, and whether they fit this machine.",

@@ -46,10 +46,10 @@ class Measured(Document):
 
     @property
     def factor(self) -> float:
-        """Measured over predicted seconds of the probe, 1 where it did not run."""
+        """Measured over predicted seconds of the probe, 1 where it did not run; a wild one is taken for a third."""
         if not self.probe_seconds or not self.probe_predicted:
             return 1.0
-        return self.probe_seconds / self.probe_predicted
+        return min(3.0, max(1 / 3, self.probe_seconds / self.probe_predicted))
 
 
 class Learned(Document):

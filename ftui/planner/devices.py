@@ -22,6 +22,8 @@ LAUNCH = 5e-6
 """Seconds that a kernel takes at least, its start included."""
 FILL_TOKENS = 256
 """Tokens at which a matrix product reaches half of its rate: fewer leave multiprocessors idle."""
+STEP_SHARE = 0.83
+"""What the products of whole steps reach of the rate of the largest single product: 0.72 of 0.87 on an A100."""
 GUESS = 0.40
 """Share of the 16-bit rate where nothing is known of a card's class."""
 
@@ -32,6 +34,8 @@ CPU_HALF = 0.3
 CPU_BANDWIDTH = 8.0
 """GB/s: 4.4 for large tensors, 16 for such as fit the cache, measured there too."""
 CPU_LAUNCH = 12e-6
+THREADS = 0.85
+"""Exponent by which a CPU's products become faster with threads: they share its caches and its memory."""
 CPU_DEQUANTIZATION = 0.26
 """GB/s read and written per core where 4 bits become 16: a step of that model took 0.75 s longer in nf4."""
 
@@ -74,7 +78,6 @@ class Class:
 
 
 MAMF = "https://github.com/stas00/ml-engineering/tree/master/compute/accelerator"
-# 0.83 of the largest product's rate is what whole steps on an A100 reach in their products.
 HBM_A100 = Class(0.72, 1.25, "25 published runs on A100s of torchtune and LLaMA-Factory")
 HBM_HOPPER = Class(0.66, 1.4, f"0.83 as on the A100 of the 80 % that large products reach: {MAMF}")
 HBM_BLACKWELL = Class(0.64, 1.5, f"0.83 as on the A100 of the 78 % that large products reach: {MAMF}")
@@ -165,7 +168,7 @@ def rate(hardware: Hardware, *, cpu: bool, threads: int = 1, calibration: Calibr
 
 def _cpu(hardware: Hardware, threads: int) -> Rate:
     used = max(1.0, min(threads, hardware.cpu.cores))
-    single = CPU_CORE_TFLOPS * used
+    single = CPU_CORE_TFLOPS * used**THREADS
     return Rate(
         single * CPU_HALF, single, CPU_BANDWIDTH * min(used, 4.0) ** 0.5, CPU_LAUNCH, 2.5,
         f"a guess: {CPU_CORE_TFLOPS * 1000:g} GFLOP/s per CPU thread", dequantization=CPU_DEQUANTIZATION * used, fill=8,
@@ -190,12 +193,17 @@ def _gpu(gpu: Gpu) -> Rate:
 
 
 def _calibrated(found: Rate, measured: Measured, threads: int) -> Rate:
-    """`found` with the rates that `ftui calibrate` measured on this device in place of what its class reaches."""
-    share = 1.0 if measured.threads is None else min(1.0, threads / measured.threads)
+    """`found` with the rates that `ftui calibrate` measured on this device in place of what its class reaches.
+
+    A whole step reaches less in its products than one large product does; the probe, where it ran, says how much less.
+    """
+    share = 1.0 if measured.threads is None else (threads / measured.threads) ** THREADS
+    products = share * STEP_SHARE / measured.factor
     return replace(
-        found, half=measured.half * share, single=measured.single * share, bandwidth=measured.bandwidth,
-        launch=measured.launch, dequantization=measured.dequantization and measured.dequantization * share,
-        doubt=measured.doubt, source=f"measured on this machine on {measured.day}",
+        found, half=measured.half * products, single=measured.single * products,
+        bandwidth=measured.bandwidth / measured.factor, launch=measured.launch * measured.factor,
+        dequantization=measured.dequantization and measured.dequantization * share / measured.factor,
+        doubt=min(found.doubt, measured.doubt), source=f"measured on this machine on {measured.day}",
     )
 
 

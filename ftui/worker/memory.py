@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from typing import Any
@@ -25,6 +26,23 @@ def peak_bytes(device: str) -> int:
         return int(torch.cuda.max_memory_reserved())
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def process_bytes() -> int | None:
+    """What the driver says that this process holds on its cards, the CUDA context included.
+
+    None where it doesn't know, as in most containers, whose processes have other numbers inside than outside.
+    """
+    from ftui.hardware.driver import DriverError
+    from ftui.hardware.nvml import Nvml
+
+    try:
+        driver = Nvml()
+        found = [entry for gpu in range(driver.ask("count")) for entry in driver.ask("processes", gpu)]
+    except DriverError:
+        return None
+    held = [entry["used_bytes"] for entry in found if entry["pid"] == os.getpid() and entry["used_bytes"]]
+    return sum(held) or None
 
 
 def readings(device: str) -> dict[str, Any]:
