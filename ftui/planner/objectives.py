@@ -40,29 +40,32 @@ def loss(setup: Setup) -> Loss:
 
 def beside(setup: Setup, step: list[Moment]) -> list[Moment]:
     """The moments that the objective adds to those of the training pass, which `step` lists."""
-    at = {moment.phase: moment for moment in step}
-    start, alone = at["loss forward"], at["evaluation"]
+    start = next(moment for moment in step if moment.phase == "loss forward")
     found = []
     if setup.objective in ("dpo", "kto") and setup.reference in ("adapter off", "copy"):
         # The reference is asked when the policy's graph, with what its loss keeps, is waiting for the backward pass.
         # Without the adapter nothing is cast for it.
         bare = setup if setup.full else replace(setup, rank=0, targets=())
-        layers = peak(layers_of(bare).layer.alone, setup.tokens)
-        hidden = float(setup.tokens * setup.geometry.hidden * setup.weight_bytes)
-        kept = _kept_by_scores(setup)
+        kept, hidden = _kept_by_scores(setup), _hidden(setup, setup.tokens)
         found += [
-            Moment("reference forward", start.gradients, start.activations + layers, kept),
+            Moment("reference forward", start.gradients, start.activations + _passing(bare, setup.tokens), kept),
             Moment("reference scores", start.gradients, start.activations + hidden, kept + loss(setup).evaluation),
         ]
     if setup.objective == "distill":
-        larger = _teacher_width(setup)
-        found.append(
-            Moment("teacher forward", start.gradients, start.activations + larger * alone.activations, 0.0,
-                   alone.workspace)
-        )
+        teacher = _teacher_width(setup) * _passing(setup, setup.tokens)
+        found.append(Moment("teacher forward", start.gradients, start.activations + teacher))
     if setup.generated_rows:
-        found += _generation(setup, alone)
+        found += _generation(setup)
     return found
+
+
+def _hidden(setup: Setup, tokens: int) -> float:
+    return float(tokens * setup.geometry.hidden * setup.weight_bytes)
+
+
+def _passing(setup: Setup, tokens: int) -> float:
+    """A forward pass that keeps nothing: the most that one layer takes."""
+    return peak(layers_of(setup).layer.alone, tokens)
 
 
 def notes(setup: Setup) -> Iterator[str]:
@@ -133,22 +136,21 @@ def _teacher_width(setup: Setup) -> float:
     return max(1.0, (setup.second_parameters / max(1, setup.geometry.parameters)) ** (1 / 3))
 
 
-def _generation(setup: Setup, alone: Moment) -> list[Moment]:
+def _generation(setup: Setup) -> list[Moment]:
     """Reading the prompts and writing the completions: keys and values of every token, and the last token's logits.
 
-    transformers' dynamic cache makes each layer's tensor anew with every token, and attention under a padding mask
-    repeats keys and values for every query head.
+    transformers' dynamic cache makes each layer's tensor anew with every token, keys first.
     """
     sizes, width = setup.geometry, setup.compute_bytes
-    whole = setup.prompt + setup.completion
-    per_token = 2.0 * sizes.key * width
-    cache = setup.generated_rows * per_token * sizes.layers
-    grown = setup.generated_rows * whole * per_token / 2
-    expanded = setup.generated_rows * whole * 2.0 * sizes.query * width if sizes.key < sizes.query else 0.0
+    per_layer = 2.0 * setup.generated_rows * sizes.key * width
+    cache = per_layer * sizes.layers
     # The last token's logits with a float32 copy, their softmax and the sampler's noise.
     logits = float(setup.generated_rows * sizes.vocab * (width + 4 + 4 + 4))
-    reading = setup.generated_rows * setup.prompt / max(1, setup.tokens) * alone.activations
+    prompts = setup.generated_rows * setup.prompt
+    reading = _passing(setup, prompts) + _hidden(setup, prompts)
+    whole = cache * (setup.prompt + setup.completion)
+    grown = per_layer / 2 * (setup.prompt + setup.completion)
     return [
-        Moment("prompt reading", 0.0, cache * setup.prompt + reading, logits, alone.workspace),
-        Moment("generation", 0.0, cache * whole + grown + expanded, logits, alone.workspace),
+        Moment("prompt reading", 0.0, cache * setup.prompt + reading),
+        Moment("generation", 0.0, whole + max(0.0, grown - logits), logits),
     ]

@@ -241,13 +241,17 @@ def _fsdp_moments(setup: Setup, found: list[Moment]) -> list[Moment]:
     shard = 0.0 if setup.offload == "all" else _trained_width(setup) / width / devices
     head = table if setup.full else 0.0
     layers = (own if setup.full else setup.adapter_parameters * width) / sizes.layers
-    waiting = float(trainable_parameters(setup) * width) if setup.accumulation > 1 else 0.0
     last_head = head * (shard if apart else 1.0)
+    # Whole gradients of earlier micro-batches wait until their unit is reduced; what is new is added to them.
+    accumulates = setup.accumulation > 1
+    waiting = float(trainable_parameters(setup) * width) if accumulates else 0.0
+    embedding = head if accumulates and apart else 0.0
+    new = float(sizes.largest_linear * width)
 
-    def during(phase: str, name: str = "", *, gradients: float, workspace: float) -> Moment:
+    def during(phase: str, name: str = "", *, gradients: float, workspace: float, waits: float = waiting) -> Moment:
         moment = at[phase]
         return moment._replace(
-            phase=name or phase, gradients=waiting + gradients, workspace=moment.workspace + tied + workspace
+            phase=name or phase, gradients=waits + gradients, workspace=moment.workspace + tied + workspace
         )
 
     kept = at["loss forward"]._replace(logits=0.0)
@@ -255,7 +259,9 @@ def _fsdp_moments(setup: Setup, found: list[Moment]) -> list[Moment]:
     at["nothing"] = Moment("nothing")
     first = at.get("first layer backward", at["last layer backward"])
     done = last_head + layers * (sizes.layers - 1) * shard
+    highest = _own(at["last layer backward"], alone, head)
     lowest = _own(first, alone, head + layers * (sizes.layers - 1))
+    highest, lowest = (min(new, highest), min(new, lowest)) if accumulates else (highest, lowest)
     everything = shard * (head * (2 if apart else 1) + layers * sizes.layers)
     moments = [
         at["load"],
@@ -267,26 +273,30 @@ def _fsdp_moments(setup: Setup, found: list[Moment]) -> list[Moment]:
         during("loss forward", gradients=0.0, workspace=2 * apart),
         during("loss backward", gradients=0.0, workspace=apart + unit),
         during("head backward", gradients=head, workspace=apart + unit),
-        during("last layer backward", gradients=_own(at["last layer backward"], alone, head) + last_head,
-               workspace=(head if apart else 0.0) + 2 * unit),
-        during(first.phase, gradients=done + lowest, workspace=layers + unit + apart),
+        during("last layer backward", gradients=highest + (last_head if apart or not accumulates else 0.0),
+               workspace=(head if apart else 0.0) + 2 * unit, waits=max(0.0, waiting - (head if apart else 0.0))),
+        during(first.phase, gradients=done + lowest, workspace=layers + unit + apart,
+               waits=layers + embedding if accumulates else 0.0),
     ]
     if sizes.layers > 2:
         moments.append(during(first.phase, "inner layer backward", gradients=done - layers * shard + lowest,
-                              workspace=layers + 2 * unit))
+                              workspace=layers + 2 * unit, waits=2 * layers + embedding if accumulates else 0.0))
     if setup.full:
         moments += [
             during("gathering", "reducing the head", gradients=head * (1 + shard) if apart else head,
-                   workspace=unit + head * (1 + 1 / devices) if apart else unit),
-            during("embedding backward", gradients=everything + table, workspace=table + layers),
+                   workspace=unit + head * (1 + 1 / devices) if apart else unit,
+                   waits=max(0.0, waiting - head)),
+            during("embedding backward", gradients=everything + table, workspace=table + layers, waits=embedding),
             during("nothing", "reducing the embedding", gradients=everything + table,
-                   workspace=table * (1 + 1 / devices) - tied),
+                   workspace=table * (1 + 1 / devices) - tied, waits=0.0),
         ]
     elif apart:
-        moments.append(during("nothing", "gathering the embedding again", gradients=everything, workspace=2 * table))
+        moments.append(during("nothing", "gathering the embedding again", gradients=everything, workspace=2 * table,
+                              waits=0.0))
     step = at["optimizer step"]
     moments.append(step._replace(gradients=everything, workspace=optimizer_workspace(setup) / devices))
-    moments.append(during("evaluation", gradients=-waiting, workspace=max(2 * apart, 3 * unit)))
+    scoring = at["evaluation"].logits > 0
+    moments.append(during("evaluation", gradients=0.0, workspace=2 * (apart if scoring else unit), waits=0.0))
     named = {moment.phase for moment in moments}
     moments += [
         during(moment.phase, gradients=0.0, workspace=max(2 * apart, 3 * unit))
