@@ -192,7 +192,8 @@ def assemble(
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",
         padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
-        varied=device == "cuda" and not packing and _varies(recipe.data.padding, profile), room=max(0, free - kept),
+        varied=device == "cuda" and (packing or not _alike(profile)) and recipe.data.padding != "max_length",
+        room=max(0, free - kept),
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
         **formats,
     )
@@ -222,11 +223,9 @@ def strategy_of(recipe: Recipe) -> Strategy:
     return "ddp" if wanted == "auto" or wanted == "single" else wanted
 
 
-def _varies(padding: Padding, profile: DataProfile | None) -> bool:
-    """Whether micro-batches differ in width: where nothing is known of the rows they are taken to differ."""
-    if padding == "max_length":
-        return False
-    return profile is None or profile.lengths is None or profile.lengths.mean < profile.lengths.max
+def _alike(profile: DataProfile | None) -> bool:
+    """Whether all rows have one length: where nothing is known of them they are taken to differ."""
+    return profile is not None and profile.lengths is not None and profile.lengths.mean >= profile.lengths.max
 
 
 def row_width(

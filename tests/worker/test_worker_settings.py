@@ -159,7 +159,8 @@ def test_the_collator_follows_the_recipe() -> None:
     assert made("longest") == Collator(pad_id=0, multiple=8)
     assert made("max_length", "cpu") == Collator(pad_id=0, width=100)
     assert made("free") == Collator(pad_id=0, packed=True, flatten=True)
-    assert made("max_length", packed=True) == Collator(pad_id=0, packed=True, multiple=8)
+    assert made("max_length", packed=True) == Collator(pad_id=0, packed=True, width=100, multiple=8)
+    assert made("longest", packed=True) == Collator(pad_id=0, packed=True, multiple=8)
     flash = made("free", packed=True, attention="flash_attention_2")
     assert flash == Collator(pad_id=0, packed=True, flatten=True, boundaries=True, multiple=8)
 

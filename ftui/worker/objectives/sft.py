@@ -84,11 +84,11 @@ def build(
 
 
 def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Collator:
-    """How rows become a micro-batch: as data.padding says; packed sequences are as long as they are."""
+    """How rows become a micro-batch: as data.padding says; packed sequences lie end to end as they are."""
     flash, free = recipe.model.attention == "flash_attention_2", recipe.data.padding == "free" and not packed
     return Collator(
         pad_id=pad_id, packed=packed or free, flatten=free or (packed and flash), boundaries=flash,
-        width=int(recipe.data.max_length) if recipe.data.padding == "max_length" and not packed else 0,
+        width=int(recipe.data.max_length) if recipe.data.padding == "max_length" else 0,
         multiple=8 if device == "cuda" and not free else 1,
     )
 
