@@ -41,11 +41,15 @@ def command(
         False, "--trace", help="Trace one training step in the training libraries themselves: exact, in seconds."
     ),
     full: bool = typer.Option(False, "--full", help="With --trace: every layer, not a pattern of them."),
+    measure: bool = typer.Option(
+        False, "--measure", help="Take two steps on this device with the real model and the longest rows; keep nothing."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Say what fits, what to pick and why.  What a recipe or --set fixes is kept; the rest is planned."""
     from ftui import hardware as room
-    from ftui import planner
+    from ftui import planner, trust
+    from ftui.calibration import calibration
     from ftui.errors import BadInput
     from ftui.models import describe
     from ftui.runs.command import ask
@@ -63,9 +67,10 @@ def command(
         from ftui.data import profile as read_profile
 
         profile = read_profile(draft.data.sources, shape)
-    plan = planner.plan(box, shape, profile, draft)
+    known = calibration()
+    plan = planner.plan(box, shape, profile, draft, known)
     resolved = planner.resolve(draft, plan)
-    estimate = planner.estimate(resolved, box, shape, profile)
+    estimate = trust.estimate(resolved, box, shape, profile, known)
     largest_found = [planner.largest(resolved, box, shape, profile, size.value) for size in largest]
     compared = [planner.compare(plan, resolved, box, shape, profile, text) for text in why_not]
     traced = None
@@ -75,6 +80,12 @@ def command(
 
         traced = traced_now(resolved, shape, box, profile, full=full)
         judgement = judged(traced, resolved, box, shape, profile)
+    measured = None
+    if measure:
+        from ftui.cli.plan_measure import measured as measured_now
+        from ftui.cli.plan_measure import show_measured
+
+        measured = measured_now(draft, shape, box, profile, elsewhere=hardware is not None, quiet=as_json)
     if as_json:
         found: dict[str, Any] = plan.as_dict()
         found |= {"recipe": resolved.as_dict(), **estimate.as_dict()}
@@ -82,6 +93,8 @@ def command(
             # The trace knows better; what was estimated stands beside it.
             found |= {"estimated_memory": found["memory"], "trace": traced.as_dict(), "memory": traced.memory.as_dict()}
             found["verdict"] = judgement.as_dict()
+        if measured is not None:
+            found |= {"estimated_memory": estimate.memory.as_dict(), "memory": measured.as_dict()}
         if largest:
             found["largest"] = [one.as_dict() for one in largest_found]
         if why_not:
@@ -98,4 +111,6 @@ def command(
     show(plan, estimate, resolved, shape, profile)
     if traced is not None:
         show_trace(traced, estimate.memory, judgement)
+    if measured is not None:
+        show_measured(measured, estimate.memory)
 

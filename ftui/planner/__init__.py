@@ -6,11 +6,11 @@ what looks wrong, `largest` how far a setting can go, `why_not` and `compare` wh
 
 from __future__ import annotations
 
-from ftui.planner.engine import Calibration, estimate, plan, resolve
+from ftui.planner.engine import Calibration, estimate, judge, plan, resolve
 from ftui.planner.risks import risks
 from ftui.planner.solver import Largest, largest
 from ftui.planner.why import WhyNot, compare, why_not
 
 __all__ = [
-    "Calibration", "Largest", "WhyNot", "compare", "estimate", "largest", "plan", "resolve", "risks", "why_not",
+    "Calibration", "Largest", "WhyNot", "compare", "estimate", "judge", "largest", "plan", "resolve", "risks", "why_not",
 ]

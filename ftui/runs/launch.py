@@ -70,7 +70,7 @@ def lay_out(
 
     `asked_text` is the recipe's file, verbatim.  Raises BadInput for a model or data that can't be used.
     """
-    from ftui import data, models, planner
+    from ftui import data, models, planner, trust
     from ftui import hardware as machine
     from ftui.calibration import calibration
     from ftui.recipe import asked as asked_paths
@@ -97,7 +97,7 @@ def lay_out(
         shape=shape,
         profile=profile,
         plan=found,
-        estimate=planner.estimate(recipe, hardware, shape, profile, known),
+        estimate=trust.estimate(recipe, hardware, shape, profile, known),
         risks=tuple(planner.risks(recipe, hardware, shape, profile)),
         preset=preset,
     )
@@ -127,11 +127,11 @@ def refreshed(layout: Layout) -> Layout:
     if abs(time.time() - layout.hardware.time) < FRESH_SECONDS:
         return layout
     from ftui import hardware as machine
-    from ftui import planner
+    from ftui import trust
     from ftui.calibration import calibration
 
     hardware = machine.probe()
-    estimate = planner.estimate(layout.recipe, hardware, layout.shape, layout.profile, calibration())
+    estimate = trust.estimate(layout.recipe, hardware, layout.shape, layout.profile, calibration())
     return replace(layout, hardware=hardware, estimate=estimate)
 
 

@@ -7,21 +7,20 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from ftui.planner.document import MemoryEstimate
+from ftui.planner.document import Badge, MemoryEstimate
+from ftui.timeline import MARKS, OTHER, parts_of
 from ftui.units import GiB, MiB, gib
 
-PARTS: tuple[tuple[str, str, str], ...] = (
-    ("weights", "█", "$primary"),
-    ("adapter", "▙", "$success"),
-    ("gradients", "▓", "$warning"),
-    ("optimizer", "▒", "$error"),
-    ("activations", "▚", "$accent"),
-    ("logits", "▞", "$secondary"),
-    ("workspace", "░", "$text-primary"),
-    ("context", "▖", "dim"),
-    ("slack", "▫", "dim"),
-)
-"""Part, its character, its colour: told apart without colour, too."""
+COLOURS = {
+    "weights": "$primary", "adapter": "$success", "gradients": "$warning", "optimizer": "$error",
+    "activations": "$accent", "logits": "$secondary", "workspace": "$text-primary", "context": "dim", "slack": "dim",
+}
+"""A part without a line here is drawn in the text's colour."""
+BADGES: dict[Badge, tuple[str, str]] = {
+    "estimate": ("≈ estimate", "dim"), "traced": ("◆ traced", "$text-accent"),
+    "measured": ("✔ measured", "$text-success"),
+}
+"""How far a number can be trusted: a formula, the step itself without a GPU, the device's own word."""
 
 
 class MemoryBar(Widget):
@@ -47,9 +46,9 @@ class MemoryBar(Widget):
         limit = min(round((self.budget_bytes - self.reserve_bytes) * scale), width)
         cells: list[tuple[str, str]] = []
         reached = 0.0
-        for name, character, colour in PARTS:
-            reached += getattr(memory.parts, name) * scale
-            cells += [(character, colour)] * (min(round(reached), width) - len(cells))
+        for name, size in parts_of(memory.parts).items():
+            reached += size * scale
+            cells += [(MARKS.get(name, OTHER), COLOURS.get(name, "$text"))] * (min(round(reached), width) - len(cells))
         unsure = min(round(memory.high_bytes * scale), width) - len(cells)
         cells += [("╌", "dim")] * unsure
         cells += [("·", "dim")] * (width - len(cells))
@@ -57,17 +56,23 @@ class MemoryBar(Widget):
         return Content.assemble(*_runs(cells))
 
     def _legend(self, memory: MemoryEstimate) -> list[Content]:
-        parts = [(name, mark, colour, getattr(memory.parts, name)) for name, mark, colour in PARTS]
         total = memory.process_bytes
         # One unit for all, said once: a legend of eight is read faster so.
         unit, name_of_unit, digits = (GiB, "GiB", 1) if total >= GiB else (MiB, "MiB", 0)
         entries = [
-            Content.assemble((mark, colour), f" {name} ", (f"{size / unit:.{digits}f}", "bold"))
-            for name, mark, colour, size in parts
+            Content.assemble(
+                (MARKS.get(name, OTHER), COLOURS.get(name, "$text")), f" {name} ", (f"{size / unit:.{digits}f}", "bold")
+            )
+            for name, size in parts_of(memory.parts).items()
             if size >= total / 200
         ]
         entries.append(Content.assemble(("┃", "bold"), " free ", (gib(self.budget_bytes), "bold")))
-        lines, width = [Content.styled(name_of_unit, "dim")], self.size.width
+        low, high = memory.low_bytes / unit, memory.high_bytes / unit
+        sure = Content.assemble(
+            BADGES[memory.badge], " ", (f"{total / unit:.{digits}f}", "bold"),
+            (f" ({low:.{digits}f}–{high:.{digits}f}) {name_of_unit}", "dim"),
+        )
+        lines, width = [sure], self.size.width
         for entry in entries:
             joined = lines[-1] + "  " + entry
             if joined.cell_length <= width:

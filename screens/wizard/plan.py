@@ -6,18 +6,20 @@ from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from ftui.planner.document import Option, Plan
+from ftui.planner import resolve
+from ftui.planner.document import MemoryEstimate, Option, Plan
 from ftui.runs.command import plan_command
 from ftui.units import clock, count, gib
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .state import WizardState
-from .step import GoOn, OptionChosen, Step, said
+from .step import GoOn, OptionChosen, Step, TraceAsked, said
 from .words import short_source, shown_value
 
 FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
@@ -25,14 +27,17 @@ FIT_WORDS = {"fits": "fits", "tight": "tight", "no": "no"}
 
 
 class PlanStep(Step):
-    """Enter takes the option under the cursor with all its settings and goes on."""
+    """Enter takes the option under the cursor with all its settings and goes on; t traces it."""
+
+    BINDINGS = [Binding("t", "trace", "Trace", tooltip="Run the option's step without a GPU: the peak to the percent")]
 
     def compose(self) -> ComposeResult:
         yield Static(classes="said")
         yield ChoiceTable(
             Column("", 1), Column("Method"), Column("Rank", 4, right=True), Column("Batch", 5, right=True),
-            Column("Length", 6, right=True), Column("Memory", 9, right=True), Column("Fits", 5),
-            Column("Time", 7, right=True), Column("Result", 9, right=True, wide=True), id="options", narrow=84,
+            Column("Length", 6, right=True), Column("Ckpt", 4), Column("Memory", 9, right=True), Column("Fits", 5),
+            Column("Time", 7, right=True), Column("Quality", 7, right=True, wide=True),
+            Column("Result", 9, right=True, wide=True), id="options", narrow=96,
         )
         yield MemoryBar()
         with VerticalScroll(id="why"):
@@ -70,14 +75,16 @@ class PlanStep(Step):
         mark = "●" if key == followed else "○"
         title = Content(option.title)
         if option is plan.recommendation:
-            title += Content.styled(" ★ pick", "$text-success")
+            title += Content.styled(" ★", "$text-success")
         settings = option.settings
         fit = Content.styled(FIT_WORDS[option.verdict.fit], FIT_STYLES[option.verdict.fit])
         rank = "–" if option.method == "full" else self._value(settings, "adapter.rank")
         return Row(key, (
             mark, title, rank, self._value(settings, "train.micro_batch"),
-            self._value(settings, "data.max_length"), gib(option.memory.process_bytes), fit,
-            clock(option.time.total_seconds), gib(option.adapter_bytes),
+            self._value(settings, "data.max_length"),
+            "on" if self._value(settings, "train.checkpointing") in ("True", "true") else "off",
+            gib(self._memory(option).process_bytes), fit,
+            clock(option.time.total_seconds), f"{option.quality:.0%}", gib(option.adapter_bytes),
         ))
 
     def _value(self, settings: dict[str, Any], path: str) -> str:
@@ -91,6 +98,10 @@ class PlanStep(Step):
         except FtuiError:
             return "–"
 
+    def _memory(self, option: Option) -> MemoryEstimate:
+        """What is known best of the option: measured, traced, or the formula's."""
+        return self.state.known.get(option.method, option.memory)
+
     def _at(self) -> Option | None:
         plan, key = self.state.plan, self.query_one(ChoiceTable).key
         if plan is None:
@@ -103,8 +114,8 @@ class PlanStep(Step):
         plan, option = self.state.plan, self._at()
         if plan is None or option is None:
             return
-        self.query_one(MemoryBar).show(option.memory, plan.budget_bytes, plan.reserve_bytes)
-        self.query_one("#reasons", Static).update(Content("\n").join(reasons(option, plan)))
+        self.query_one(MemoryBar).show(self._memory(option), plan.budget_bytes, plan.reserve_bytes)
+        self.query_one("#reasons", Static).update(Content("\n").join(reasons(option, plan, self._memory(option))))
 
     @on(ChoiceTable.Picked)
     def _picked(self, event: ChoiceTable.Picked) -> None:
@@ -114,10 +125,15 @@ class PlanStep(Step):
         self.post_message(OptionChosen(None if option is plan.recommendation else option.method))
         self.post_message(GoOn())
 
+    def action_trace(self) -> None:
+        plan, option = self.state.plan, self._at()
+        if plan is not None and option is not None:
+            self.post_message(TraceAsked(resolve(self.state.draft, plan, option), option.memory))
+
     def next_line(self) -> str:
         if self.state.plan is None:
             return "The ways to train stand here as soon as the machine, the model and the data are known."
-        return "Enter takes the way under the cursor; the next step can change any setting."
+        return "Enter takes the way under the cursor, t proves its memory; the next step can change any setting."
 
     def command(self) -> str:
         return plan_command(self.state.draft, reference=self.state.preset)
@@ -129,9 +145,9 @@ class PlanStep(Step):
         )
 
 
-def reasons(option: Option, plan: Plan) -> list[Content]:
+def reasons(option: Option, plan: Plan, memory: MemoryEstimate) -> list[Content]:
     """Why this option: its note, whether it fits, what it trains, and for the recommendation each value's reason."""
-    verdict, memory, time = option.verdict, option.memory, option.time
+    verdict, time = option.verdict, option.time
     lines = [
         Content(option.note),
         Content.styled(verdict.text, FIT_STYLES[verdict.fit]),

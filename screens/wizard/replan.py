@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ftui import planner
+from ftui.calibration import calibration
 from ftui.runs.launch import lay_out
+from ftui.trust import better
 
 from .state import WizardState
 
-PLANNED = ("plan", "layout", "before")
+PLANNED = ("plan", "layout", "known", "before")
 """What `replan` changes in a state."""
 
 
@@ -21,6 +23,12 @@ def replan(state: WizardState) -> WizardState:
     hardware, shape, profile = state.hardware, state.shape, state.profile
     if hardware is None or shape is None or profile is None:
         return state.having(plan=None, layout=None, before=None)
-    state = state.having(before=state.estimate, plan=planner.plan(hardware, shape, profile, state.draft))
+    plan = planner.plan(hardware, shape, profile, state.draft, calibration())
+    known = {
+        option.method: memory
+        for option in (plan.recommendation, *plan.alternatives, *plan.rejected)
+        if (memory := better(planner.resolve(state.draft, plan, option), shape, hardware, profile)) is not None
+    }
+    state = state.having(before=state.estimate, plan=plan, known=known)
     layout = lay_out(state.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
     return state.having(layout=layout)

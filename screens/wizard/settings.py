@@ -19,7 +19,7 @@ from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .cost import cost_line
 from .state import WizardState
-from .step import Assigned, GoOn, Reset, Step, problem_text, said
+from .step import Assigned, GoOn, Reset, Step, TraceAsked, problem_text, said
 from .words import short_source, shown_value
 
 SECTION_TITLES = {
@@ -37,6 +37,7 @@ class SettingsStep(Step):
     BINDINGS = [
         Binding("slash", "find", "Find", key_display="/", tooltip="Search the settings"),
         Binding("a", "advanced", "Advanced", tooltip="Show the advanced settings, too, or hide them"),
+        Binding("t", "trace", "Trace", tooltip="Run the step as it is set now without a GPU: the peak to the percent"),
         Binding("r", "reset", "Reset", tooltip="Back to the recommended value"),
         Binding("left", "turn(-1)", "Previous value", show=False),
         Binding("right", "turn(1)", "Next value", show=False),
@@ -167,6 +168,11 @@ class SettingsStep(Step):
         if setting := self._at():
             self.post_message(Reset((setting.path,)))
 
+    def action_trace(self) -> None:
+        state = self.state
+        if state.resolved is not None and state.estimate is not None:
+            self.post_message(TraceAsked(state.resolved, state.estimate.memory))
+
     def action_advanced(self) -> None:
         self._advanced = not self._advanced
         self.query_one(ChoiceTable).show(self._rows())
@@ -234,7 +240,7 @@ class SettingsStep(Step):
     def next_line(self) -> str:
         if self._at() is None:
             return "Enter goes on to the review; down leads to the settings, / finds one."
-        return "Enter edits, ← → turn a choice, / finds; ctrl+n goes on to the review."
+        return "Enter edits, ← → turn a choice, / finds, t traces; ctrl+n goes on to the review."
 
     def command(self) -> str:
         setting = self._at()

@@ -11,7 +11,7 @@ from ftui.data.document import DataProfile
 from ftui.documents import Document
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
-from ftui.planner.document import Choice, Estimate, Method, Option, Plan
+from ftui.planner.document import Choice, Estimate, MemoryEstimate, Method, Option, Plan
 from ftui.recipe import Recipe
 from ftui.runs.launch import Layout
 
@@ -49,6 +49,8 @@ class WizardState(Document):
     """For the draft: the table of the Plan step."""
     layout: SkipValidation[Layout | None] = None
     """What would be launched: the asked recipe resolved on this machine."""
+    known: dict[Method, MemoryEstimate] = {}
+    """What is known better than by formula of the plan's options: traced or measured."""
     before: Estimate | None = None
     """The estimate before the last edit, for the difference that it made."""
     problems: dict[str, Problem] = {}

@@ -9,7 +9,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
-from ftui.planner.document import Method
+from ftui.planner.document import MemoryEstimate, Method
+from ftui.recipe import Recipe
 
 from ..background import Problem
 from .state import StepName, WizardState
@@ -50,6 +51,14 @@ class LookAgain(Message):
 @dataclass
 class GoOn(Message):
     """The step is done: show the next one."""
+
+
+@dataclass
+class TraceAsked(Message):
+    """A dry trace of this resolved recipe is wanted; `memory` is what the formula says of it."""
+
+    recipe: Recipe
+    memory: MemoryEstimate
 
 
 @dataclass
@@ -104,6 +113,6 @@ def said(state: WizardState, subject: str) -> Content | None:
 
 
 __all__ = [
-    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Redrawn", "Reset", "Step", "StepName",
+    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Redrawn", "Reset", "Step", "StepName", "TraceAsked",
     "problem_text", "said",
 ]

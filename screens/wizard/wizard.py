@@ -17,6 +17,7 @@ from textual.reactive import var
 
 from ftui import recipe
 from ftui.errors import FtuiError
+from ftui.planner.document import Trace
 
 from .. import lookups
 from ..background import Problem, attempt_for
@@ -26,7 +27,7 @@ from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
 from .replan import PLANNED, can_plan, replan
 from .state import ORDER, STEPS, StepName, WizardState
-from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step
+from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step, TraceAsked
 
 STATE_FILE = "wizard.json"
 DEMO = "cpu-demo"
@@ -109,6 +110,20 @@ class WizardScreen(Page[None]):
     @on(LookAgain)
     def _look_again(self, message: LookAgain) -> None:
         {"hardware": self._probe, "model": self._describe, "data": self._profile}[message.subject]()
+
+    @on(TraceAsked)
+    def _trace(self, message: TraceAsked) -> None:
+        from ..trace import TraceScreen
+
+        state = self.state
+        if state.hardware is not None and state.shape is not None:
+            screen = TraceScreen(message.recipe, state.shape, state.hardware, state.profile, message.memory)
+            self.app.push_screen(screen, self._traced)
+
+    def _traced(self, trace: Trace | None) -> None:
+        """What was traced is kept on disk, where the next plan finds it."""
+        if trace is not None:
+            self._plan()
 
     @on(GoOn)
     async def _go_on(self) -> None:

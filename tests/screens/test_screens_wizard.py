@@ -84,7 +84,7 @@ async def test_the_demo_goes_the_whole_way_on_the_keyboard(size: tuple[int, int]
         await at(pilot, "goal")
         await pilot.press("enter", "enter")
         await at(pilot, "plan")
-        assert "★ pick" in text(app)
+        assert "★" in text(app)
         await pilot.press("enter")
         await at(pilot, "settings")
         assert "memory" in text(app)
@@ -316,7 +316,7 @@ async def test_another_option_of_the_plan_is_taken_and_taken_back(machine: Calla
         screen._plan()
         await until(pilot, lambda: screen.state.layout)
         await screen.go("plan")
-        await until(pilot, lambda: "★ pick" in text(app))
+        await until(pilot, lambda: "★" in text(app))
         plan = screen.state.plan
         assert plan is not None
         recommended = screen.state.layout.recipe

@@ -1,0 +1,47 @@
+"""The best that is known of a recipe's memory: measured on the device, traced in its libraries, or the formula's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ftui.errors import FtuiError
+
+if TYPE_CHECKING:
+    from ftui.data.document import DataProfile
+    from ftui.hardware.document import Hardware
+    from ftui.models.document import ModelShape
+    from ftui.planner import Calibration
+    from ftui.planner.document import Estimate, MemoryEstimate
+    from ftui.recipe import Recipe
+
+
+def better(
+    recipe: Recipe, shape: ModelShape, hardware: Hardware, profile: DataProfile | None
+) -> MemoryEstimate | None:
+    """What a finished run or a kept trace says of this resolved recipe; None where only the formula speaks."""
+    from ftui import calibration, tracing
+
+    if (found := calibration.measured(recipe, shape, hardware)) is not None:
+        return found
+    try:
+        traced = tracing.cached(recipe, shape, hardware, profile)
+    except FtuiError:
+        # A model whose config.json isn't at hand can't have been traced with these settings.
+        return None
+    return traced.memory if traced else None
+
+
+def estimate(
+    recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None,
+    calibration: Calibration | None = None,
+) -> Estimate:
+    """As `planner.estimate`, with the best known memory in place of the formula's and the verdict that follows."""
+    from ftui import planner
+
+    found = planner.estimate(recipe, hardware, shape, profile, calibration)
+    known = better(recipe, shape, hardware, profile)
+    if known is None:
+        return found
+    return found.model_copy(
+        update={"memory": known, "verdict": planner.judge(known, recipe, hardware, shape, profile)}
+    )
