@@ -51,6 +51,7 @@ def command(
     from ftui import planner, trust
     from ftui.calibration import calibration
     from ftui.errors import BadInput
+    from ftui.installed import noted
     from ftui.models import describe
     from ftui.runs.command import ask
 
@@ -69,6 +70,8 @@ def command(
         profile = read_profile(draft.data.sources, shape)
     known = calibration()
     plan = planner.plan(box, shape, profile, draft, known)
+    if not hardware:
+        plan = noted(plan, draft.compute.stack)
     resolved = planner.resolve(draft, plan)
     estimate = trust.estimate(resolved, box, shape, profile, known)
     largest_found = [planner.largest(resolved, box, shape, profile, size.value) for size in largest]

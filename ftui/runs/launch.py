@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ftui.data.document import DataProfile
 from ftui.errors import FtuiError, Refused
 from ftui.hardware.document import Hardware
+from ftui.installed import noted
 from ftui.methods import LoraOptions, Targeted
 from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
@@ -88,6 +89,7 @@ def lay_out(
     )
     known = calibration()
     found = planner.plan(hardware, shape, profile, draft, known)
+    found = noted(found, draft.compute.stack)
     recipe = planner.resolve(draft, found)
     return Layout(
         asked=draft,
