@@ -173,7 +173,7 @@ def _choice(setup: Setup, rung: Rung, costs: Costs) -> Choice:
     if abs(slower) >= 0.02:
         said.append(f"steps take {abs(slower):.0%} {'longer' if slower > 0 else 'less'}")
     if worse >= 0.0005:
-        said.append(f"about {100 * worse:.1g} % of the quality")
+        said.append(f"about {100 * worse:.2g} % of the quality")
     if rung.words:
         said.append(rung.words)
     return Choice(path=rung.path, value=rung.value, reason="; ".join(said), source="ftui memory formula")

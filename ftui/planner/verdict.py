@@ -54,7 +54,7 @@ def _way_out(found: Found, setup: Setup, room: int) -> str:
         # Each alone is enough, and says itself what it costs.
         return ""
     costing = [f"{found.slower:.0%} more time"] if found.slower >= 0.02 else []
-    costing += [f"about {100 * found.worse:.1g} % of the quality"] if found.worse >= 0.0005 else []
+    costing += [f"about {100 * found.worse:.2g} % of the quality"] if found.worse >= 0.0005 else []
     number = NUMBERS.get(len(found.choices), str(len(found.choices)))
     changes = f"These {number} changes together" if len(found.choices) > 1 else "This change"
     return f" {changes} would do it{', costing ' + ' and '.join(costing) if costing else ' at next to no cost'}."

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Disk, GpuProcess, Hardware
@@ -76,6 +78,65 @@ def test_where_no_single_change_is_enough_a_chain_is_offered(
         assert estimate(assign(recipe, fewer), box, shape, rows()).verdict.fit != "fits"
     both = assign(recipe, {change.path: change.value for change in offered})
     assert estimate(both, box, shape, rows()).verdict.fit == "fits"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    total=st.floats(6, 60), rows_at_once=st.sampled_from([1, 2, 8, 16]), length=st.sampled_from([512, 2048, 8192]),
+    quantization=st.sampled_from(["none", "nf4"]), checkpointing=st.booleans(), rank=st.sampled_from([8, 64, 256]),
+    read=st.booleans(),
+)
+def test_whatever_does_not_fit_what_is_offered_makes_it_fit(
+    box: Callable[..., Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile], total: float,
+    rows_at_once: int, length: int, quantization: str, checkpointing: bool, rank: int, read: bool,
+) -> None:
+    machine, shape, profile = box(total=round(total, 1)), shapes["llama3-8b"], rows() if read else None
+    recipe = resolved(
+        machine, shape, profile, adapter__kind="lora", adapter__rank=rank, model__quantization=quantization,
+        train__micro_batch=rows_at_once, train__effective_batch=16, train__checkpointing=checkpointing,
+        data__max_length=length,
+    )
+    held = estimate(recipe, machine, shape, profile).verdict
+    assert (held.fit == "fits") <= (held.changes == ())
+    each = [held.changes] if held.together else [(change,) for change in held.changes]
+    for changes in each:
+        values = {change.path: change.value for change in changes}
+        if "train.micro_batch" in values and 16 % values["train.micro_batch"]:
+            values["train.effective_batch"] = -(-16 // values["train.micro_batch"]) * values["train.micro_batch"]
+        assert estimate(assign(recipe, values), machine, shape, profile).verdict.fit == "fits", values
+    if held.fit == "no" and not held.changes:
+        assert "smaller base model" in held.text
+
+
+def test_changes_are_priced_by_time_and_quality_and_the_rows_they_cut(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    box, shape = boxes["3090"], shapes["llama3-8b"]
+    recipe = resolved(box, shape, rows(), adapter__kind="lora", model__quantization="none", train__micro_batch=8,
+                      train__effective_batch=8, train__checkpointing=False, data__max_length=2048)
+    found = setup_of(recipe, box, shape, rows())
+    costs = Costs(pace=lambda setup: 2.0 if setup.checkpointing else 1.0,
+                  worth=lambda setup: 0.5 if setup.quantization == "nf4" else 1.0, lengths=rows().lengths)
+    everything = " ".join(
+        choice.reason for room in range(8, 200, 4) for choice in find(found, room * GIB, costs).choices
+    )
+    assert "steps take 100% longer" in everything
+    assert "% of rows are cut and lose" in everything
+    assert "5e+01 % of the quality" not in everything
+
+
+def test_an_idea_that_costs_nothing_comes_before_one_that_does(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape]
+) -> None:
+    box, shape = boxes["a100"], shapes["llama3-8b"]
+    recipe = resolved(box, shape, None, adapter__kind="lora", model__quantization="none", train__loss="full",
+                      train__micro_batch=8, train__effective_batch=8, train__checkpointing=True, data__max_length=4096)
+    found = setup_of(recipe, box, shape, None)
+    high = process_bytes(found)[1]
+    costs = Costs(pace=lambda _: 1.0, worth=lambda setup: 0.9 if setup.method == "qlora" else 1.0)
+    first = find(found, int(0.95 * high), costs)
+    assert first.choices[0].path in ("train.loss", "train.micro_batch")
+    assert "model.quantization" not in [choice.path for choice in first.choices[:2]]
 
 
 def test_where_nothing_helps_the_verdict_says_so(

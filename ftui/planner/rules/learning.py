@@ -32,8 +32,11 @@ def learning_rate(job: Job, method: Method) -> Choice:
         adapter, full, source = OBJECTIVE_RATES[job.objective]
         value = full if method == "full" else adapter
         how = "every weight trains" if method == "full" else "an adapter trains"
+        said = "what published recipes take"
+        if job.tiny:
+            value, said = float(f"{10 * value:.1g}"), "ten times what published recipes take for larger models"
         return Choice(path="train.learning_rate", value=value, source=source,
-                      reason=f"{value:g} — {job.objective}, {how}: what published recipes take")
+                      reason=f"{value:g} — {job.objective}, {how}: {said}")
     width = job.shape.hidden
     value = 5e-4 * (2000 / width) ** 0.781
     value = min(value, 5e-3) if job.tiny else min(max(value, 1e-4), 5e-4)
