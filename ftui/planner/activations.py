@@ -75,8 +75,12 @@ def manner_of(setup: Setup) -> Manner:
 
 
 def residual_bytes(setup: Setup) -> int:
-    """Bytes per element of the hidden states that pass from layer to layer: the embedding's own."""
-    return 4 if setup.quantization != "none" and setup.upcast == "all" else setup.weight_bytes
+    """Bytes per element of the hidden states that pass from layer to layer: the embedding's own.
+
+    A float32 norm makes float32 inputs, 4- and 8-bit modules answer in their input's format, and so the first sum is
+    float32 already.
+    """
+    return 4 if setup.quantization != "none" and setup.upcast != "none" else setup.weight_bytes
 
 
 @lru_cache(maxsize=512)
