@@ -93,7 +93,7 @@ def _low_rank(m: Module, x: Value) -> Value:
 
 def _adalora(m: Module, x: Value) -> Value:
     rank = m.options.rank
-    y, x = m.base(x), m.like_adapter(x)
+    y, x = m.base(x), m.tape.cast(x, m.width)
     middle = m.product(x, m.trained(rank * m.inputs), rank)
     out = m.times(m.product(middle, m.trained(rank * m.outputs), m.outputs))
     # The division by `ranknum`, a float32 tensor, gives float32.
@@ -119,7 +119,7 @@ def _hira(m: Module, x: Value) -> Value:
 
 def _gralora(m: Module, x: Value) -> Value:
     rank, blocks = m.options.rank, m.options.blocks
-    y, x = m.base(x), m.like_adapter(x)
+    y, x = m.base(x), m.tape.cast(x, m.width)
     middle = m.times(m.product(x, m.trained(rank * m.inputs), rank * blocks))
     return m.beside(y, m.times(m.times(m.product(middle, m.trained(rank * m.outputs), m.outputs))))
 
@@ -152,18 +152,23 @@ def _glora(m: Module, x: Value) -> Value:
     ]
     y = m.base(x)
     changed = m.update(tuple(pairs), m.compute, ahead=2 * m.compute)
-    whole = m.tape.add(y, m.product(x, changed, m.outputs))
+    changed_output = m.product(x, changed, m.outputs)
+    whole = m.tape.add(y, changed_output)
+    m.held += [y, changed_output, whole]
     return m.tape.op((whole, m.times(y)), y.size, y.width, made=(None, y.size))
 
 
 def _deft(m: Module, x: Value) -> Value:
     rank, tape = m.options.rank, m.tape
-    y = tape.cast(m.base(x), 4)
+    plain = m.base(x)
+    y, single = tape.cast(plain, 4), tape.cast(x, 4)
+    m.held += [plain, y, single]
     projection = m.trained(rank * m.outputs)
     removed = m.product(m.product(y, projection, rank), projection, m.outputs)
     result = tape.add(y, removed)
     if not m.options.para:
-        middle = m.product(tape.cast(x, 4), m.trained(rank * m.inputs), rank)
+        m.held.append(result)
+        middle = m.product(single, m.trained(rank * m.inputs), rank)
         result = tape.add(result, m.product(middle, projection, m.outputs))
     return tape.cast(result, x.width)
 
@@ -203,8 +208,8 @@ def _oft(m: Module, x: Value) -> Value:
     # Cayley's transform as a series of five products, each of which keeps both factors.
     powers = tuple(m.update((), m.compute, elements=squares) for _ in range(6))
     rotation = m.update((skewed,), m.width, elements=squares, saves=powers, work=4 * m.width)
-    turned = m.product(m.times(m.like_adapter(x)), rotation, m.inputs)
-    return m.base(m.tape.cast(m.times(m.like_adapter(turned)), x.width))
+    turned = m.product(m.times(m.tape.cast(x, m.width)), rotation, m.inputs)
+    return m.base(m.tape.cast(m.times(m.tape.cast(turned, m.width)), x.width))
 
 
 def _boft(m: Module, x: Value) -> Value:
@@ -220,8 +225,8 @@ def _boft(m: Module, x: Value) -> Value:
 
 def _hra(m: Module, x: Value) -> Value:
     square, directions = m.inputs * m.inputs, m.trained(m.inputs * m.options.rank)
-    eye = m.update((), m.compute, elements=square)
-    chain = m.update((directions,), m.width, elements=square, saves=(eye,))
+    saved = () if m.options.gram_schmidt else (m.update((), m.compute, elements=square),)
+    chain = m.update((directions,), m.width, elements=square, saves=saved)
     for _ in range(1 if m.options.gram_schmidt else m.options.rank):
         factor = m.tape.cast(chain, m.compute)
         chain = m.update((factor, directions), m.width, elements=square, saves=(factor,), work=m.width)
@@ -342,6 +347,7 @@ def _ia3(m: Module, x: Value) -> Value:
 
 def _beft(m: Module, x: Value) -> Value:
     y, bias = m.base(x), m.trained(m.outputs)
+    m.held.append(y)
     width = max(y.width, bias.width)
     size = y.size * width / y.width
     return m.tape.cast(m.tape.op((y, bias), size, width, made=(None if width == y.width else y.size, bias.size)),
