@@ -52,6 +52,13 @@ TORCHTUNE: dict[str, Any] = {
     "compute.stack": "torchtune-2024", "compute.allocator": "native", "adapter.dtype": "bfloat16",
     "data.padding": "max_length",
 }
+FACTORY: dict[str, Any] = {
+    "train.trainer": "transformers", "train.loss": "full", "train.optimizer": "adamw", "train.checkpointing": True,
+    # Pre-training on rows cut to one length; trainable parameters are made float32 (hiyouga/LLaMA-Factory,
+    # src/llmtuner/model/adapter.py); upcast_layernorm is off by default.
+    "compute.stack": "2024-01", "compute.allocator": "native", "data.packing": True, "data.padding": "max_length",
+    "adapter.dtype": "float32",
+}
 WITHOUT_FLASH = {"chatglm3-6b": "sdpa", "baichuan2-7b": "sdpa", "baichuan2-13b": "eager"}
 """Models for which ms-swift 1.5 ignores use_flash_attn; their own code has torch's attention, or ALiBi's scores."""
 
@@ -86,7 +93,7 @@ OPTIMIZERS = {
 }
 ATTENTION = {"flash": "flash_attention_2", "flash2": "flash_attention_2", "flash_attention_2": "flash_attention_2",
              "kernels-community/vllm-flash-attn3": "flash_attention_2", "no-flash": "eager", "sdpa": "sdpa",
-             "eager": "eager", "default": "sdpa"}
+             "eager": "eager", "eager(HF)": "eager", "default": "sdpa"}
 QUANTIZED = {"none": "none", "nf4": "nf4", "bnb4": "nf4", "int8": "int8"}
 LORA = {"lora": {}, "qlora": {}, "rslora": {"rslora": True}, "dora": {"dora": True}, "lora+": {}, "lora+neftune": {}}
 CAPABILITY = (("t4", (7, 5)), ("v100", (7, 0)), ("a100", (8, 0)), ("a6000", (8, 6)), ("a10", (8, 6)), ("l40", (8, 9)),
@@ -98,8 +105,9 @@ def asked(row: dict[str, str]) -> Row | str:
     notes, project = row["notes"], _project(row["source"])
     if "kind=measured;" not in notes or "SUSPECT" in notes or not _number(row["peak_gb"]):
         return "not a measurement of a run"
-    if "total of" in notes or _devices(row) > 1:
-        return "several cards, whose way of sharing is not stated"
+    sharing = _sharing(row, project)
+    if isinstance(sharing, str):
+        return sharing
     if project not in PROJECTS:
         return f"no recipe for {project}'s rows"
     if "only part unfrozen" in notes:
@@ -124,7 +132,7 @@ def asked(row: dict[str, str]) -> Row | str:
         "train.micro_batch": rows, "train.effective_batch": rows,
         "train.checkpointing": not row["grad_ckpt"].startswith("False"),
         "train.activation_offload": "offload" in row["grad_ckpt"], "train.optimizer": optimizer,
-        **PROJECTS[project], **adapter,
+        **PROJECTS[project], **adapter, **sharing,
     }
     if row["attention"]:
         settings["model.attention"] = ATTENTION.get(row["attention"], "sdpa")
@@ -132,6 +140,7 @@ def asked(row: dict[str, str]) -> Row | str:
     doubts = [] if row["grad_ckpt"] else ["checkpointing is not stated"]
     if "opt in bwd" in row["optimizer"]:
         doubts.append("the optimizer's steps are taken inside the backward pass")
+    settings["train.effective_batch"] *= _devices(row)
     return Row(
         project, _name(row), settings, found, _machine(row), _kind(row, project),
         float(row["peak_gb"]) * (GIB if "GiB" in notes or "table prints MB" in notes else 1e9),
@@ -159,11 +168,26 @@ def _own_ways(row: dict[str, str], project: str, settings: dict[str, Any]) -> No
             settings["train.effective_batch"] = 4 * rows
             if tuned and settings["adapter.kind"] == "lora":
                 settings["adapter.dtype"], settings["adapter.dropout"] = "float32", 0.05
+        case "LLaMA-Factory":
+            settings["train.effective_batch"] = rows * int(found[1] if (found := re.search(r"GA(\d)", notes)) else 1)
         case "torchtune":
             if "chunked CE" in notes or "+activation" in notes or "+optimizer" in notes or "8-bit" in notes:
                 settings["train.loss"] = "chunked"
             if not tuned:
                 settings.pop("adapter.dtype", None)
+
+
+def _sharing(row: dict[str, str], project: str) -> dict[str, Any] | str:
+    """How several cards share the work; figures that sum over them are of another way (layers in turn)."""
+    notes, said = row["notes"], f"{row['notes']} {row['source']}"
+    if _devices(row) == 1:
+        return {}
+    found = next((kind for word, kind in (("ZeRO-3", "zero3"), ("ZeRO-2", "zero2"), ("fsdp", "fsdp"), ("FSDP", "fsdp"))
+                  if word in said), "fsdp" if project == "torchtune" else None)
+    if found is None or "total of" in notes:
+        return "several cards, whose way of sharing is not stated"
+    offload = "all" if re.search(r"CPU offload|fsdp2-offload", said) and "without CPU" not in said else "none"
+    return {"compute.gpus": _devices(row), "compute.strategy": found, "compute.offload": offload}
 
 
 def _adapter(row: dict[str, str], project: str) -> dict[str, Any] | str:
@@ -213,6 +237,8 @@ def _packed(notes: str) -> bool:
 
 def _project(source: str) -> str:
     first = source.split()[0]
+    if first == "huggingface/peft" and "docs accelerate" in source:
+        return "peft-docs"
     known = {"huggingface/peft": "peft", "modelscope/ms-swift": "ms-swift"}
     return known.get(first, first)
 
@@ -235,10 +261,13 @@ def _machine(row: dict[str, str]) -> Hardware:
     total = int(size) * GIB
     low = row["gpu"].lower()
     capability = next((found for word, found in CAPABILITY if word in low), (8, 0))
-    card = Gpu(index=0, name=row["gpu"] or "a card", total_bytes=total, used_bytes=0, free_bytes=total,
-               compute_capability=capability)
+    cards = tuple(
+        Gpu(index=index, name=row["gpu"] or "a card", total_bytes=total, used_bytes=0, free_bytes=total,
+            compute_capability=capability)
+        for index in range(_devices(row))
+    )
     return Hardware(
-        host="published", system="Linux", time=0.0, gpus=(card,),
+        host="published", system="Linux", time=0.0, gpus=cards,
         ram=Ram(total_bytes=1000 * GIB, available_bytes=1000 * GIB),
         cpu=Cpu(name="cpu", cores=16, host_cores=16, architecture="x86_64"),
     )
@@ -258,4 +287,10 @@ def _number(text: str) -> float | None:
         return None
 
 
-PROJECTS = {"peft": PEFT, "ms-swift": SWIFT, "axolotl": AXOLOTL, "torchtune": TORCHTUNE}
+DOCS: dict[str, Any] = {
+    "train.trainer": "trl", "train.loss": "full", "train.optimizer": "adamw", "model.attention": "flash_attention_2",
+    "compute.stack": "2024-01", "compute.allocator": "native", "data.packing": True, "data.padding": "max_length",
+    "adapter.dtype": "bfloat16",
+}
+PROJECTS = {"peft": PEFT, "peft-docs": DOCS, "ms-swift": SWIFT, "axolotl": AXOLOTL, "torchtune": TORCHTUNE,
+            "LLaMA-Factory": FACTORY}
