@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ftui.planner.document import MemoryEstimate, Plan
     from ftui.recipe.document import Recipe
     from ftui.runs.folder import Run
+    from ftui.runs.launch import Layout
 
 NEWEST = 40
 """Runs that are looked at, newest first: older ones were made with other drivers and libraries."""
@@ -147,6 +148,40 @@ def _peaks(_where: Path, _moment: int) -> dict[tuple[str, str], Kept]:
         if recipe is not None:
             found[kept.plan.recommendation.time.device, memory_key(recipe)] = kept
     return found
+
+
+def start_measure(layout: Layout, *, command: str) -> Run:
+    """Start two steps of `layout`'s recipe on the device itself, and return at once.
+
+    Raises Refused where the run itself would be refused, but not for its memory: that is what is asked.
+    """
+    from ftui.errors import Refused
+    from ftui.recipe import assign
+    from ftui.runs.control import start
+    from ftui.runs.folder import create
+    from ftui.runs.launch import obstacles
+
+    spoken = layout.estimate.verdict.text
+    if found := next((one for one in obstacles(layout) if one.what != spoken), None):
+        raise Refused(found.what, found.hint)
+    # What is to be done when the training ends isn't to be done now.
+    quiet = assign(layout.recipe, {"compute.on_end": None, "compute.max_hours": None})
+    run = create("measure", f"measure-{layout.recipe.name}", command=command, recipe=quiet, plan=layout.plan)
+    start(run)
+    return run
+
+
+def finished_measure(run: Run) -> MemoryEstimate:
+    """What a measuring run found; RunFailed with its own last words where there is nothing."""
+    from ftui.errors import RunFailed
+    from ftui.runs.status import status
+
+    kept = _kept(run)
+    if kept is None:
+        now = status(run)
+        raise RunFailed(f"Nothing was measured: {now.text}", now.hint or f"See its log: {run.log}")
+    _peaks.cache_clear()
+    return as_measured(kept, _context(kept.plan.recommendation.time.device))
 
 
 def as_measured(kept: Kept, context: int | None) -> MemoryEstimate:

@@ -89,6 +89,7 @@ def command(
         from ftui.cli.plan_measure import show_measured
 
         measured = measured_now(draft, shape, box, profile, elsewhere=hardware is not None, quiet=as_json)
+        predicted = planner.estimate(resolved, box, shape, profile, known).memory
     if as_json:
         found: dict[str, Any] = plan.as_dict()
         found |= {"recipe": resolved.as_dict(), **estimate.as_dict()}
@@ -97,7 +98,7 @@ def command(
             found |= {"estimated_memory": found["memory"], "trace": traced.as_dict(), "memory": traced.memory.as_dict()}
             found["verdict"] = judgement.as_dict()
         if measured is not None:
-            found |= {"estimated_memory": estimate.memory.as_dict(), "memory": measured.as_dict()}
+            found |= {"estimated_memory": predicted.as_dict(), "memory": measured.as_dict()}
         if largest:
             found["largest"] = [one.as_dict() for one in largest_found]
         if why_not:
@@ -115,5 +116,5 @@ def command(
     if traced is not None:
         show_trace(traced, estimate.memory, judgement)
     if measured is not None:
-        show_measured(measured, estimate.memory)
+        show_measured(measured, predicted)
 

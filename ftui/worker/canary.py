@@ -23,8 +23,11 @@ def is_worthwhile(device: str, plan: Plan | None) -> bool:
     return plan.recommendation.memory.high_bytes > TIGHT_SHARE * plan.budget_bytes
 
 
-def run(trainer: Any, prepared: Prepared, rows: int, device: str) -> int:
+def run(trainer: Any, prepared: Prepared, rows: int, device: str, *, steps: int = 1) -> int:
     """Forward, backward and optimizer step on the `rows` longest sequences; returns the peak in bytes.
+
+    More than one of the `steps` shows what a whole training takes: from the second on the optimizer's states are there
+    while the activations are, and earlier passes' gradients where several make a step.
 
     Nothing stays of it: gradients and optimizer states are dropped, the step has the learning rate zero, the random
     numbers are put back.  Raises what the device raises where memory runs out.
@@ -39,20 +42,32 @@ def run(trainer: Any, prepared: Prepared, rows: int, device: str) -> int:
         batch = trainer.data_collator([prepared.train[index] for index in longest])
         trained = (batch["labels"][..., 1:] != -100).sum().to(trainer.args.device)
         trainer.current_gradient_accumulation_steps = 1
-        trainer.training_step(model, batch, trained)
-        # Optimizer states come into being with the first step, and they may be what doesn't fit.  The gradients keep
-        # their place but not their values: zero times the infinite ones that float16 makes is no number.
-        for group in optimizer.param_groups:
-            group["lr"] = group["weight_decay"] = 0.0
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad.zero_()
         inner = getattr(optimizer, "optimizer", optimizer)
-        if not inner.state:
-            inner.step()
+        fresh = not inner.state
+        passes = 1 if steps == 1 else min(2, int(trainer.args.gradient_accumulation_steps))
+        for _ in range(steps):
+            for _ in range(passes):
+                trainer.training_step(model, dict(batch), trained)
+            _hold_still(optimizer)
+            if fresh:
+                # Optimizer states come into being with the first step, and they may be what doesn't fit.
+                inner.step()
+            model.zero_grad()
+        if fresh:
             inner.state = collections.defaultdict(dict)
         for group, (rate, decay) in zip(optimizer.param_groups, rates, strict=True):
             group["lr"], group["weight_decay"] = rate, decay
-        model.zero_grad()
     trainer.tokens_seen = tokens
     return peak_bytes(device)
+
+
+def _hold_still(optimizer: Any) -> None:
+    """Make the next step change no weight.
+
+    The gradients keep their place but not their values: zero times the infinite ones that float16 makes is no number.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = group["weight_decay"] = 0.0
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.zero_()

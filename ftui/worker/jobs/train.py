@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftui.data import Prepared, prepare
 from ftui.errors import BadInput, FtuiError, RunFailed
@@ -34,11 +34,22 @@ from ftui.worker.context import JobContext
 from ftui.worker.memory import peak_bytes
 
 if TYPE_CHECKING:
+    from ftui.worker.precision import Precision
     from ftui.worker.session import Session
 
 
 class TrialFailed(MemoryError):
     """Out of memory in the trial step, before anything was trained."""
+
+
+class Built(NamedTuple):
+    """What a training, or a measurement of one, starts from."""
+
+    trainer: Any
+    model: Any
+    tokenizer: Any
+    precision: Precision
+    device: str
 
 
 @dataclass
@@ -66,7 +77,7 @@ def run(context: JobContext) -> None:
     if folder is None:
         context.finish("Stopped before the base model was here; nothing was trained.")
         return
-    prepared = _prepare(context, recipe, folder)
+    prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
     while True:
         if context.stop_asked:
@@ -85,7 +96,7 @@ def run(context: JobContext) -> None:
     _finish(context, recipe, folder, prepared, trained)
 
 
-def _prepare(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
+def prepared_for(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
     """Rows to tokens, while the libraries, which take seconds, are loaded beside it."""
     context.emit("status", state="preparing", text="Reading the data and loading the libraries.")
     with ThreadPoolExecutor(1) as pool:
@@ -110,18 +121,13 @@ def _tell_what_was_left_out(context: JobContext, prepared: Prepared) -> None:
         context.warn(note)
 
 
-def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Trained:
-    """Build everything from files, train to the end or to a stop; raises what the device raises."""
-    import torch
+def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Built:
+    """Model, adapter and trainer of a resolved recipe, from files, on the device that the recipe means."""
     from transformers import set_seed
 
-    from ftui.worker import canary
     from ftui.worker.adapters import BUILDERS
-    from ftui.worker.answers import answer, prompts_of
     from ftui.worker.objectives import builder
     from ftui.worker.precision import choose
-    from ftui.worker.session import Session
-    from ftui.worker.tracking import add_trackers
 
     device, bf16 = device_of(recipe)
     if found := missing(recipe, gpu=device == "cuda"):
@@ -135,6 +141,20 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     model = BUILDERS[recipe.adapter.kind](base, recipe)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
+    return Built(trainer, model, tokenizer, precision, device)
+
+
+def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Trained:
+    """Build everything from files, train to the end or to a stop; raises what the device raises."""
+    import torch
+
+    from ftui.worker import canary
+    from ftui.worker.answers import answer, prompts_of
+    from ftui.worker.session import Session
+    from ftui.worker.tracking import add_trackers
+
+    trainer, model, tokenizer, precision, device = build(context, recipe, folder, prepared)
+    kept = context.folder / "checkpoints"
     prompts = prompts_of(recipe, prepared)
     adapted = hasattr(model, "disable_adapter")
 
