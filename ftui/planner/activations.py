@@ -41,6 +41,13 @@ class Parts(NamedTuple):
     norm: Layer
 
 
+class Kind(NamedTuple):
+    """So many layers of one kind."""
+
+    layers: int
+    parts: Parts
+
+
 def at(size: Size, tokens: int) -> float:
     """Bytes of `size` for so many tokens."""
     return size.real * tokens + size.imag
@@ -51,26 +58,35 @@ def peak(points: tuple[Size, ...], tokens: int) -> float:
     return max(point.real * tokens + point.imag for point in points)
 
 
-def layers_of(setup: Setup) -> Parts:
-    """The layers of this setup."""
-    return _parts(manner_of(setup), setup.checkpointing)
+def layers_of(setup: Setup) -> tuple[Kind, ...]:
+    """The kinds of layer of this setup: those that attend within a window get a mask where the rows are longer."""
+    sizes = setup.geometry
+    masked = setup.padded and setup.attention == "sdpa"
+    plain = manner_of(setup, masked)
+    if masked or setup.attention != "sdpa" or not sizes.sliding_layers or setup.length < sizes.window:
+        return (Kind(sizes.layers, _parts(plain)),)
+    within = Kind(sizes.sliding_layers, _parts(manner_of(setup, True)))
+    if sizes.sliding_layers >= sizes.layers:
+        return (within,)
+    return within, Kind(sizes.layers - sizes.sliding_layers, _parts(plain))
 
 
-def manner_of(setup: Setup) -> Manner:
+def manner_of(setup: Setup, masked: bool) -> Manner:
     """What the layers' operations depend on."""
     sizes = setup.geometry
     upcast = setup.quantization != "none" and setup.upcast
-    masked = setup.padded and setup.attention == "sdpa"
+    norm = 4 if upcast in ("norms", "all") else setup.weight_bytes
     return Manner(
         geometry=sizes, full=setup.full, quantization=setup.quantization, weight=setup.weight_bytes,
         compute=setup.compute_bytes, autocast=setup.autocast,
         residual=residual_bytes(setup),
-        norm=4 if upcast in ("norms", "all") else setup.weight_bytes, adapter=setup.adapter_bytes,
+        norm=setup.adapter_bytes if setup.adapter == "ln_tuning" else norm, adapter=setup.adapter_bytes,
         rank=0 if setup.full else setup.rank, targets=setup.targets, dropout=setup.dropout, dora=setup.dora,
         attention=setup.attention,
         masked=setup.length if masked else 0,
         scores=setup.length if holds_scores(setup) else 0,
-        cuda=setup.device == "cuda", resident=setup.accumulation > 1,
+        cuda=setup.device == "cuda", checkpointed=setup.checkpointing,
+        resident=setup.accumulation > 1, options=setup.options,
     )
 
 
@@ -83,20 +99,29 @@ def residual_bytes(setup: Setup) -> int:
     return 4 if setup.quantization != "none" and setup.upcast != "none" else setup.weight_bytes
 
 
+def hidden_bytes(setup: Setup) -> int:
+    """Bytes per element of the hidden states that reach the loss, behind the final norm."""
+    sizes, residual = setup.geometry, residual_bytes(setup)
+    if not sizes.rms:
+        return 4 if setup.autocast else residual
+    upcast = setup.quantization != "none" and setup.upcast in ("norms", "all") and not sizes.float_norms
+    return 4 if upcast else residual
+
+
 @lru_cache(maxsize=512)
-def _parts(manner: Manner, checkpointed: bool) -> Parts:
-    layer = _layer(manner, True, checkpointed)
+def _parts(manner: Manner) -> Parts:
+    layer, checkpointed = _layer(manner, True), manner.checkpointed
     return Parts(
         layer=layer,
-        first=layer if manner.full or checkpointed else _layer(manner, False, checkpointed),
+        first=layer if manner.full or checkpointed else _layer(manner, False),
         norm=_final_norm(manner),
     )
 
 
-def _layer(manner: Manner, needs: bool, checkpointed: bool) -> Layer:
+def _layer(manner: Manner, needs: bool) -> Layer:
     writer = Writer(manner)
-    given = writer.hidden(needs, outside=checkpointed)
-    return _read(writer, given, _write(writer, given), checkpointed)
+    given = writer.hidden(needs, outside=manner.checkpointed)
+    return _read(writer, given, _write(writer, given), manner.checkpointed)
 
 
 def _final_norm(manner: Manner) -> Layer:
@@ -122,10 +147,13 @@ def _write(writer: Writer, x: Value) -> Value:
     """
     width, order = writer.manner.geometry.hidden, writer.manner.geometry.order
     if order == "parallel":
-        beside = writer.norm(x, width)
-        second = writer.norm(x, width) if writer.manner.geometry.norms > 1 else beside
-        held = attention(writer, beside)
-        return writer.tape.add(writer.tape.add(mlp(writer, second), held), x)
+        inputs = writer.norm(x, width)
+        held = attention(writer, inputs)
+        writer.tape.hold(inputs)
+        inputs = writer.norm(x, width) if writer.manner.geometry.norms > 1 else inputs
+        wide = mlp(writer, inputs)
+        writer.tape.hold(inputs)
+        return writer.tape.add(writer.tape.add(wide, held), x)
     given = x
     for part in (attention, mlp):
         inputs = x if order == "post" else writer.norm(x, width)
@@ -149,9 +177,7 @@ def mlp(writer: Writer, x: Value) -> Value:
         held = writer.activation(writer.linear(x, into[0]))
         held = writer.times(held, writer.linear(x, into[1]))
     else:
-        held = writer.linear(x, into[0]) if into else x
-        for _ in range(sizes.gelu_copies):
-            held = writer.activation(held)
+        held = writer.activation(writer.linear(x, into[0]) if into else x)
     return writer.linear(held, out) if out else held
 
 

@@ -84,6 +84,21 @@ def forward(
     return result
 
 
+def dora(writer: Writer, x: Value, y: Value, out: Value, target: Target, wide: float) -> Value:
+    """DoRA's end of LoRA (`peft/tuners/lora/dora.py`): base output and LoRA's, each times magnitude over norm.
+
+    `x` is LoRA's input, `y` the base's output, `out` LoRA's before its scaling.  The changed weight's norm is taken in
+    float32 and gets no gradient; with dropout the base's output is made again from the dropped input.
+    """
+    m = Module(writer, target, None, wide, lambda given: given)
+    norm = m.tape.op((), complex(0, 4 * m.outputs), 4, ahead=complex(0, 8 * m.elements))
+    base = m.product(x, writer.weight(m.elements, writer.manner.weight, False), m.outputs) if (
+        writer.manner.dropout) else y
+    both = m.tape.add(m.scaled(base, m.outputs), m.times(m.scaled(out, m.outputs)))
+    m.tape.hold(x, y, out, norm)
+    return m.tape.cast(m.tape.add(y, both), y.width)
+
+
 def _low_rank(m: Module, x: Value) -> Value:
     """A LoRA without dropout whose matrices come from somewhere: DeLoRA, VB-LoRA, Uni-LoRA."""
     y, x = m.base(x), m.like_adapter(x)

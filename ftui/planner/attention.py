@@ -13,9 +13,12 @@ def attention(writer: Writer, x: Value) -> Value:
     if sizes.qk_norm:
         query = writer.norm(query, sizes.query, sizes.heads)
         key = writer.norm(key, sizes.key, sizes.kv_heads)
-    if sizes.rotary:
+    if sizes.rotary != "none":
         query, key = _rotary(writer, query), _rotary(writer, key)
     held = _scores(writer, query, key, value) if writer.manner.scores else _fused(writer, query, key, value)
+    if sizes.rotary == "joined" and not writer.manner.scores:
+        # Put together anew, the query lies head by head; so does the output, which the projection wants otherwise.
+        held = writer.tape.op((held,), held.size, held.width, made=(None,))
     out = next((t for t in sizes.targets if t.place == "attention out"), None)
     return writer.linear(held, out) if out else held
 
@@ -37,7 +40,9 @@ def _projections(writer: Writer, x: Value) -> tuple[Value, Value, Value]:
 
 def _rotary(writer: Writer, x: Value) -> Value:
     """q·cos + rotate_half(q)·sin: keeps neither; its backward holds three times its gradient at the worst."""
-    return writer.tape.op((x,), x.size, x.width, work=2 * x.size)
+    turned = writer.tape.op((x,), x.size, x.width, work=2 * x.size)
+    joined = writer.manner.geometry.rotary == "joined"
+    return writer.tape.op((turned,), turned.size, turned.width) if joined else turned
 
 
 def _fused(writer: Writer, query: Value, key: Value, value: Value) -> Value:
@@ -66,6 +71,9 @@ def _repeated(writer: Writer, x: Value) -> Value:
     sizes = writer.manner.geometry
     if sizes.key == sizes.query:
         return x
+    if sizes.kv_heads == 1:
+        # A single head is seen by all queries as it lies there.
+        return writer.tape.slice(x, complex(sizes.query * x.width))
     return writer.tape.op((x,), complex(sizes.query * x.width), x.width)
 
 

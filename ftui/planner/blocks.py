@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ftui.methods import AdapterOptions
+from ftui.planner import adapted
 from ftui.planner.geometry import Geometry, Target
 from ftui.planner.tape import Storage, Tape, Value
 
@@ -37,8 +39,16 @@ class Manner:
     scores: int
     """Length of the rows where the attention scores are held, 0 where they are not."""
     cuda: bool
+    checkpointed: bool
     resident: bool
     """Gradients of earlier micro-batches are there."""
+    options: AdapterOptions | None = None
+    """Those of an adapter other than LoRA; see `adapted`."""
+
+    @property
+    def trains_norms(self) -> bool:
+        """Whether the norms' weights train: with all others, or as the adapter."""
+        return self.full or (self.options is not None and self.options.kind == "ln_tuning")
 
 
 class Writer:
@@ -61,6 +71,13 @@ class Writer:
 
     def linear(self, x: Value, target: Target, wide: float = 1.0) -> Value:
         """`target` applied to `x`, with its adapter; `wide` is how many rows of `x` a token has."""
+        options = self.manner.options
+        if options is not None and target.name in self.adapted:
+            return adapted.forward(self, x, target, options, wide, lambda given: self.plain(given, target, wide))
+        return self.plain(x, target, wide)
+
+    def plain(self, x: Value, target: Target, wide: float = 1.0) -> Value:
+        """`target` applied to `x`, with LoRA where it has one."""
         manner = self.manner
         elements = target.weights
         if manner.quantization in ("nf4", "fp4"):
@@ -70,7 +87,7 @@ class Writer:
             y = self.tape.op((x,), wide * target.outputs * x.width, x.width, (x,), complex(0, elements * x.width))
         else:
             y = self.product(x, self.weight(elements, manner.weight, manner.full), wide * target.outputs)
-        if target.name in self.adapted:
+        if target.name in self.adapted and manner.options is None:
             y = self._lora(x, y, target, wide)
         self.tape.hold(x)
         return y
@@ -102,6 +119,8 @@ class Writer:
         rank = manner.rank * target.ranks
         middle = self.product(x, self.weight(rank * target.inputs, manner.adapter, True), wide * rank)
         out = self.product(middle, self.weight(rank * target.outputs, manner.adapter, True), wide * target.outputs)
+        if manner.dora:
+            return adapted.dora(self, x, y, out, target, wide)
         scaled = tape.op((out,), out.size, out.width)
         if quantized and not manner.autocast:
             scaled = tape.cast(scaled, y.width)
@@ -118,7 +137,7 @@ class Writer:
         manner, tape = self.manner, self.tape
         if not manner.geometry.rms:
             return self._layer_norm(x)
-        weight = self.weight(width // rows, manner.norm, manner.full)
+        weight = self.weight(width // rows, manner.norm, manner.trains_norms)
         x32 = tape.cast(x, 4)
         scale = tape.fresh(complex(4 * rows), 4)
         # Backward: gradients of both factors, of the mean and of the square; at worst five such tensors in float32.
@@ -137,16 +156,37 @@ class Writer:
     def _layer_norm(self, x: Value) -> Value:
         """torch's own layer norm: keeps its input; autocast runs it in float32."""
         x = self.tape.cast(x, 4) if self.manner.autocast else x
-        weight = self.weight(self.manner.geometry.hidden, self.manner.norm, self.manner.full)
+        weight = self.weight(self.manner.geometry.hidden, self.manner.norm, self.manner.trains_norms)
         statistics = self.tape.fresh(complex(8), 4)
         return self.tape.op((x, weight), x.size, x.width, (x, statistics))
 
     def activation(self, x: Value) -> Value:
         """A function of each element that keeps its input."""
-        return self.tape.op((x,), x.size, x.width, (x,))
+        return self._new_gelu(x) if self.manner.geometry.new_gelu else self.tape.op((x,), x.size, x.width, (x,))
+
+    def _new_gelu(self, x: Value) -> Value:
+        """½x · (1 + tanh(c · (x + 0.044715 x³))), operation by operation, as transformers' NewGELUActivation does it.
+
+        CUDA's autocast takes the power in float32, and all that follows from it.
+        """
+        tape = self.tape
+        half = tape.op((x,), x.size, x.width)
+        single = tape.cast(x, 4) if self.manner.autocast else x
+        cube = tape.op((single,), single.size, single.width, (single,), work=2 * single.size)
+        inner = tape.add(x, tape.op((cube,), cube.size, cube.width))
+        inner = tape.op((inner,), inner.size, inner.width)
+        tanh = tape.op((inner,), inner.size, inner.width, saves_result=True)
+        return self.times(half, tape.op((tanh,), tanh.size, tanh.width, made=(None,)))
 
     def times(self, a: Value, b: Value) -> Value:
-        """An element-wise product: each factor is kept for the other one's gradient."""
+        """An element-wise product: each factor is kept for the other one's gradient.
+
+        The gradient of a factor in fewer bits is made in the product's format first.
+        """
         width = max(a.width, b.width)
         saves = [one for one, other in ((a, b), (b, a)) if other.needs]
-        return self.tape.op((a, b), a.size * width / a.width, width, saves)
+        size = max(a.size * width / a.width, b.size * width / b.width, key=abs)
+        narrow = sum(one.size for one in (a, b) if one.width < width and one.needs)
+        # What a checkpoint made again is let go before that gradient is cast.
+        work = size - (narrow if self.manner.checkpointed else 0) if narrow else 0
+        return self.tape.op((a, b), size, width, saves, work=work)

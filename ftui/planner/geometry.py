@@ -26,10 +26,20 @@ BLOCKS = ("self_attn.", "mlp.", "attention.", "attn.", "")
 """What stands between a layer's number and a linear module's name, in the usual families."""
 
 UNFUSED_GELU = {"gpt2", "phi", "gpt_neo", "codegen", "gptj"}
-"""Families whose `gelu_new` is plain Python in transformers: seven tensors of the MLP's width are kept, not one."""
+"""Families whose `gelu_new` is plain Python in transformers, which keeps four tensors of the MLP's width, not one."""
 
 ATTENTION_DROPOUT = {"gpt2"}
 """Families with dropout inside attention: torch's CPU attention then takes the path that stores the scores."""
+
+Rotary = Literal["none", "whole", "joined"]
+"""How positions reach query and key: not at all (they are added to the embeddings), by turning the whole heads, or by
+turning a part and putting both parts together anew."""
+
+JOINED_ROTARY = {
+    "gpt_neox", "phi", "phi3", "stablelm", "persimmon", "nemotron", "glm", "glm4", "glm4_moe", "qwen3_next", "minimax",
+    "minimax_m2",
+}
+"""Families that turn a part of each head and join the rest (phi3 also where the rest is nothing)."""
 
 FLOAT_NORMS = ("gemma", "qwen3_next", "qwen3_5")
 """Beginnings of the model types whose norms multiply with 1 + weight in float32 before they cast back."""
@@ -105,15 +115,17 @@ class Geometry:
     """Linear elements of one layer, experts included."""
     largest_linear: int
     targets: tuple[Target, ...]
-    gelu_copies: int
+    new_gelu: bool
     known: bool
     adapts_experts: bool
     attention_dropout: bool
     float_norms: bool
     """The norms multiply with their weight in float32 (the Gemma families)."""
     order: Order
-    rotary: bool
-    """Positions turn query and key; else they were added to the embeddings."""
+    rotary: Rotary
+    window: int
+    sliding_layers: int
+    """Layers that attend within `window` tokens only."""
     sliced: bool
     """The fused query, key and value are taken apart by indexing, whose gradient is as large as the whole each time."""
     fused_attention: bool
@@ -164,14 +176,22 @@ def geometry(shape: ModelShape) -> Geometry:
         parameters=shape.parameters, embedding=shape.embedding_parameters, linear_weights=plain, packed_weights=packed,
         layer_weights=(plain + packed) // max(shape.layers, 1),
         largest_linear=max((t.weights for t in targets if not t.packed), default=0),
-        targets=targets, gelu_copies=7 if shape.model_type in UNFUSED_GELU and not shape.gated_mlp else 1,
+        targets=targets, new_gelu=shape.model_type in UNFUSED_GELU and not shape.gated_mlp,
         known=shape.exact and not shape.experts and shape.model_type in FAMILIES,
         adapts_experts=packed > 0 and shape.model_type in ADAPTED_EXPERTS,
         attention_dropout=shape.model_type in ATTENTION_DROPOUT,
         float_norms=shape.norm == "rms" and shape.model_type.startswith(FLOAT_NORMS),
-        order=_order(shape), rotary=not shape.learned_positions, sliced=shape.model_type in SLICED_QKV,
+        order=_order(shape), rotary=_rotary(shape),
+        window=shape.sliding_window or 0, sliding_layers=shape.sliding_layers if shape.sliding_window else 0,
+        sliced=shape.model_type in SLICED_QKV,
         fused_attention=sum(t.place == "attention in" for t in targets) == 1,
     )
+
+
+def _rotary(shape: ModelShape) -> Rotary:
+    if shape.learned_positions:
+        return "none"
+    return "joined" if shape.model_type in JOINED_ROTARY else "whole"
 
 
 def _order(shape: ModelShape) -> Order:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ftui.planner.activations import hidden_bytes
 from ftui.planner.setup import Setup
 
 
@@ -39,9 +40,11 @@ def loss_of(setup: Setup) -> Loss:
         case _:
             head = 2.0 * sizes.embedding if setup.autocast and setup.weight_bytes == 4 else 0.0
             logits = tokens * sizes.vocab
-            forward = (compute + setup.stack.full_logits_forward) * logits + head
-            left = (4.0 + compute) * logits + head + tokens * sizes.hidden * compute
-            return Loss(forward, setup.stack.full_logits_backward * logits + head, forward, left)
+            # Capped logits keep their hyperbolic tangent.
+            capped = compute * logits if sizes.capped_logits else 0
+            forward = (compute + setup.stack.full_logits_forward) * logits + head + capped
+            left = (4.0 + compute) * logits + head + tokens * sizes.hidden * compute + capped
+            return Loss(forward, setup.stack.full_logits_backward * logits + head + capped, forward, left)
 
 
 def _chunked_loss(setup: Setup) -> Loss:
@@ -53,11 +56,12 @@ def _chunked_loss(setup: Setup) -> Loss:
     table = sizes.vocab * sizes.hidden
     size = setup.stack.chunk_bytes_cpu if setup.device == "cpu" else setup.stack.chunk_bytes
     rows = min(tokens, max(1, size // (4 * sizes.vocab)))
-    # Per logit: its float32 value and the exponential that the normalizer is summed from; a capped one once more.
-    fresh = 8 + (4 if sizes.capped_logits else 0)
+    # Per logit: its float32 value and the exponential that the normalizer is summed from; a capped one once more, and
+    # its derivative in two steps.
+    fresh = 16 if sizes.capped_logits else 8
     # A spent chunk is let go before the next one is made.
     chunk = float(rows * sizes.vocab * fresh)
-    states = float(tokens * sizes.hidden * width)
+    states = float(tokens * sizes.hidden * hidden_bytes(setup))
     cast = table * setup.compute_bytes if setup.autocast and width == 4 else 0
     made = 0.0
     if setup.full:

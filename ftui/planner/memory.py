@@ -8,7 +8,7 @@ embedding's, the optimizer step, evaluation.  Microseconds, standard library onl
 from __future__ import annotations
 
 from ftui.planner import allocator, objectives, sharding
-from ftui.planner.activations import Layer, at, layers_of, peak, residual_bytes
+from ftui.planner.activations import Kind, Layer, at, layers_of, peak, residual_bytes
 from ftui.planner.document import MemoryEstimate, MemoryParts
 from ftui.planner.losses import Loss
 from ftui.planner.moment import Moment
@@ -74,16 +74,20 @@ def _moments(setup: Setup) -> list[Moment]:
     all_gradients = float(gradient_bytes(setup))
     # With accumulation the gradients of earlier micro-batches are there from the start.
     resident = all_gradients if setup.accumulation > 1 else 0.0
-    one, start, end = layers_of(setup)
-    around = _positions(setup)
+    kinds = layers_of(setup)
+    # The forward pass builds the masks, and checkpoints keep them to build the layers again.
+    masks = _masks(setup)
+    around = _positions(setup) + (masks if setup.checkpointing else 0.0)
     stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
     if setup.checkpointing:
-        below = stored * sizes.layers
-        kept = below
+        # Where positions are added, the embeddings that were made to need gradients stay beside the first layer's input.
+        around += stored if sizes.rotary == "none" and not setup.full else 0.0
+        kept = around + stored * sizes.layers
     else:
-        below = at(start.kept, tokens) + (sizes.layers - 2) * at(one.kept, tokens) if sizes.layers > 1 else 0.0
-        kept = below + at(one.kept if sizes.layers > 1 else start.kept, tokens)
-    below, kept = below + around, kept + around
+        before = kinds[0].parts
+        kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)
+        kept += at(before.first.kept, tokens) - at(before.layer.kept, tokens)
+    end = kinds[0].parts.norm
     loss = objectives.loss(setup)
     fresh = setup.full and not resident
     head = float(sizes.embedding * setup.weight_bytes) if fresh and setup.objective != "reward" else 0.0
@@ -91,19 +95,20 @@ def _moments(setup: Setup) -> list[Moment]:
     passed = resident + head
     found = [
         Moment("load", workspace=_dequantized(setup), optimizer=False),
-        _forward(setup, one, resident, below),
+        _forward(setup, kinds, resident, kept if setup.checkpointing else kept + masks),
         Moment("loss forward", resident, kept + norm, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
         Moment("head backward", passed, kept + norm, loss.left),
         Moment("final norm backward", passed, kept + peak(end.points, tokens)),
-        _layer_moment("last layer backward", one, setup, passed, below),
+        _highest("last layer backward", setup, [kind.parts.layer for kind in kinds], passed, kept),
     ]
     last = 0.0 if resident else all_gradients - head
     if fresh and not sizes.tied:
         last -= sizes.embedding * setup.weight_bytes
     if sizes.layers > 1:
         others = (sizes.layers - 1) / sizes.layers * last
-        found.append(_layer_moment("first layer backward", start, setup, passed + others, around + stored))
+        first = [kind.parts.first for kind in kinds]
+        found.append(_highest("first layer backward", setup, first, passed + others, around + stored))
     if setup.full:
         # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.
         table = sizes.embedding * setup.weight_bytes
@@ -111,37 +116,52 @@ def _moments(setup: Setup) -> list[Moment]:
         found.append(Moment("embedding backward", all_gradients + extra,
                             around + float(tokens * residual_bytes(setup) * sizes.hidden)))
     step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
-    found += [step, _evaluation(setup, one, loss)]
+    found += [step, _evaluation(setup, kinds, loss)]
     return found if setup.objective == "sft" else [*found, *objectives.beside(setup, found)]
 
 
-def _forward(setup: Setup, one: Layer, gradients: float, below: float) -> Moment:
+def _forward(setup: Setup, kinds: tuple[Kind, ...], gradients: float, kept: float) -> Moment:
     """The last layer's forward pass on top of what the others left."""
-    points = one.alone if setup.checkpointing else one.forward
-    return Moment("forward", gradients, below + peak(points, setup.tokens))
+    tokens = setup.tokens
+    if setup.checkpointing:
+        return Moment("forward", gradients, kept + max(peak(kind.parts.layer.alone, tokens) for kind in kinds))
+    rise = max(peak(kind.parts.layer.forward, tokens) - at(kind.parts.layer.kept, tokens) for kind in kinds)
+    return Moment("forward", gradients, kept + rise)
 
 
-def _layer_moment(phase: str, one: Layer, setup: Setup, gradients: float, around: float) -> Moment:
-    """The highest moment of one layer's backward pass: what it kept, its gradients so far, and what comes and goes."""
-    point = max(one.points, key=lambda size: at(size, setup.tokens))
-    fixed = max(0.0, point.imag - one.kept.imag)
-    rest = at(point, setup.tokens) - fixed
-    if setup.full:
-        return Moment(phase, gradients + fixed, around + rest)
-    return Moment(phase, gradients, around + rest, workspace=fixed)
+def _highest(phase: str, setup: Setup, layers: list[Layer], gradients: float, around: float) -> Moment:
+    """The highest moment of one layer's backward pass, of whichever kind takes most: its gradients so far, what it
+    kept, and what comes and goes.  For the last layer `around` holds what all layers keep.
+    """
+    found = []
+    own = phase.startswith("last") and not setup.checkpointing
+    for one in layers:
+        point = max(one.points, key=lambda size: at(size, setup.tokens))
+        fixed = max(0.0, point.imag - one.kept.imag)
+        rest = at(point, setup.tokens) - fixed - (at(one.kept, setup.tokens) if own else 0.0)
+        found.append(Moment(phase, gradients + (fixed if setup.full else 0.0), around + rest,
+                            workspace=0.0 if setup.full else fixed))
+    return max(found, key=lambda moment: moment.total(0))
 
 
 def _positions(setup: Setup) -> float:
-    """Rotary tables, token ids, labels and positions; with padding or packing also the mask, one byte per pair, which
-    eager attention wants as a number; the logits that the training loop itself does not let go of."""
-    mask = 0
-    if setup.attention == "eager":
-        mask = setup.weight_bytes * setup.length * (setup.tokens if setup.padded else setup.length)
-    elif setup.padded and setup.attention != "flash_attention_2":
-        mask = setup.tokens * setup.length
+    """Rotary tables, token ids, labels and positions; the logits that the training loop itself does not let go of."""
     held = setup.stack.logits_held * setup.tokens * setup.geometry.vocab if setup.loss == "full" else 0.0
     held += _experts_in_16_bits(setup)
-    return 2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + mask + held
+    return 2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + held
+
+
+def _masks(setup: Setup) -> float:
+    """The attention masks of a micro-batch, one byte per pair of tokens, or for eager attention a number."""
+    sizes = setup.geometry
+    pairs = float(setup.length * (setup.tokens if setup.padded else setup.length))
+    mixed = 2 if 0 < sizes.sliding_layers < sizes.layers else 1
+    if setup.attention == "eager":
+        return setup.weight_bytes * pairs * mixed
+    if setup.attention != "sdpa":
+        return 0.0
+    slides = bool(sizes.sliding_layers) and setup.length >= sizes.window
+    return pairs * (mixed if slides else 1) if setup.padded else pairs if slides else 0.0
 
 
 def _experts_in_16_bits(setup: Setup) -> float:
@@ -156,11 +176,11 @@ def _dequantized(setup: Setup) -> float:
     return float(setup.geometry.largest_linear * setup.compute_bytes) if setup.quantization != "none" else 0.0
 
 
-def _evaluation(setup: Setup, one: Layer, loss: Loss) -> Moment:
+def _evaluation(setup: Setup, kinds: tuple[Kind, ...], loss: Loss) -> Moment:
     """A forward pass that keeps nothing: one layer's work, then the loss of the last hidden states."""
     hidden = float(setup.tokens * residual_bytes(setup) * setup.geometry.hidden)
-    work = _positions(setup) + hidden
-    layers = peak(one.alone, setup.tokens)
+    work = _positions(setup) + _masks(setup) + hidden
+    layers = max(peak(kind.parts.layer.alone, setup.tokens) for kind in kinds)
     if layers > loss.evaluation:
         return Moment("evaluation", 0.0, work + layers)
     return Moment("evaluation", 0.0, work, loss.evaluation)

@@ -65,7 +65,7 @@ def _hidden(setup: Setup, tokens: int) -> float:
 
 def _passing(setup: Setup, tokens: int) -> float:
     """A forward pass that keeps nothing: the most that one layer takes."""
-    return peak(layers_of(setup).layer.alone, tokens)
+    return max(peak(kind.parts.layer.alone, tokens) for kind in layers_of(setup))
 
 
 def notes(setup: Setup) -> Iterator[str]:

@@ -90,7 +90,8 @@ class Tape:
         self.resident = resident
         self.steps: list[Step] = []
         self.asked: Size | None = None
-        """Gradients held when `backward` first asks for something saved: a checkpoint's second forward pass then runs."""
+        """Gradients held when `backward` first asks for something saved, as a checkpoint's second forward pass begins.
+        """
 
     def op(
         self, inputs: Sequence[Value], size: Size, width: float, saves: Collection[Value] = (), work: Size = 0,

@@ -95,8 +95,8 @@ def test_all_linear_reaches_fused_experts_with_twice_the_rank_where_peft_does(sh
 def test_fused_query_key_value_keep_all_three_alive(shapes: dict[str, ModelShape]) -> None:
     shape = shapes["llama-7b"]
     fused = (Linear(name="qkv_proj", inputs=4096, outputs=3 * 4096, count=32), *shape.linears[3:])
-    apart = layers_of(setup(shape)).layer.kept
-    together = layers_of(setup(shape.model_copy(update={"linears": fused}))).layer.kept
+    apart = layers_of(setup(shape))[0].parts.layer.kept
+    together = layers_of(setup(shape.model_copy(update={"linears": fused})))[0].parts.layer.kept
     views, copies, middles = 2 * 2 * 4096, 2 * 2 * 4096, 2 * 2 * 16
     assert (together - apart).real == views - copies - middles  # two views more, two adapters' inputs and middles less
 
