@@ -87,6 +87,8 @@ def _moments(setup: Setup) -> list[Moment]:
         before = kinds[0].parts
         kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)
         kept += at(before.first.kept, tokens) - at(before.layer.kept, tokens)
+    if setup.activation_offload:
+        kept = min(kept, around + _still_here(kinds, stored, tokens))
     end = kinds[0].parts.norm
     loss = objectives.loss(setup)
     fresh = setup.full and not resident
@@ -118,6 +120,14 @@ def _moments(setup: Setup) -> list[Moment]:
     step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
     found += [step, _evaluation(setup, kinds, loss)]
     return found if setup.objective == "sft" else [*found, *objectives.beside(setup, found)]
+
+
+def _still_here(kinds: tuple[Kind, ...], stored: float, tokens: int) -> float:
+    """What is kept on the device where activations are offloaded: the last five saved tensors are on their way to the
+    host while the next is made (trl 1.16, models/activation_offloading.py, `max_fwd_stash_size`); going backward a
+    layer's own come back together, at worst.
+    """
+    return 6 * stored if stored else max(at(kind.parts.layer.kept, tokens) for kind in kinds)
 
 
 def _forward(setup: Setup, kinds: tuple[Kind, ...], gradients: float, kept: float) -> Moment:
