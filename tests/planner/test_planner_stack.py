@@ -151,3 +151,17 @@ def test_the_other_versions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_library_has_no_version() -> None:
     assert installed.installed("no-such-distribution-anywhere") is None
     assert installed.installed("pydantic")
+
+
+def test_offloaded_activations_leave_the_card(planned: Any) -> None:
+    for checkpointing in (True, False):
+        here = planned(train__checkpointing=checkpointing, train__loss="chunked", data__max_length=8192)
+        away = replace(here, activation_offload=True)
+        before, after = (
+            {moment.phase: moment.activations for moment in moments(setup)} for setup in (here, away)
+        )
+        assert after["loss forward"] < before["loss forward"] / 2
+        assert after["last layer backward"] < before["last layer backward"]
+        assert after["first layer backward"] == before["first layer backward"]
+    short = planned(data__max_length=8)
+    assert memory(replace(short, activation_offload=True)).allocated_bytes <= memory(short).allocated_bytes
