@@ -10,6 +10,7 @@ allocation and free with the module at work.
 * `trace_step(recipe, config, *, device, capability, rows, length, layers, full)` traces a resolved recipe.
 * `step.trace_trainer(make, batches, here, adapter=, layers=)` traces any transformers or trl trainer
   (`DPOTrainer`, ...).
+* `tracing.at_whole_depth(trace, config)` has such a trace made of a shallow model, and deepens it.
 * `step.measure(trainer, batches, Tracker(), adapter=, layers=)` logs a real step of a real trainer on the CPU in the
   same way, for comparison: there the numbers are measured.
 * `tracker.Tracker` is the tracker itself; `log.Log` what it leaves: events in order, parts, work.

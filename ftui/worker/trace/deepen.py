@@ -159,19 +159,20 @@ class _Deepening:
         for index, run in enumerate(sweep):
             if inside and downwards and index == inside[0]:
                 self._copy(window, range(self.copies, 0, -1))
-            self._replay(run, 0)
+            self._replay(run, 0, last=downwards or not self._is_inside(layers[index]))
             if inside and not downwards and index == inside[-1]:
                 self._copy(window, range(1, self.copies + 1))
 
     def _copy(self, window: list[list[int]], copies: range) -> None:
         for copy in copies:
             for run in window:
-                self._replay(run, copy)
+                self._replay(run, copy, last=copies.step > 0 and copy == self.copies)
 
     def _is_inside(self, layer: int | None) -> bool:
         return layer is not None and self.start <= layer < self.stop
 
-    def _replay(self, run: list[int], copy: int) -> None:
+    def _replay(self, run: list[int], copy: int, *, last: bool) -> None:
+        """Append the run's events as those of a copy; `last` says that no other copy comes after it."""
         deep = self.deep
         for index in run:
             event = self.log.events[index]
@@ -184,10 +185,12 @@ class _Deepening:
                 deep.parts[id] = self.log.parts[event.id]
             else:
                 phase, home, number = self.keys[event.id]
-                try:
-                    id = self.ids[phase, self._deep_layer(home, event.layer, copy), number]
-                except KeyError:
-                    raise Irregular(f"in {event.phase} layer {event.layer} lets go what isn't there") from None
+                if home is None and event.layer is not None and not last:
+                    # What all layers share is let go by the last one that needs it.
+                    continue
+                id = self.ids.pop((phase, self._deep_layer(home, event.layer, copy), number), 0)
+                if not id:
+                    raise Irregular(f"in {event.phase} layer {event.layer} lets go what isn't there")
             deep.events.append(Event(id, event.size, event.phase, layer, event.where))
 
     def _deep_layer(self, layer: int | None, seen_from: int | None, copy: int) -> int | None:

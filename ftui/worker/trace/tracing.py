@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,10 +81,8 @@ def trace_step(
         rows, length = 1, rows * length
     here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
                  float16=recipe.model.dtype == "float16")  # fmt: skip
-    count = depth(whole)
 
-    def trace(layers: int) -> Log:
-        shallow = at_depth(whole, layers)
+    def trace(shallow: Any, layers: int) -> Log:
         return trace_trainer(
             lambda: trainer_of(recipe, shallow, here),
             lambda trainer: [
@@ -93,12 +92,24 @@ def trace_step(
             here, adapter=recipe.adapter.kind != "none", layers=layers,
         )
 
-    found = None if full else pattern(kinds_of(whole))
-    if found is not None:
-        traced = shallow_depth(found, count)
-        try:
-            return Traced(deepen(trace(traced), found, traced, count), count, (traced,), rows, length)
-        except Irregular as irregular:
-            notes = (f"Every layer was traced: {irregular}.",)
-            return Traced(trace(count), count, (count,), rows, length, notes)
-    return Traced(trace(count), count, (count,), rows, length)
+    log, traced, notes = at_whole_depth(trace, whole, full=full)
+    return Traced(log, depth(whole), traced, rows, length, notes)
+
+
+def at_whole_depth(
+    trace: Callable[[Any, int], Log], config: Any, *, full: bool = False
+) -> tuple[Log, tuple[int, ...], tuple[str, ...]]:
+    """(the log of all of a config's layers, the depths that were traced for it, notes).
+
+    `trace` gets the config at some depth and that depth.  `full` traces every layer; so does a model whose layers turn
+    out not to repeat.
+    """
+    whole = depth(config)
+    found = None if full else pattern(kinds_of(config))
+    if found is None:
+        return trace(config, whole), (whole,), ()
+    shallow = shallow_depth(found, whole)
+    try:
+        return deepen(trace(at_depth(config, shallow), shallow), found, shallow, whole), (shallow,), ()
+    except Irregular as irregular:
+        return trace(config, whole), (whole,), (f"Every layer was traced: {irregular}.",)

@@ -294,8 +294,11 @@ class Tracker(TorchDispatchMode):
         id, size = known
         if size != (now := self._rounded(storage.nbytes())):
             # Sharded training frees and grows unsharded parameters by resizing their storage.
-            self._log(id, now - size, self._owner.get(id), self._path)
-            self._live[storage._cdata] = (id, now)
+            layer = self._owner.get(id)
+            self._log(id, -size, layer, self._path)
+            grown = self._new_id(self.log.parts[id], layer)
+            self._live[storage._cdata] = (grown, now)
+            self._log(grown, now, layer, self._path)
         return True
 
     def _allocate(self, storage: Any, part: str, layer: int | None, where: str) -> None:
