@@ -51,7 +51,7 @@ class Module:
         self.held.append(cast)
         return cast
 
-    def update(self, inputs: tuple[Value, ...], width: int, *, work: float = 0, ahead: float = 0,
+    def update(self, inputs: tuple[Value, ...], width: float, *, work: float = 0, ahead: float = 0,
                saves: tuple[Value, ...] = (), elements: int | None = None) -> Value:
         """A weight-sized tensor made anew; `work` and `ahead` in bytes per element of it."""
         size = self.elements if elements is None else elements

@@ -43,6 +43,12 @@ def parameters(kind: str, options: Any, targets: tuple[Target, ...], sizes: Geom
     return sum(one.elements * one.count for one in trained(kind, options, targets, sizes))
 
 
+def virtual_tokens(options: Any) -> int:
+    """Trained vectors that an adapter puts before every row, which lengthen it for all layers and the loss."""
+    lengthens = options is not None and options.kind in ("prompt_tuning", "p_tuning")
+    return int(options.virtual_tokens) if lengthens else 0
+
+
 def buffer_bytes(
     kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometry, weight_bytes: int
 ) -> int:

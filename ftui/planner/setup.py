@@ -174,6 +174,7 @@ def assemble(
     quantized = method != "full" and quantization not in ("none", "auto")
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
+    length += adapters.virtual_tokens(other)
     accumulation = max(1, -(-effective // (rows * devices_of(recipe))))
     stack = stack_named(compute.stack)
     formats = number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer)
