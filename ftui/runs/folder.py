@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.metadata
 import os
 import re
@@ -215,7 +216,12 @@ def find(text: str) -> Run:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and the libraries that shape a run, without importing them."""
+    """The versions of Python and the libraries that shape a run, without importing them; read once per process."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for library in LIBRARIES:
         try:
