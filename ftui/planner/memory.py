@@ -80,7 +80,7 @@ def _moments(setup: Setup) -> list[Moment]:
     around = _positions(setup) + (masks if setup.checkpointing else 0.0)
     stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
     if setup.checkpointing:
-        # Where positions are added, the embeddings that were made to need gradients stay beside the first layer's input.
+        # Where positions are added, the embeddings, made to need gradients, stay beside the first layer's input.
         around += stored if sizes.rotary == "none" and not setup.full else 0.0
         kept = around + stored * sizes.layers
     else:
