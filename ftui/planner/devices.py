@@ -2,7 +2,7 @@
 
 `half` is TFLOP/s of dense matrix products in 16 bits with float32 sums, `single` of plain float32 (torch's default; no
 TF32), `bandwidth` GB/s.  What is reached stands per class of card, with where it was read: published tokens per second
-of training runs, less the time that their element-wise traffic takes (`benchmarks/planner/time.py` derives it again and
+of training runs, less the time that their element-wise traffic takes (`benchmarks/planner/speed.py` derives it again and
 leaves each row out in turn), and published measurements of the largest matrix products.
 """
 
