@@ -9,7 +9,17 @@ import pytest
 
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.recipe.pairs import impossible_pairs
 from ftui.recipe.trainable import missing, planned_only
+
+
+def raw(settings: dict[str, Any]) -> Recipe:
+    """A recipe of these dotted settings that nobody has looked at."""
+    values: dict[str, dict[str, Any]] = {}
+    for path, value in settings.items():
+        section, _, name = path.partition(".")
+        values.setdefault(section, {"kind": "lora"} if section == "adapter" else {})[name] = value
+    return Recipe.model_validate(values)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +59,14 @@ def test_ligers_loss_needs_its_package_and_a_gpu(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("ftui.recipe.trainable.find_spec", lambda name: ModuleType(name))
     assert missing(liger, gpu=True) is None
     assert missing(Recipe(), gpu=False) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"model.dtype": "float16", "adapter.dtype": "bfloat16"}, "adapter.dtype"),
+        ({"train.loss": "liger", "compute.gpus": 0}, "train.loss"),
+    ],
+)
+def test_pairs_that_no_device_can_train_are_refused_as_they_are_written(settings: dict[str, Any], path: str) -> None:
+    assert [found for found, _ in impossible_pairs(raw(settings))] == [path]
