@@ -8,8 +8,11 @@ goes with each layer is what fragments, so the slack is taken mostly on the latt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ftui.planner import objectives, sharding
 from ftui.planner.activations import holds_scores
+from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
 from ftui.planner.states import gradient_bytes
 
@@ -18,11 +21,13 @@ CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0),
 the 100–600 MiB that cards and drivers show, and the interval carries the doubt."""
 
 
-VARIED = {True: 2.7, False: 1.4}
-"""By checkpointing: what torch's native allocator reserves of activations and logits where micro-batches differ in
-width, in times of the widest one's.  What was cached for a narrower one is too narrow for the next; without
-checkpointing most of it is layers' tensors, alike and many, which find a place in each other's.  The medians of replays
-of traced steps with random lengths (benchmarks/planner/varied.py); single runs lie between 1.5 and 3.6 times."""
+VARIED_ACTIVATIONS = 1.5
+VARIED_LOGITS = 4.0
+"""What torch's native allocator reserves where micro-batches differ in width, in times of the widest one's bytes: what
+was cached for a narrower one is too narrow for the next.  Layers' tensors are alike and many and find a place in each
+other's; logits are few and large, and nearly each new widest one takes fresh segments.  The medians of replays of
+traced steps with 250 random lengths (benchmarks/planner/varied.py): together ×1.5 without checkpointing, ×2.8 with it
+and a vocabulary of 32,000, ×3.8 with 152,000; single runs lie between half and one and a half times that."""
 
 
 def library_workspace(setup: Setup) -> int:
@@ -41,10 +46,10 @@ def context(setup: Setup) -> int:
     return max((mib for known, mib in CONTEXTS if known <= capability), default=150) << 20
 
 
-def slack(setup: Setup, stays: float, dynamic: float, moving: float = 0.0) -> int:
+def slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Moment] = ()) -> int:
     """Reserved minus allocated: a share of what comes and goes, and a little of what stays.
 
-    `moving` is the most that activations and logits take at any moment of the step.
+    `step` are its moments, which matter where micro-batches differ in width.
 
     On a CPU it is what glibc's heaps keep between aligned blocks: 40–90 % in measured LoRA steps of a model of 100 M
     parameters (after `malloc_trim` it is gone).
@@ -54,7 +59,8 @@ def slack(setup: Setup, stays: float, dynamic: float, moving: float = 0.0) -> in
         return plain
     # Gradients of full tuning have one size in every step; the rest of the peak finds a place in what is cached.
     fixed = min(dynamic, gradient_bytes(setup)) if setup.full else 0.0
-    cached = max(0.0, fixed + VARIED[setup.checkpointing] * moving - dynamic - plain)
+    pool = max((VARIED_ACTIVATIONS * one.activations + VARIED_LOGITS * one.logits for one in step), default=0.0)
+    cached = max(0.0, fixed + pool - dynamic - plain)
     left = setup.room - stays - dynamic - plain - context(setup)
     # Before memory runs out the cache is given back.
     return plain + int(max(0.0, min(cached, left)) if setup.room else cached)

@@ -27,7 +27,7 @@ def memory(setup: Setup) -> MemoryEstimate:
     dynamic = peak.gradients + peak.activations + peak.logits + workspace
     stays += states
     allocated = int(stays + dynamic)
-    slack = allocator.slack(setup, stays, dynamic, _moving(found))
+    slack = allocator.slack(setup, stays, dynamic, found)
     context = allocator.context(setup) + sharding.communication_context(setup)
     gradients, activations, logits = int(peak.gradients), int(peak.activations), int(peak.logits)
     parts = MemoryParts.model_construct(
@@ -51,15 +51,10 @@ def process_bytes(setup: Setup) -> tuple[int, int]:
     peak = max(found, key=lambda moment: moment.total(held.optimizer))
     stays = held.total - (0 if peak.optimizer else held.optimizer)
     dynamic = peak.total(0) + allocator.library_workspace(setup)
-    slack = allocator.slack(setup, stays, dynamic, _moving(found))
+    slack = allocator.slack(setup, stays, dynamic, found)
     context = allocator.context(setup) + sharding.communication_context(setup)
     process = int(stays + dynamic) + slack + context
     return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
-
-
-def _moving(found: list[Moment]) -> float:
-    """The most that what depends on the rows takes at any moment."""
-    return max(moment.activations + moment.logits for moment in found)
 
 
 def moments(setup: Setup) -> list[Moment]:
