@@ -78,7 +78,7 @@ def _what_is_trained(recipe: Recipe) -> Iterator[Pair]:
 def _device(recipe: Recipe) -> Iterator[Pair]:
     if recipe.model.dtype == "float16" and getattr(recipe.adapter, "dtype", "auto") == "bfloat16":
         yield "adapter.dtype", (
-            "bfloat16 gradients can't be unscaled, as model.dtype float16 needs it; write adapter.dtype: float32 or auto"
+            "bfloat16 gradients can't be unscaled, as model.dtype float16 needs; write adapter.dtype: float32 or auto"
         )
     if recipe.train.loss == "liger" and recipe.compute.gpus == 0:
         yield "train.loss", "Liger's kernels need a GPU, and compute.gpus 0 forces the CPU; write loss: chunked"

@@ -10,7 +10,6 @@ import pytest
 from ftui import installed
 from ftui.errors import BadInput
 from ftui.hardware.document import Cpu, Gpu, Hardware, Ram
-from ftui.planner import allocator
 from ftui.planner.memory import memory, moments
 from ftui.planner.setup import Setup, setup_of
 from ftui.planner.stack import CURRENT, EARLY_2024, PEFT_COMPARISON, STACKS, Stack, stack_named
@@ -131,8 +130,16 @@ def test_mixed_widths_cost_the_native_allocator_and_never_the_verdict(planned: A
     assert small.process_bytes <= small.high_bytes <= planned(free=int(tight) + 5).room, "what is cached is given back"
 
 
-def test_less_is_cached_where_every_layer_keeps_its_own() -> None:
-    assert allocator.VARIED[False] < allocator.VARIED[True]
+def test_logits_of_mixed_widths_cost_more_than_layers_tensors(planned: Any) -> None:
+    def cached(setup: Setup) -> float:
+        alike = replace(setup, varied=False)
+        return (memory(setup).reserved_bytes - memory(alike).reserved_bytes) / (
+            memory(alike).parts.activations + memory(alike).parts.logits
+        )
+
+    full = planned(compute__allocator="native")
+    kept = planned(compute__allocator="native", train__checkpointing=False, train__loss="chunked")
+    assert cached(full) > 3 * cached(kept) > 0
 
 
 def test_the_other_versions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
