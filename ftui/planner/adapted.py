@@ -312,13 +312,15 @@ def _frod(m: Module, x: Value) -> Value:
 def _fourierft(m: Module, x: Value) -> Value:
     """The update by an inverse transform: complex numbers of eight bytes, twice over in the backward pass."""
     y = m.base(x)
-    delta = m.update((m.trained(m.options.frequencies),), m.width, work=12, ahead=12)
+    places = m.update((), 16, elements=m.options.frequencies)
+    delta = m.update((m.trained(m.options.frequencies),), m.width, saves=(places,), work=12, ahead=12)
     return m.beside(y, m.product(m.like_adapter(x), delta, m.outputs))
 
 
 def _waveft(m: Module, x: Value) -> Value:
     y = m.base(x)
-    bands = m.update((m.trained(m.options.frequencies),), m.compute, ahead=4, work=4)
+    places = m.update((), 17, elements=m.options.frequencies)  # and which of them lie within the weight
+    bands = m.update((m.trained(m.options.frequencies),), m.compute, saves=(places,), ahead=4, work=4)
     delta = m.update((bands,), m.compute, saves=(bands,), work=12)
     return m.beside(y, m.product(m.tape.cast(x, m.compute), delta, m.outputs))
 

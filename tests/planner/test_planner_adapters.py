@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS, Targeted
 from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
-from ftui.planner import adapters, estimate, plan, resolve
+from ftui.planner import adapted, adapters, estimate, plan, resolve
+from ftui.planner.activations import at, peak
+from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
+from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
 
 LLAMA = {
@@ -183,3 +187,102 @@ def test_every_adapter_can_be_planned_as_it_was_asked_for(
     assert found.memory.parts.adapter > 0
     quantized = {option.method for option in (made.recommendation, *made.alternatives, *made.rejected)}
     assert ("qlora" in quantized) == ADAPTERS[kind].on_nf4
+
+
+WIDE = {"inputs": 192, "outputs": 320}
+MEASURED: Mapping[str, Mapping[str, Any]] = {
+    "vblora": {"vector_length": 64}, "c3a": {"block_size": 64}, "miss": {"rank": 32}, "randlora": {"rank": 16},
+    "vera": {"rank": 64}, "pvera": {"rank": 64}, "road": {"group_size": 64},
+}
+NOT_MEASURED = {"shira", "frod"}
+"""Their sparse tensors have no storage that could be followed."""
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(set(adapted.FORWARDS) - NOT_MEASURED))
+def test_what_a_module_keeps_and_holds_is_what_pefts_keeps_and_holds(kind: str) -> None:
+    options = ADAPTERS[kind].options(kind=kind, **MEASURED.get(kind, {}))
+    inputs, outputs, tokens = WIDE["inputs"], WIDE["outputs"], 1024
+    kept, backward = followed(kind, options, inputs, outputs, tokens)
+    target = Target("lin", "attention in", inputs, outputs, 1, 1, False)
+    manner: Any = SimpleNamespace(  # what of a layer's manner a linear module depends on
+        full=False, quantization="none", weight=2, compute=2, autocast=True, adapter=4, rank=0, targets=(target,),
+        dropout=False, dora=False, cuda=False, resident=False, options=options,
+    )
+    writer = Writer(manner)
+    size = complex(2 * inputs)
+    given = Value(size, 2, True, storage=Storage(size, outside=True))
+    last = writer.linear(given, target)
+    assert at(writer.tape.kept(), tokens) == pytest.approx(kept, rel=0.06, abs=0.02 * backward)
+    ours = peak(highest(writer.tape.backward(last)), tokens)
+    # The test's own frame holds the incoming gradient, which a model's engine lets go.
+    assert 0.92 * (backward - tokens * outputs * 2) <= ours <= 1.12 * backward
+
+
+def followed(kind: str, options: Any, inputs: int, outputs: int, tokens: int) -> tuple[int, int]:
+    """(bytes that the forward pass of one of peft's modules keeps, the most that its backward pass holds)."""
+    import gc
+    import weakref
+
+    import peft
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_flatten
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = torch.nn.Linear(inputs, outputs, bias=False, dtype=torch.bfloat16)
+            self.config = {"model_type": "test"}
+
+    class Followed(TorchDispatchMode):
+        """Bytes of every storage from its first tensor to its last."""
+
+        def __init__(self, known: set[int]) -> None:
+            super().__init__()
+            self.sizes: dict[int, int] = dict.fromkeys(known, 0)
+            self.live = self.most = 0
+
+        def __torch_dispatch__(self, call: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+            made = call(*given, **(named or {}))
+            for one in tree_flatten(made)[0]:
+                if isinstance(one, torch.Tensor):
+                    self.add(one.untyped_storage())
+            return made
+
+        def add(self, storage: Any) -> None:
+            key = storage._cdata
+            if key not in self.sizes:
+                self.sizes[key] = storage.nbytes()
+                self.live += self.sizes[key]
+                self.most = max(self.most, self.live)
+                weakref.finalize(storage, self.free, key)
+
+        def free(self, key: int) -> None:
+            self.live -= self.sizes.pop(key, 0)
+
+    torch.manual_seed(0)
+    model = Model().requires_grad_(False)
+    target = Target("lin", "attention in", inputs, outputs, 1, 1, False)
+    name, names, more = PEFT[kind]
+    stated = {there: getattr(options, here) for here, there in names.items()}
+    if kind == "miss":
+        stated["init_weights"] = True
+    more = {"feedforward_modules": []} if kind == "ia3" else more
+    wrapped_model = peft.get_peft_model(model, getattr(peft, name)(target_modules=[target.name], **stated, **more))
+    module = wrapped_model.base_model.model.lin
+    for ranks in getattr(module, "ranknum", {}).values():
+        ranks.requires_grad_(False)  # as under a causal language model
+    x = torch.randn(2, tokens // 2, inputs, dtype=torch.bfloat16, requires_grad=True)
+    tensors = [*wrapped_model.parameters(), *wrapped_model.buffers(), x]
+    follow = Followed({one.untyped_storage()._cdata for one in tensors})
+    with follow:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = module(x)
+        gc.collect()
+        own = y.untyped_storage().nbytes()
+        kept, gradient = follow.live - own, torch.ones_like(y)
+        follow.most = follow.live
+        y.backward(gradient)
+    return kept, follow.most - own
