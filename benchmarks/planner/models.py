@@ -42,6 +42,14 @@ LLAMA_70B = dense("llama", 8192, 28672, 80, 64, 8, 128256)
 QWEN_7B = dense("qwen2", 4096, 11008, 32, 32, 32, 151936)
 QWEN3_8B = dense("qwen3", 4096, 12288, 36, 32, 8, 151936, head_dim=128)
 
+LFM2_350M: Config = {
+    "model_type": "lfm2", "hidden_size": 1024, "block_ff_dim": 6656, "intermediate_size": 6656,
+    "block_auto_adjust_ff_dim": True, "block_multiple_of": 256, "block_ffn_dim_multiplier": 1.0,
+    "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 65536,
+    "conv_L_cache": 3, "conv_bias": False, "tie_word_embeddings": True, "max_position_embeddings": 128000,
+    "layer_types": ["full_attention" if i in (2, 5, 8, 10, 12, 14) else "conv" for i in range(16)],
+}
+
 CONFIGS: dict[str, Config] = {
     "llama-2-7b": LLAMA_2_7B, "openllama-7b": LLAMA_2_7B, "llama2-7b-aqlm-2bit": LLAMA_2_7B,
     "llama-2-13b": dense("llama", 5120, 13824, 40, 40, 40, 32000),
@@ -102,12 +110,30 @@ CONFIGS: dict[str, Config] = {
             "num_attention_heads": 16, "image_size": 384, "patch_size": 14, "num_channels": 3,
         }, scale_factor=3,
     ),
-    "lfm2-350m": {
-        "model_type": "lfm2", "hidden_size": 1024, "block_ff_dim": 6656, "intermediate_size": 6656,
-        "block_auto_adjust_ff_dim": True, "block_multiple_of": 256, "block_ffn_dim_multiplier": 1.0,
-        "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 65536,
-        "conv_L_cache": 3, "conv_bias": False, "tie_word_embeddings": True, "max_position_embeddings": 128000,
-        "layer_types": ["full_attention" if i in (2, 5, 8, 10, 12, 14) else "conv" for i in range(16)],
+    "lfm2-350m": LFM2_350M,
+    "lfm2-vl-450m": seeing("lfm2_vl", LFM2_350M, {
+        "model_type": "siglip2_vision_model", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "num_patches": 256, "patch_size": 16, "num_channels": 3,
+    }),
+    "trinity-nano-preview": dense(
+        "afmoe", 1024, 3072, 56, 8, 2, 200192, head_dim=128, moe_intermediate_size=256, num_experts=128,
+        num_experts_per_tok=8, num_shared_experts=1, num_dense_layers=2, sliding_window=2048,
+        global_attn_every_n_layers=4,
+        layer_types=["full_attention" if i % 4 == 3 else "sliding_attention" for i in range(56)],
+    ),
+    "granite-4.0-tiny-preview": dense(
+        "granitemoehybrid", 1536, 512, 40, 12, 4, 49160, tied=True, num_local_experts=62, num_experts_per_tok=6,
+        shared_intermediate_size=1024, mamba_n_heads=48, mamba_d_head=64, mamba_d_state=128, mamba_d_conv=4,
+        mamba_expand=2, mamba_n_groups=1, mamba_conv_bias=True, mamba_proj_bias=False,
+        layer_types=["attention" if i in (5, 15, 25, 35) else "mamba" for i in range(40)],
+    ),
+    "gemma-4-e2b-it": {
+        "model_type": "gemma4_text", "hidden_size": 1536, "intermediate_size": 6144, "num_hidden_layers": 35,
+        "num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 256, "global_head_dim": 512,
+        "vocab_size": 262144, "vocab_size_per_layer_input": 262144, "hidden_size_per_layer_input": 256,
+        "num_kv_shared_layers": 20, "use_double_wide_mlp": True, "sliding_window": 512, "tie_word_embeddings": True,
+        "final_logit_softcapping": 30.0, "max_position_embeddings": 131072,
+        "layer_types": ["full_attention" if i % 5 == 4 else "sliding_attention" for i in range(35)],
     },
     "lfm2-8b-a1b": {
         "model_type": "lfm2_moe", "hidden_size": 2048, "intermediate_size": 7168, "moe_intermediate_size": 1792,

@@ -138,8 +138,16 @@ def asked(row: dict[str, str]) -> Row | str:
         settings["model.attention"] = ATTENTION.get(row["attention"], "sdpa")
     _own_ways(row, project, settings)
     doubts = [] if row["grad_ckpt"] else ["checkpointing is not stated"]
+    if "text_config" in found:
+        doubts.append("the tower beside the text model is not counted")
+    if "sample_packing=False" in notes and rows == 1:
+        doubts.append("how long the rows really were is not stated")
     if "opt in bwd" in row["optimizer"]:
         doubts.append("the optimizer's steps are taken inside the backward pass")
+    if "unpacked" in notes:
+        doubts.append("unpacked rows, far shorter than the length")
+    if "low-memory" in notes or "compile" in notes:
+        doubts.append("compiled, or with settings that the row does not name")
     settings["train.effective_batch"] *= _devices(row)
     return Row(
         project, _name(row), settings, found, _machine(row), _kind(row, project),
