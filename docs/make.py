@@ -162,6 +162,80 @@ def rules() -> str:
     return _page(lines)
 
 
+def adapters() -> str:
+    """Every way to choose which parameters train, with what it costs and how peft's comparison found it."""
+    from ftui.methods import ADAPTERS, COMPARISON
+
+    lines = [
+        "# Adapters", "",
+        "Every adapter that a recipe can ask for as `adapter: {kind: ...}`.  Those marked *trains* can be run; the",
+        "others can be planned: `ftui plan` says their memory, time and size, and `ftui train` refuses them.", "",
+        f"*GSM8K* is the share of right answers in [PEFT's own comparison]({COMPARISON}):",
+        "Llama 3.2 3B tuned on MetaMathQA, with as many parameters as stand beside it.  *Parameters* are those that",
+        "train in Llama 3.1 8B with every setting at its default and all linear modules as targets.", "",
+        "| kind | what, and when | trains | merges | on nf4 | on int8 | parameters | GSM8K |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in ADAPTERS.values():
+        compared = f"{row.compared.accuracy:.3f} ({_compared(row.compared)})" if row.compared else "–"
+        marks = " | ".join("yes" if on else "no" for on in (row.trains, row.mergeable, row.on_nf4, row.on_int8))
+        about = f"[{row.title}]({row.source}). {row.when}"
+        lines.append(f"| `{row.kind}` | {_cell(about)} | {marks} | {_parameters(row.kind)} | {compared} |")
+    return _page(lines)
+
+
+def _compared(result: Any) -> str:
+    return f"{result.parameters:,}{', ' if result.how else ''}{result.how}"
+
+
+def _parameters(kind: str) -> str:
+    """What an adapter trains in the catalogue's Llama 3.1 8B."""
+    from ftui.methods import ADAPTERS, AdapterOptions, Targeted
+    from ftui.models import describe
+    from ftui.planner import adapters as counts
+    from ftui.planner.geometry import chosen, geometry
+
+    shape = describe("meta-llama/Llama-3.1-8B")
+    sizes, options = geometry(shape), ADAPTERS[kind].options()
+    if kind == "none":
+        return f"{shape.parameters:,}"
+    if not isinstance(options, AdapterOptions):
+        return f"{sum(16 * (x.inputs + x.outputs) * x.count for x in shape.linears):,} at rank 16"
+    targets = chosen(sizes, "all-linear") if isinstance(options, Targeted) else ()
+    return f"{counts.parameters(kind, options, targets, sizes):,}"
+
+
+def families() -> str:
+    """The model families whose tensors ftui knows."""
+    from ftui.models.families import ROWS, TWINS
+
+    lines = [
+        "# Model families", "",
+        "Families whose parameters ftui counts exactly from `config.json` alone, by its `model_type`.  Each is held",
+        "against transformers' own class, every tensor by name and shape; those with code of their own (`auto_map`),",
+        "which can be planned and not trained, against the sizes that the hub states.  Any other family is estimated",
+        "as if it were built like Llama, and said to be, until `ftui models count` has built its class.", "",
+        "| family | `model_type` | class | what is special |", "|---|---|---|---|",
+    ]
+    twins: dict[str, list[str]] = {}
+    for twin, own in TWINS.items():
+        twins.setdefault(own, []).append(twin)
+    for row in sorted(ROWS, key=lambda row: row.title.lower()):
+        names = ", ".join(f"`{name}`" for name in (row.model_type, *twins.get(row.model_type, [])))
+        lines.append(f"| {row.title} | {names} | {row.architecture} | {', '.join(_traits(row)) or '–'} |")
+    return _page(lines)
+
+
+def _traits(row: Any) -> list[str]:
+    traits = (
+        (row.latent, "latent attention"), (row.mixture is not None, "mixture of experts"),
+        (bool(row.mixers), "layers of several kinds"), (not row.gated_mlp, "no gate in the MLP"),
+        (row.norm == "layer", "layer norms"), (bool(row.qk_norm), "norms of query and key"),
+        (row.position_table is not None, "learned positions"), (row.remote_code, "code of its own"),
+    )
+    return [text for holds, text in traits if holds]
+
+
 def _source(source: str) -> str:
     """An address as a short link, anything else as it stands."""
     return f"[{source.split('/')[2].removeprefix('www.')}]({source})" if source.startswith("https://") else source
@@ -169,7 +243,7 @@ def _source(source: str) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings, "commands.md": commands, "presets.md": presets, "glossary.md": glossary,
-    "rules.md": rules,
+    "rules.md": rules, "adapters.md": adapters, "families.md": families,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ftui.documents import Document
-from ftui.methods.row import AdapterRow
+from ftui.methods.row import AdapterRow, Compared
 from ftui.settings import setting
 
 
@@ -30,4 +30,5 @@ ROW = AdapterRow(
     on_int8=False,
     options=NoAdapterOptions,
     source="https://arxiv.org/abs/2405.09673",
+    compared=Compared(0.472, 3_212_749_824),
 )

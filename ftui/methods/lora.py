@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ftui.documents import Document
-from ftui.methods.row import AdapterRow
+from ftui.methods.row import AdapterRow, Compared
 from ftui.settings import Auto, setting
 
 
@@ -87,4 +87,5 @@ ROW = AdapterRow(
     on_int8=True,
     options=LoraOptions,
     source="https://arxiv.org/abs/2106.09685",
+    compared=Compared(0.513, 18_350_080, "rank 64, rank-stabilized"),
 )
