@@ -7,6 +7,9 @@ are given as what transformers has with the same tensors; query, key and value, 
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from importlib import resources
 from typing import Any
 
 Config = dict[str, Any]
@@ -58,9 +61,17 @@ CONFIGS: dict[str, Config] = {
     "llama-3-8b": LLAMA_31_8B, "llama3-8b": LLAMA_31_8B, "llama-3.1-8b": LLAMA_31_8B,
     "llama-3-70b": LLAMA_70B, "llama-3.1-70b": LLAMA_70B, "llama-3.3-70b": LLAMA_70B,
     "llama-3.1-405b": dense("llama", 16384, 53248, 126, 128, 8, 128256),
-    "llama-3.2-3b": LLAMA_32_3B,
+    "llama-3.2-3b": LLAMA_32_3B, "llama-3.2-3b-instruct": LLAMA_32_3B,
     "llama-3.2-1b": dense("llama", 2048, 8192, 16, 32, 8, 128256, tied=True, head_dim=64),
     "mistral-7b": dense("mistral", 4096, 14336, 32, 32, 8, 32000),
+    "tinyllama-1.1b": dense("llama", 2048, 5632, 22, 32, 4, 32000),
+    "gemma-2b": dense("gemma", 2048, 16384, 18, 8, 1, 256000, tied=True, head_dim=256),
+    "gemma-7b": dense("gemma", 3072, 24576, 28, 16, 16, 256000, tied=True, head_dim=256),
+    "qwen1.5-0.5b": dense("qwen2", 1024, 2816, 24, 16, 16, 151936, tied=True),
+    "qwen1.5-14b": dense("qwen2", 5120, 13696, 40, 40, 40, 152064),
+    "qwen2-7b": dense("qwen2", 3584, 18944, 28, 28, 4, 152064),
+    "qwen2.5-32b": dense("qwen2", 5120, 27648, 64, 40, 8, 152064),
+    "qwen2.5-72b": dense("qwen2", 8192, 29568, 80, 64, 8, 152064),
     "zephyr-7b": dense("mistral", 4096, 14336, 32, 32, 8, 36608),
     "qwen-1.8b": dense("qwen2", 2048, 5504, 24, 16, 16, 151936),
     "qwen-7b": QWEN_7B, "qwen-7b-chat": QWEN_7B, "qwen1.5-7b-chat-awq": QWEN_7B, "qwen1.5-7b": QWEN_7B,
@@ -202,5 +213,18 @@ CONFIGS: dict[str, Config] = {
 
 
 def config(model: str) -> Config | None:
-    """The config of the model that a row names, None where it is not in the table."""
-    return CONFIGS.get(model.rsplit("/", 1)[-1].lower())
+    """The config of the model that a row names, from the table or ftui's catalogue; None where neither has it."""
+    name = model.rsplit("/", 1)[-1].lower()
+    return CONFIGS.get(name) or _catalogued().get(name) or _catalogued().get(name.removesuffix("-instruct"))
+
+
+@cache
+def _catalogued() -> dict[str, Config]:
+    entries = json.loads((resources.files("ftui.models") / "catalogue.json").read_text(encoding="utf-8"))
+    found: dict[str, Config] = {}
+    for entry in entries:
+        for one in (entry["id"], *entry.get("also", ())):
+            name = one.rsplit("/", 1)[-1].lower()
+            for known in (name, name.removesuffix("-instruct"), name.removesuffix("-it")):
+                found.setdefault(known, entry["config"])
+    return found
