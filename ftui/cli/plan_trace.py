@@ -101,9 +101,8 @@ def show_trace(found: Trace, estimate: MemoryEstimate, judgement: Verdict) -> No
     console.print()
     for row in timeline(found.timeline):
         console.print(Text(row))
-    for mark, title, _ in BANDS:
-        console.print(Text(f"  {mark} {title}"), end="")
-    console.print()
+    for pair in (BANDS[:2], BANDS[2:]):
+        console.print(Text("".join(f"  {mark} {title:32s}" for mark, title, _ in pair).rstrip()))
     for note in found.notes:
         console.print(Text(plain(f"Note: {note}")))
 

@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ftui.worker.trace.attention import cuda_attention, fused_softmax
 from ftui.worker.trace.autocast import cuda_lists
+from ftui.worker.trace.liger import liger
 from ftui.worker.trace.workspace import Capability
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _cuda(stack: contextlib.ExitStack, here: World) -> None:
     from ftui.worker import loss
 
     _patch(stack, loss, "CHUNK_BYTES", dict.fromkeys(loss.CHUNK_BYTES, loss.CHUNK_BYTES["cuda"]))
+    _patch(stack, loss, "_liger", liger)
     functional = nn.functional
     _patch(stack, functional, "scaled_dot_product_attention",
            cuda_attention(functional.scaled_dot_product_attention, here.capability, here.float16))  # fmt: skip

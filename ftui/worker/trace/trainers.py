@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ftui.recipe.document import Recipe
 from ftui.worker.precision import Precision
 
@@ -94,32 +92,3 @@ def tokenizer() -> Any:
         tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), unk_token="<unk>", pad_token="<pad>",
         eos_token="<eos>",
     )
-
-
-class LigerLoss(torch.autograd.Function):
-    """Allocates what Liger's fused linear cross-entropy does: gradients chunk by chunk on the way forward.
-
-    Chunk sizes as in liger_kernel/ops/fused_linear_cross_entropy.py: tokens × width over vocabulary, to a power of two.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        tokens, width = hidden.shape
-        parts = -(-weight.shape[0] // width)
-        rows = 1 << max(0, (-(-tokens // parts) - 1).bit_length())
-        losses = torch.zeros(tokens, dtype=torch.float32, device=hidden.device)
-        for_hidden = torch.zeros_like(hidden)
-        for_weight = torch.zeros_like(weight) if weight.requires_grad else None
-        for start in range(0, tokens, rows):
-            chunk = hidden[start : start + rows]
-            logits = chunk @ weight.t()
-            for_hidden[start : start + rows] = logits @ weight
-            if for_weight is not None:
-                for_weight += logits.t() @ chunk
-        ctx.save_for_backward(for_hidden, *(() if for_weight is None else (for_weight,)))
-        return losses.sum()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        for_hidden, *rest = ctx.saved_tensors
-        return for_hidden, rest[0] if rest else None, None
