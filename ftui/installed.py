@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def unlike(stack: Stack) -> str | None:
             "A trace (--trace) asks the installed ones.")
 
 
+@functools.cache
 def installed(name: str) -> str | None:
     """The version of an installed distribution, without importing it; None where it is missing."""
     try:

@@ -83,7 +83,7 @@ class ModelShape(Document):
     """Width of the experts that every token passes besides those it is routed to, together."""
     dense_layers: int = 0
     """Of a mixture of experts: layers with a plain feed-forward part."""
-    layer_kinds: dict[str, int] = {}
+    layer_kinds: tuple[tuple[str, int], ...] = ()
     """How many layers mix tokens how: "full", "sliding", "linear", "conv", "mamba", "mlp"; empty where not known."""
     blocks: tuple[Block, ...] = ()
     """The kinds of layers with their own linear maps, where the family is known."""

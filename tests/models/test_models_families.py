@@ -349,7 +349,7 @@ def test_a_mixture_with_latent_attention_says_all_its_sizes(tmp_path: Path) -> N
     shape = describe(str(path))
     assert (shape.q_lora_rank, shape.kv_lora_rank, shape.v_head_dim, shape.head_dim) == (9, 7, 10, 10)
     assert (shape.experts, shape.experts_per_token, shape.shared_expert_intermediate) == (8, 2, 48)
-    assert (shape.dense_layers, shape.layer_kinds) == (2, {"full": 5})
+    assert (shape.dense_layers, shape.layer_kinds) == (2, (("full", 5),))
     assert [(block.sparse, block.count) for block in shape.blocks] == [(False, 2), (True, 3)]
 
 
@@ -360,5 +360,5 @@ def test_a_hybrid_says_how_its_layers_mix_tokens(tmp_path: Path) -> None:
         "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 56, **DELTA,
     }))
     shape = describe(str(path))
-    assert shape.layer_kinds == {"linear": 6, "full": 2}
+    assert dict(shape.layer_kinds) == {"linear": 6, "full": 2}
     assert {block.mixer: block.count for block in shape.blocks} == {"linear": 6, "full": 2}

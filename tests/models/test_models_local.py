@@ -325,3 +325,8 @@ def test_pickled_weights_must_be_all_there_and_no_pointers(folder: Path) -> None
     (folder / "pytorch_model.bin.index.json").write_text('{"weight_map": {"a": "pytorch_model-1.bin"}}')
     with pytest.raises(BadInput, match=r"pytorch_model-1\.bin of tiny-llama is missing"):
         describe(str(folder))
+
+
+def test_a_shape_can_be_a_key_for_what_is_remembered_by_model() -> None:
+    shape = describe("demo")
+    assert {shape: 1}[describe("demo")] == 1
