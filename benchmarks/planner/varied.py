@@ -29,7 +29,6 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "llama2-7b full logits": ("llama2-7b", 1, {"train.loss": "full"}),
     "llama2-7b full logits keep": ("llama2-7b", 1, {"train.loss": "full", "train.checkpointing": False}),
     "llama3-8b full logits b4": ("llama3-8b", 4, {"train.loss": "full"}),
-    "llama3-8b chunked": ("llama3-8b", 1, {}),
     "llama3-8b nf4 full logits": ("llama3-8b", 1, {"train.loss": "full", "model.quantization": "nf4"}),
 }
 DISTRIBUTIONS: tuple[Callable[[random.Random], float], ...] = (
@@ -83,9 +82,9 @@ def reserved(events: Events, lengths: list[int]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--longest", type=int, nargs="*", default=[512, 2048, 8192])
+    parser.add_argument("--longest", type=int, nargs="*", default=[2048])
     parser.add_argument("--case", choices=CASES)
     options = parser.parse_args()
     every = []

@@ -121,8 +121,8 @@ class Hardware(Document):
 
     @property
     def gpu(self) -> Gpu | None:
-        """The GPU that a one-card run would take, None for CPU mode."""
-        return self.usable_gpus[0] if self.usable_gpus else None
+        """The GPU that a one-card run would take, the first of `usable_gpus`; None for CPU mode."""
+        return min((g for g in self.gpus if g.visible), key=lambda g: (-g.free_bytes, g.index), default=None)
 
     @property
     def budget_bytes(self) -> int:
