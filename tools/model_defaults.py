@@ -19,26 +19,60 @@ LEFT_OUT = (
     "transformers_version", "chunk_size", "is_encoder", "name_or_path", "multiplier", "scaling", "jitter", "norm_topk",
 )
 """Parts of names that change no shape."""
-KEPT = ("block_ffn_dim_multiplier", "vocab_size_per_layer_input")
+INNER = {
+    "llava": "clip_vision_model", "mistral3": "pixtral", "lfm2_vl": "siglip2_vision_model",
+    "gemma3": "siglip_vision_model",
+}
+"""The vision config of wrappers that take any."""
+KEPT = (
+    "scale_factor", "downsample_ratio", "downsample_factor", "block_ffn_dim_multiplier", "vocab_size_per_layer_input",
+)
 
 
 def families() -> dict[str, Any]:
     """The table for every family that has a class."""
     from transformers import CONFIG_MAPPING
 
-    from ftui.models.families import ROWS
+    from ftui.models.families import ROWS, TWINS
 
     found = {}
-    for row in ROWS:
-        if row.remote_code:
-            continue
-        own = CONFIG_MAPPING[row.model_type]
+    for kind in (*(row.model_type for row in ROWS if not row.remote_code), *TWINS):
+        own = CONFIG_MAPPING[kind] if kind in CONFIG_MAPPING else None
+        if own is None or (kind in TWINS and "hidden_size" not in {item.name for item in dataclasses.fields(own)}):
+            continue  # no class of its own, or one that only wraps others
         stated = {
             item.name: item.default for item in dataclasses.fields(own)
             if isinstance(item.default, int | float | str | None) and _counts(item.name)
         }
-        found[row.model_type] = {"defaults": stated, "names": dict(getattr(own, "attribute_map", {}))}
+        found[kind] = {"defaults": stated, "names": dict(getattr(own, "attribute_map", {}))}
     return dict(sorted(found.items()))
+
+
+def towers() -> dict[str, Any]:
+    """The same for multimodal wrappers and their vision configs."""
+    from transformers import CONFIG_MAPPING
+
+    from ftui.models.vision import AROUND
+
+    found = {}
+    for kind in AROUND:
+        wrapper = CONFIG_MAPPING[kind]
+        vision = wrapper.sub_configs["vision_config"]
+        vision = CONFIG_MAPPING[INNER[kind]] if kind in INNER else vision
+        found[kind] = {"wrapper": _plain(wrapper), "vision": _plain(vision)}
+    return dict(sorted(found.items()))
+
+
+def _plain(own: Any) -> dict[str, Any]:
+    defaults = {
+        item.name: list(value) if isinstance(value := item.default, tuple) else value
+        for item in dataclasses.fields(own)
+        if isinstance(item.default, int | float | str | tuple) and _counts(item.name)
+    }
+    return defaults | {
+        item.name: item.default_factory() for item in dataclasses.fields(own)
+        if item.default_factory is not dataclasses.MISSING and isinstance(item.default_factory(), list | tuple)
+    }
 
 
 def _counts(name: str) -> bool:
@@ -50,7 +84,9 @@ def text() -> str:
     import transformers
 
     rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in families().items())
-    return f'{{"transformers": {json.dumps(transformers.__version__)}, "families": {{\n{rows}\n}}}}\n'
+    around = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in towers().items())
+    version = json.dumps(transformers.__version__)
+    return f'{{"transformers": {version}, "families": {{\n{rows}\n}}, "towers": {{\n{around}\n}}}}\n'
 
 
 if __name__ == "__main__":

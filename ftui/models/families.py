@@ -123,7 +123,8 @@ def blocks(family: Family, s: Sizes) -> tuple[Block, ...]:
 def shape_fields(family: Family, s: Sizes) -> dict[str, Any]:
     """What a `ModelShape` says of attention's and the experts' forms beyond plain decoders."""
     fields: dict[str, Any] = {
-        "blocks": blocks(family, s), "layer_kinds": tuple(Counter(m.removesuffix(" reusing") for m in s.mixers).items()),
+        "blocks": blocks(family, s),
+        "layer_kinds": tuple(Counter(mixer.removesuffix(" reusing") for mixer in s.mixers).items()),
         "dense_layers": s.sparse.count(False) if s.experts else 0,
     }
     if family.latent:

@@ -27,17 +27,23 @@ POST = ("post_attention_layernorm", "post_feedforward_layernorm")
 
 
 @cache
-def _published() -> Mapping[str, Mapping[str, Any]]:
+def _tables() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     text = files("ftui.models").joinpath("defaults.json").read_text(encoding="utf-8")
-    table: Mapping[str, Mapping[str, Any]] = json.loads(text)["families"]
-    return table
+    tables: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(text)
+    return tables
+
+
+def towers() -> Mapping[str, Mapping[str, Any]]:
+    """For each multimodal wrapper the defaults of its own class ("wrapper") and of its vision config's ("vision")."""
+    return _tables()["towers"]
 
 
 class Reader:
     """Reads one config by its family's names and defaults, and names the key in what it refuses."""
 
     def __init__(self, family: Family, config: Config) -> None:
-        published = _published().get(family.defaults_of or family.model_type, {})
+        known = _tables()["families"]
+        published = known.get(family.model_type) or known.get(family.defaults_of or "", {})
         self.config = config
         self.keys, self.ignored = family.keys, family.ignored
         self.names: Mapping[str, str] = published.get("names", {})
@@ -186,7 +192,7 @@ class Family:
     defaults: Config = field(default_factory=dict)
     """Over those of the config class."""
     defaults_of: str | None = None
-    """The model type whose class's defaults hold, where it is not the row's own."""
+    """The model type whose class's defaults hold, where there is none of the row's own."""
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key_heads: Callable[[Reader, int], int] | None = None
     """How many key-value heads there are, given the config and the heads; by `num_key_value_heads` where not given."""

@@ -13,7 +13,7 @@ from ftui.models.config import LanguageConfig, context_length, language
 from ftui.models.document import ModelShape
 from ftui.models.family import Family, Sizes
 from ftui.models.headers import Checkpoint
-from ftui.models.vision import around_gemma3
+from ftui.models.vision import around
 
 Source = Literal["local", "hub", "catalogue", "config"]
 
@@ -48,9 +48,9 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
     body = _known(family, read, origin) if family else unknown.describe(read, origin.checkpoint, counts.read(config))
     checkpoint = origin.checkpoint
     notes = [*origin.notes, *body.pop("notes", ())]
-    around = _around(read, body["hidden"]) if read.multimodal else None
+    beside = around(read.whole, body["hidden"]) if read.multimodal else None
     if read.multimodal:
-        also = f" ({around:,} parameters)" if around else ""
+        also = f" ({beside:,} parameters)" if beside else ""
         notes.append(f"The language model is counted; the parts for pictures or sound around it are not{also}.")
     if read.quantization:
         notes.append(f"The checkpoint is quantized ({read.quantization}); parameters are counted as unquantized.")
@@ -63,12 +63,8 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
         chat_template=origin.chat_template, chat_template_known=origin.chat_template_known,
         licence=origin.licence, gated=origin.gated,
         remote_code=read.remote_code or bool(family and family.remote_code), notes=tuple(notes),
-        other_parameters=around or 0, **body,
+        other_parameters=beside or 0, **body,
     )
-
-
-def _around(read: LanguageConfig, hidden: int) -> int | None:
-    return around_gemma3(read.whole, hidden) if read.whole.get("model_type") == "gemma3" else None
 
 
 def _known(family: Family, read: LanguageConfig, origin: Origin) -> dict[str, Any]:
