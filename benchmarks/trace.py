@@ -101,8 +101,8 @@ def main() -> None:
         said = ", ".join(f"{name.partition('.')[2]} {value}" for name, value in settings.items()) or "lora"
         lines.append(
             f"{model:10s} {said:52s} {found['traced']:>3d}/{found['layers']:<3d} {found['wall']:6.1f} "
-            f"{found['cpu']:6.1f} {found['rss'] / (1 << 20):5.0f} {found['allocated'] / GIB:9.3f} {found['reserved'] / GIB:9.3f} "
-            f"{100 * (found['estimated'] / found['allocated'] - 1):+8.2f}%"
+            f"{found['cpu']:6.1f} {found['rss'] / (1 << 20):5.0f} {found['allocated'] / GIB:9.3f} "
+            f"{found['reserved'] / GIB:9.3f} {100 * (found['estimated'] / found['allocated'] - 1):+8.2f}%"
         )
         print(lines[-1], flush=True)
     lines.append("LoRA r16 on all linear layers, 1 x 2048 tokens, on an H200's capability; GiB; "

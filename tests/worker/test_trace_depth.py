@@ -136,6 +136,14 @@ def test_a_shallow_trace_says_what_a_whole_one_does() -> None:
     same(TINY, {})
 
 
+def test_packed_rows_are_kept_apart_by_a_mask() -> None:
+    from ftui.worker.trace import trace_step
+
+    packed = trace_step(recipe(data__packing=True), TINY, layers=2)
+    apart = trace_step(recipe(data__packing=True), TINY, layers=2, padded=False)
+    assert packed.allocated_bytes > apart.allocated_bytes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [TINY, SLIDING, DENSE_FIRST], ids=["alike", "sliding windows", "dense first"])
 @pytest.mark.parametrize(

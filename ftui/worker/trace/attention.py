@@ -52,9 +52,12 @@ def cuda_attention(plain: Any, capability: Capability, float16: bool) -> Any:
         if query.dim() == 4 and is_fused(query, key, value, attn_mask, dropout_p, capability, float16):
             if value.shape[-1] != query.shape[-1]:
                 # The CPU's kernel wants equal widths where the mem-efficient one doesn't.
-                return _uneven(plain, query, key, value, attn_mask, dropout_p, is_causal, scale)
-            found: torch.Tensor = plain(query, key, value, attn_mask, dropout_p, is_causal, scale=scale,
-                                        enable_gqa=enable_gqa)  # fmt: skip
+                uneven: torch.Tensor = _Uneven.apply(query, key, value, attn_mask)
+                return uneven
+            # CUDA's kernels draw the dropout's mask anew going backward; the CPU's have none and would keep the scores.
+            found: torch.Tensor = plain(
+                query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
+            )
             return found
         output: torch.Tensor = aten._scaled_dot_product_attention_math(
             query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale, enable_gqa=enable_gqa
@@ -64,19 +67,15 @@ def cuda_attention(plain: Any, capability: Capability, float16: bool) -> Any:
     return attention
 
 
-def _uneven(plain: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float, causal: bool, scale: Any) -> Any:
-    """Values narrower than the queries (multi-head latent attention): the kernel on as many columns, then the rest."""
-    width = value.shape[-1]
-    return _Uneven.apply(query, key, value, mask, width)
-
-
 class _Uneven(torch.autograd.Function):
-    """Allocates what the mem-efficient kernel does for values of another width than the queries'."""
+    """Allocates what the mem-efficient kernel does for values of another width than the queries' (multi-head latent
+    attention).
+    """
 
     @staticmethod
-    def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, width: int) -> Any:
+    def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any) -> Any:
         batch, heads, length, _ = query.shape
-        output = query.new_empty(batch, length, heads, width).transpose(1, 2)
+        output = query.new_empty(batch, length, heads, value.shape[-1]).transpose(1, 2)
         rows = torch.empty(batch, heads, -(-length // 32) * 32, dtype=torch.float32, device=query.device)
         ctx.save_for_backward(query, key, value, output, rows, *(() if mask is None else (mask,)))
         return output
@@ -85,7 +84,7 @@ class _Uneven(torch.autograd.Function):
     def backward(ctx: Any, gradient: Any) -> Any:
         query, key, value, *_ = ctx.saved_tensors
         accumulator = torch.empty(query.shape, dtype=torch.float32, device=query.device)
-        gradients = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), None, None
+        gradients = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), None
         del accumulator
         return gradients
 

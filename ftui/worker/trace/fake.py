@@ -76,10 +76,12 @@ def _transformers(stack: contextlib.ExitStack, here: World) -> None:
     # transformers takes fake tensors for a graph being traced, and would build every mask and repeat every key.
     _patch(stack, import_utils, "is_fake_tensor", lambda _: False)
     _patch(stack, masking_utils, "fast_all", lambda mask: not here.padded)
-    find = masking_utils.find_packed_sequence_indices
 
     def packed_indices(position_ids: torch.Tensor) -> torch.Tensor | None:
-        return find(position_ids) if here.padded else None
+        # What transformers computes; it would ask the values whether there is more than one row.
+        before = position_ids[:, :1] - 1
+        numbers = (torch.diff(position_ids, prepend=before, dim=-1) != 1).cumsum(-1)
+        return numbers if here.padded else None
 
     _patch(stack, masking_utils, "find_packed_sequence_indices", packed_indices)
 
