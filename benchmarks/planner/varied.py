@@ -28,6 +28,7 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "qwen3-8b full logits": ("qwen3-8b", 1, {"train.loss": "full"}),
     "llama2-7b full logits": ("llama2-7b", 1, {"train.loss": "full"}),
     "llama2-7b full logits keep": ("llama2-7b", 1, {"train.loss": "full", "train.checkpointing": False}),
+    "llama3-8b full logits": ("llama3-8b", 1, {"train.loss": "full"}),
     "llama3-8b full logits b4": ("llama3-8b", 4, {"train.loss": "full"}),
     "llama3-8b nf4 full logits": ("llama3-8b", 1, {"train.loss": "full", "model.quantization": "nf4"}),
 }

@@ -130,6 +130,8 @@ class Geometry:
     """The fused query, key and value are taken apart by indexing, whose gradient is as large as the whole each time."""
     fused_attention: bool
     """Query, key and value come from one module: the value is a view that keeps all three alive."""
+    beside: int = 0
+    """Elements of the parts around a multimodal model's language model: loaded with it, but not trained on text."""
 
     @cached_property
     def _hash(self) -> int:
@@ -166,7 +168,7 @@ def geometry(shape: ModelShape) -> Geometry:
     plain = sum(t.weights * t.count for t in targets if not t.packed)
     packed = sum(t.weights * t.count for t in targets if t.packed)
     return Geometry(
-        layers=shape.layers, hidden=shape.hidden, query=shape.heads * shape.head_dim,
+        layers=shape.layers, beside=shape.other_parameters, hidden=shape.hidden, query=shape.heads * shape.head_dim,
         key=shape.kv_heads * shape.head_dim, heads=shape.heads, kv_heads=shape.kv_heads, mlp=shape.intermediate,
         vocab=shape.vocab, gated=shape.gated_mlp, tied=shape.tied_embeddings, rms=shape.norm == "rms",
         norms=shape.norms_per_layer, qk_norm=shape.qk_norm,

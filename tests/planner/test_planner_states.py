@@ -70,6 +70,16 @@ def test_upcasts_double_what_is_not_quantized() -> None:
     assert weight_bytes(replace(setup("lora"), upcast="all")) == weight_bytes(setup("lora"))
 
 
+def test_the_towers_of_a_multimodal_model_are_held_and_not_trained() -> None:
+    plain = setup("full")
+    with_tower = replace(plain, geometry=replace(plain.geometry, beside=64_000))
+    assert weight_bytes(with_tower) == weight_bytes(plain) + 2 * 64_000
+    assert trainable_parameters(with_tower) == trainable_parameters(plain)
+    small = setup("qlora", quantization="nf4")
+    beside = weight_bytes(replace(small, geometry=replace(small.geometry, beside=64_000))) - weight_bytes(small)
+    assert 32_000 < beside < 34_000
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_tensors_of_full_tuning_are_all_parameters(tied: bool) -> None:
     found = setup("full", tied=tied)
