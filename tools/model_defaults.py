@@ -37,7 +37,7 @@ def families() -> dict[str, Any]:
 
     found = {}
     for kind in (*(row.model_type for row in ROWS if not row.remote_code), *TWINS):
-        own = CONFIG_MAPPING[kind] if kind in CONFIG_MAPPING else None
+        own = CONFIG_MAPPING[kind] if kind in CONFIG_MAPPING else None  # noqa: SIM401 - it loads on [], not on get
         if own is None or (kind in TWINS and "hidden_size" not in {item.name for item in dataclasses.fields(own)}):
             continue  # no class of its own, or one that only wraps others
         stated = {

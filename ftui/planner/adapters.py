@@ -43,6 +43,40 @@ def parameters(kind: str, options: Any, targets: tuple[Target, ...], sizes: Geom
     return sum(one.elements * one.count for one in trained(kind, options, targets, sizes))
 
 
+def unfit(kind: str, options: Any, targets: tuple[Target, ...]) -> str | None:
+    """Why peft would refuse these options on one of the targets; None where it wouldn't."""
+    for t in targets:
+        for width, divisor, setting in DIVIDES[kind](options, t) if kind in DIVIDES else ():
+            if width % divisor:
+                return f"adapter.{setting} {divisor} does not divide {width:,}, a width of {t.name}"
+        if kind == "miss" and options.rank > t.inputs:
+            return f"adapter.rank {options.rank} is more than {t.name}'s {t.inputs:,} inputs"
+        if kind in ("shira", "fourierft", "waveft") and PER_MODULE[kind](options, t)[0][1] > t.weights:
+            return f"{t.name} has only {t.weights:,} weights, and more of them are to train"
+    return None
+
+
+Divisors = tuple[tuple[int, int, str], ...]
+"""(width, what must divide it, the setting that says so)."""
+
+
+def _miss_divisors(o: Any, t: Target) -> Divisors:
+    if o.variant == "mini":
+        return ((t.outputs, o.mini_rank, "mini_rank"),)
+    return ((t.inputs, o.rank, "rank"), (t.outputs, o.rank, "rank")) if o.variant == "bat" else ()
+
+
+DIVIDES: Mapping[str, Callable[[Any, Target], Divisors]] = {
+    "gralora": lambda o, t: ((t.inputs, o.blocks, "blocks"), (t.outputs, o.blocks, "blocks"),
+                             (o.rank, o.blocks, "blocks")),
+    "c3a": lambda o, t: ((t.inputs, o.block_size, "block_size"), (t.outputs, o.block_size, "block_size")),
+    "vblora": lambda o, t: tuple((side, o.vector_length, "vector_length") for side in (t.inputs, t.outputs)),
+    "road": lambda o, t: ((t.outputs, o.group_size, "group_size"),),
+    "boft": lambda o, t: ((t.inputs, o.block_size, "block_size"),),
+    "miss": _miss_divisors,
+}
+
+
 def virtual_tokens(options: Any) -> int:
     """Trained vectors that an adapter puts before every row, which lengthen it for all layers and the loss."""
     lengthens = options is not None and options.kind in ("prompt_tuning", "p_tuning")

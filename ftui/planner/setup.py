@@ -18,8 +18,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ftui.data.document import DataProfile
+from ftui.errors import BadInput
 from ftui.hardware.document import Hardware
-from ftui.methods import AdapterOptions, LoraOptions, Targeted
+from ftui.methods import ADAPTERS, AdapterOptions, LoraOptions, Targeted
 from ftui.models.document import ModelShape
 from ftui.planner import adapters
 from ftui.planner.asked_objective import body, objective_fields
@@ -165,7 +166,7 @@ def assemble(
 ) -> Setup:
     """The one way from a recipe to numbers: what the planner varies comes as an argument, all else from the recipe.
 
-    Raises BadInput for a library stack that ftui does not know.
+    Raises BadInput for a library stack that ftui does not know, and for an adapter that the model can't take.
     """
     device = device_of(recipe, hardware)
     gpu = hardware.gpu if device == "cuda" else None
@@ -206,10 +207,17 @@ def assemble(
 
 
 def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
-    """The modules that get an adapter; only LoRA reaches fused experts, and adapters in front of the model none."""
+    """The modules that get an adapter; only LoRA reaches fused experts, and adapters in front of the model none.
+
+    Raises BadInput where peft would refuse the adapter's options on one of them.
+    """
     if isinstance(adapter, AdapterOptions):
         wanted = adapter.targets if isinstance(adapter, Targeted) else ()
-        return tuple(target for target in chosen(sizes, wanted) if not target.packed)
+        targets = tuple(target for target in chosen(sizes, wanted) if not target.packed)
+        if reason := adapters.unfit(adapter.kind, adapter, targets):
+            raise BadInput(f"{ADAPTERS[adapter.kind].title} can't be put on this model: {reason}.",
+                           "Choose another value, or name other modules in adapter.targets.")
+        return targets
     return chosen(sizes, adapter.targets if isinstance(adapter, LoraOptions) else "all-linear")
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftui.data.document import DataProfile
+from ftui.errors import BadInput
 from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS, Targeted
 from ftui.models.document import ModelShape
@@ -22,6 +23,7 @@ from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
+from ftui.recipe.trainable import planned_only
 
 LLAMA = {
     "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -187,6 +189,27 @@ def test_every_adapter_can_be_planned_as_it_was_asked_for(
     assert found.memory.parts.adapter > 0
     quantized = {option.method for option in (made.recommendation, *made.alternatives, *made.rejected)}
     assert ("qlora" in quantized) == ADAPTERS[kind].on_nf4
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ("{kind: c3a}", "block_size 256 does not divide"),
+    ("{kind: road, group_size: 50}", "group_size 50 does not divide"),
+    ("{kind: miss, rank: 1000}", "rank 1000 is more than"),
+    ("{kind: gralora, rank: 9}", "blocks 2 does not divide 9"),
+    ("{kind: shira, rank: 200}", "more of them are to train"),
+])
+def test_an_adapter_that_peft_would_refuse_is_refused_in_a_sentence(
+    wanted: str, said: str, box: Callable[..., Hardware], shapes: Mapping[str, ModelShape]
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        plan(box(), shapes["qwen2-0.5b"], None, parse(f"model: {{base: some/model}}\nadapter: {wanted}"))
+
+
+def test_an_adapter_that_can_only_be_planned_is_refused_for_training() -> None:
+    for kind, row in ADAPTERS.items():
+        found = planned_only(parse(f"adapter: {{kind: {kind}}}"))
+        assert (found is None) == row.trains
+        assert found is None or found[0].startswith(f"{row.title} can be planned, not trained yet: this ftui trains")
 
 
 WIDE = {"inputs": 192, "outputs": 320}
