@@ -97,13 +97,14 @@ def communication_context(setup: Setup) -> int:
     return NCCL_BYTES if setup.devices > 1 and setup.device == "cuda" else 0
 
 
-def communication_bytes(setup: Setup) -> float:
+def communication_bytes(setup: Setup, passes: int | None = None) -> float:
     """Bytes that one device sends for one optimizer step, by rings: divide by the link's rate for the time it takes.
 
-    A ring sends (N - 1) / N of what it gathers or scatters, and twice that for a sum that all get.  Sharded weights are
-    gathered for the forward and again for the backward pass of every micro-batch (ZeRO §7).
+    `passes` are the micro-batches of the step on one device, by default as many as are accumulated.  A ring sends
+    (N - 1) / N of what it gathers or scatters, and twice that for a sum that all get.  Sharded weights are gathered for
+    the forward and again for the backward pass of every micro-batch (ZeRO §7).
     """
-    share = (setup.devices - 1) / setup.devices
+    share, passes = (setup.devices - 1) / setup.devices, passes or setup.accumulation
     gradients = float(trainable_parameters(setup) * setup.compute_bytes)
     weights = float(weight_bytes(local(setup)) + adapter_bytes(local(setup)))
     match setup.strategy:
@@ -114,11 +115,11 @@ def communication_bytes(setup: Setup) -> float:
         case "zero1":
             return 2 * share * gradients
         case "zero2":
-            return share * gradients * (setup.accumulation + 1)
+            return share * gradients * (passes + 1)
         case "zero3":
-            return share * setup.accumulation * (2 * weights + gradients)
+            return share * passes * (2 * weights + gradients)
         case "fsdp":
-            return share * (setup.accumulation * 2 * weights + gradients)
+            return share * (passes * 2 * weights + gradients)
 
 
 def notes(setup: Setup) -> Iterable[str]:

@@ -18,7 +18,8 @@ from ftui.planner.devices import Rate
 from ftui.planner.document import TimeEstimate
 from ftui.planner.lengths import expected_longest, mean_length
 from ftui.planner.setup import Setup
-from ftui.planner.states import gradient_bytes, trainable_parameters, trained_bytes
+from ftui.planner.sharding import communication_bytes
+from ftui.planner.states import trainable_parameters, trained_bytes
 from ftui.planner.work import Batch, Work, evaluation_work, parts, step_work, total
 
 START_SECONDS = 20.0
@@ -170,17 +171,11 @@ def work_seconds(work: Work, done: Batch, setup: Setup, rate: Rate) -> float:
 
 def sharing_seconds(setup: Setup, done: Batch) -> float:
     """Seconds that devices spend on gradients, weights and states that travel; nothing of it is taken to overlap."""
-    count, seconds = setup.devices, 0.0
-    if count > 1:
-        ring = (count - 1) / count
-        seconds += 2 * ring * gradient_bytes(setup) / (LINK * 1e9)
-        if setup.strategy in ("zero3", "fsdp"):
-            # Shards are gathered forward and backward, and again where layers are recomputed.
-            gathered = setup.geometry.parameters * setup.weight_bytes * (3 if setup.checkpointing else 2)
-            seconds += ring * gathered * done.passes / (LINK * 1e9)
+    seconds = communication_bytes(setup, done.passes) / (LINK * 1e9)
     if setup.offload != "none":
         # Gradients go down and weights come back, once per step; the rest is updated where it lies.
-        seconds += 2.0 * trainable_parameters(setup) * trained_bytes(setup) / count / (LINK * 1e9)
+        moved = 2.0 * trainable_parameters(setup) * trained_bytes(setup)
+        seconds += moved / setup.devices / (LINK * 1e9)
     return seconds
 
 
