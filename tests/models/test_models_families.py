@@ -38,6 +38,9 @@ def real_class(config: dict[str, Any]) -> Any:
     stated = {key: value for key, value in config.items() if key != "model_type"}
     with torch.device("meta"):
         built = transformers.AutoConfig.for_model(config["model_type"], **stated, **TOKENS)
+        # Mistral 4 has a class of its own that the causal models' table leaves out.
+        if config["model_type"] == "mistral4":
+            return transformers.Mistral4ForCausalLM(built)
         return transformers.AutoModelForCausalLM.from_config(built)
 
 
@@ -102,6 +105,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "minicpm3": [LATENT, {**LATENT, "q_lora_rank": None}], "youtu": [LATENT],
     "minimax_m2": [{"num_local_experts": 3, "head_dim": 8}],
     "ministral": [{"head_dim": 8}], "ministral3": [{"head_dim": 8}],
+    "mistral4": [{"n_routed_experts": 4, "moe_intermediate_size": 24, "first_k_dense_replace": 1, **LATENT}],
     "mixtral": [{"num_local_experts": 3}, {"num_experts": 5}],
     "mpt": [{"n_layers": 3}], "nemotron": [{}, {"attention_bias": True, "mlp_bias": True}],
     "nemotron_h": [{"hybrid_override_pattern": "M*-M", "num_hidden_layers": 4, "mamba_num_heads": 4,
