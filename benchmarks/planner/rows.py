@@ -138,7 +138,7 @@ def asked(row: dict[str, str]) -> Row | str:
         settings["model.attention"] = ATTENTION.get(row["attention"], "sdpa")
     _own_ways(row, project, settings)
     doubts = [] if row["grad_ckpt"] else ["checkpointing is not stated"]
-    if "text_config" in found:
+    if "audio_config" in found or found["model_type"] == "lfm2_vl":
         doubts.append("the tower beside the text model is not counted")
     if "sample_packing=False" in notes and rows == 1:
         doubts.append("how long the rows really were is not stated")

@@ -92,7 +92,7 @@ def score_all(rows: list[dict[str, str]]) -> tuple[list[Scored], Counter[str]]:
                 except FtuiError as error:
                     wanted = error.what
                 except Exception as error:  # noqa: BLE001  (a defect of the planner's is to be seen beside the others)
-                    wanted = f"the planner fails: {wanted.name}: {error!r}"
+                    wanted = f"the planner fails: {error!r}"
             left_out[wanted] += 1
     return scored, left_out
 
