@@ -25,7 +25,7 @@ TINY = {
 }
 SLIDING = TINY | {
     "model_type": "gemma3_text", "num_hidden_layers": 14, "head_dim": 16, "sliding_window": 32,
-    "sliding_window_pattern": 3,
+    "layer_types": ["full_attention" if i % 3 == 2 else "sliding_attention" for i in range(14)],
 }
 DENSE_FIRST = TINY | {
     "model_type": "deepseek_v3", "num_hidden_layers": 9, "moe_intermediate_size": 32, "n_routed_experts": 4,

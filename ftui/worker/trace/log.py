@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "workspace", "host")
+PARTS = ("weights", "reference", "adapter", "gradients", "optimizer", "activations", "logits", "workspace", "host")
 """What bytes are held for, as in `ftui.planner.document.MemoryParts`; "host" is memory off the device."""
 
 

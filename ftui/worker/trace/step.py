@@ -114,7 +114,7 @@ def measure(
     tracker.adopt_model(model, adapter=adapter)
     for name in ("ref_model", "teacher_model"):
         if isinstance(other := trainer.__dict__.get(name), torch.nn.Module):
-            tracker.adopt_model(other, adapter=False)
+            tracker.adopt_model(other, adapter=False, part="reference")
     if setup is not None:
         setup(trainer, tracker)
     with tracker.watching():

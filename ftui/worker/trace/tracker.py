@@ -79,10 +79,10 @@ class Tracker(TorchDispatchMode):
                 # A step counter's making says nothing of its parameter.
                 self.log.events[first] = self.log.events[first]._replace(layer=layer)
 
-    def adopt_model(self, model: torch.nn.Module, *, adapter: bool) -> None:
+    def adopt_model(self, model: torch.nn.Module, *, adapter: bool, part: str = "weights") -> None:
         """Count a model's weights and buffers, in the order in which they are loaded; mark gradients when they come.
 
-        `adapter` says that what trains is an adapter's and not the model's own.
+        `adapter` says that what trains is an adapter's and not the model's own; `part` is what the rest is counted as.
         """
         was, self.phase = self.phase, "load"
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
@@ -90,7 +90,7 @@ class Tracker(TorchDispatchMode):
             states, layer = _quantization_states(tensor), self._layer_in(name)
             with self._unquantized(tensor, layer) if states else contextlib.nullcontext():
                 for each in (tensor, *states):
-                    self.adopt(each, "adapter" if trained and adapter else "weights", layer)
+                    self.adopt(each, "adapter" if trained and adapter else part, layer)
             if trained:
                 self._mark_gradient(tensor, layer)
         self.phase = was
