@@ -35,6 +35,8 @@ class Costs:
     pace: Callable[[Setup], float] | None = None
     worth: Callable[[Setup], float] | None = None
     lengths: Lengths | None = None
+    masked: bool = True
+    """Whether a micro-batch of a single row needs a mask, too: packed rows, or several sequences to a row."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
     if setup.attention == "eager" and not setup.geometry.softcap:
         yield [put("model.attention", "sdpa", "the same result", attention="sdpa")]
     if setup.rows > 1:
-        yield [_micro_batch(rows) for rows in _halved(setup.rows, 1)]
+        yield [_micro_batch(rows, masked=costs.masked) for rows in _halved(setup.rows, 1)]
     if not setup.checkpointing:
         yield [put("train.checkpointing", True, "layers are computed again going backward", checkpointing=True)]
     yield from _optimizers(setup, put, cuda=cuda)
@@ -256,10 +258,10 @@ def _fewer_targets(setup: Setup) -> Iterator[list[Rung]]:
                 "only attention gets adapters")]
 
 
-def _micro_batch(rows: int) -> Rung:
+def _micro_batch(rows: int, *, masked: bool) -> Rung:
     def apply(current: Setup) -> Setup:
         passes = -(-current.accumulation * current.rows // rows)
-        return replace(current, rows=rows, padded=current.padded and rows > 1, accumulation=passes)
+        return replace(current, rows=rows, padded=current.padded and (masked or rows > 1), accumulation=passes)
 
     return Rung("train.micro_batch", rows, apply, "the effective batch stays")
 

@@ -23,7 +23,7 @@ from ftui.planner.memory import memory
 from ftui.planner.quality import quality
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, device_of, devices_of, setup_of
+from ftui.planner.setup import Device, Setup, device_of, devices_of, masks_one_row, setup_of
 from ftui.planner.sharding import weakest
 from ftui.planner.states import trainable_parameters
 from ftui.planner.time import Schedule, schedule, step_seconds, time
@@ -194,7 +194,7 @@ def _costs(job: Job, rate: Rate, steps: Schedule, *, packed: bool) -> Costs:
     def worth(setup: Setup) -> float:
         return quality(setup, job.shape, job.profile, job.wanted_length.value, kind if kind != "none" else "lora")
 
-    return Costs(pace, worth, lengths)
+    return Costs(pace, worth, lengths, masks_one_row(job.draft, packed=packed))
 
 
 def _title(method: Method, kind: str) -> str:

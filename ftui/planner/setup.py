@@ -252,6 +252,11 @@ def row_width(
             return padded_width(longest, device), rows > 1
 
 
+def masks_one_row(recipe: Recipe, *, packed: bool) -> bool:
+    """Whether a micro-batch of a single row may need a mask as well."""
+    return packed or recipe.data.padding == "max_length" or recipe.objective.kind != "sft"
+
+
 def number_formats(
     method: Method, device: Device, dtype: str, adapter: str = "auto", trainer: str = "ftui"
 ) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ftui.planner.changes import catalogue_sizes, with_model
 from ftui.planner.document import MemoryParts
 from ftui.planner.geometry import Geometry
 from ftui.planner.memory import memory, process_bytes
-from ftui.planner.setup import Setup, devices_of, padded_width, setup_of
+from ftui.planner.setup import Setup, devices_of, masks_one_row, padded_width, setup_of
 from ftui.planner.verdict import budget, reserve
 from ftui.recipe.document import Recipe
 from ftui.units import count, gib
@@ -76,7 +76,8 @@ def largest(
     if what == "model":
         return _largest_model(setup, room)
     effective = int(recipe.train.effective_batch) // devices_of(recipe)
-    build = _builder(what, setup, effective, packed=bool(recipe.data.packing))
+    packed = bool(recipe.data.packing)
+    build = _builder(what, setup, effective, packed=packed, masked=masks_one_row(recipe, packed=packed))
     top = MOST.get(what, shape.context_length)
     value = _bisect(lambda size: process_bytes(build(size))[1] <= room, LEAST[what], max(top, LEAST[what]))
     unit = {"micro_batch": "rows", "max_length": "tokens", "rank": ""}[what]
@@ -87,11 +88,11 @@ def largest(
     return _answer(what, value, build(value), following, build(value + 1), room, _sized(value, unit), end)
 
 
-def _builder(what: What, setup: Setup, effective: int, *, packed: bool) -> Callable[[int], Setup]:
+def _builder(what: What, setup: Setup, effective: int, *, packed: bool, masked: bool) -> Callable[[int], Setup]:
     """The setup with another size in place."""
     def micro_batch(rows: int) -> Setup:
         accumulation = max(1, -(-effective // rows))
-        return replace(setup, rows=rows, padded=setup.padded or rows > 1, accumulation=accumulation)
+        return replace(setup, rows=rows, padded=rows > 1 or (masked and setup.padded), accumulation=accumulation)
 
     def max_length(length: int) -> Setup:
         return replace(setup, length=length if packed else padded_width(length, setup.device))
