@@ -27,12 +27,15 @@ def document(
     """The document of `traced`, a step of `setup`."""
     work, peak = traced.work, traced.peaks.whole
     timeline, reserved = _timeline(traced, setup)
+    notes = traced.notes
+    if setup.devices > 1:
+        notes += (f"One of {setup.devices} devices, without the buckets that DDP reduces gradients in.",)
     return Trace(
         key=key, versions=versions, model=model, layers=traced.layers, traced_layers=traced.traced_layers,
         memory=memory(traced, setup, reserved), where=where(traced, peak.event),
         phases={phase: moment.total for phase, moment in traced.peaks.phases.items()}, timeline=timeline,
         flops_half=work.flops_half, flops_single=work.flops_single, bytes_moved=work.bytes_moved,
-        operations=work.operations, seconds=round(seconds, 2), peak_rss_bytes=rss, notes=traced.notes,
+        operations=work.operations, seconds=round(seconds, 2), peak_rss_bytes=rss, notes=notes,
     )
 
 

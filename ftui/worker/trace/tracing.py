@@ -93,6 +93,8 @@ def trace_step(
         )
 
     log, traced, notes = at_whole_depth(trace, whole, full=full)
+    if flash:
+        notes += ("FlashAttention 2 was traced as torch's own flash kernel.",)
     return Traced(log, depth(whole), traced, rows, length, notes)
 
 
