@@ -368,7 +368,7 @@ def _recovered(run: Run) -> bool:
     """Whether it trained otherwise than planned because memory ran out, or in several attempts."""
     try:
         with open(run.events, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return re.search(rb'"kind": ?"recovery"|"attempt": ?[2-9]', text) is not None
+            return re.search(rb'"kind": ?"recovery"|"attempt": ?(?:[2-9]|1\d)', text) is not None
     except (OSError, ValueError):
         return True
 

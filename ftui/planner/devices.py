@@ -2,8 +2,8 @@
 
 `half` is TFLOP/s of dense matrix products in 16 bits with float32 sums, `single` of plain float32 (torch's default; no
 TF32), `bandwidth` GB/s.  What is reached stands per class of card, with where it was read: published tokens per second
-of training runs, less the time that their element-wise traffic takes (`benchmarks/planner/speed.py` derives it again and
-leaves each row out in turn), and published measurements of the largest matrix products.
+of training runs, less the time that their element-wise traffic takes (`benchmarks/planner/speed.py` derives it again
+and leaves each row out in turn), and published measurements of the largest matrix products.
 """
 
 from __future__ import annotations
@@ -153,14 +153,16 @@ SHEETS = (
 )
 
 
+NOTHING_KNOWN = Calibration()
+
+
 def rate(hardware: Hardware, *, cpu: bool, threads: int = 1, calibration: Calibration | None = None) -> Rate:
     """What the device of a run achieves; what was measured on it comes before what its class reaches.
 
     A card that the table lacks is taken for a middling one and said to be so.
     """
     found = _cpu(hardware, threads) if cpu or hardware.gpu is None else _gpu(hardware.gpu)
-    if calibration is None:
-        return found
+    calibration = calibration or NOTHING_KNOWN
     if (measured := calibration.measured.get(found.name)) is not None:
         found = _calibrated(found, measured, threads)
     return replace(found, basis=calibration.basis(found.name), learned=calibration.learned.get(found.name))

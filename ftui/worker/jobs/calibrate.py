@@ -91,10 +91,12 @@ def said(found: Measured) -> str:
 
 
 def measure(
-    context: JobContext, device: str, hardware: Hardware, *, bf16: bool = True, seconds: float = SECONDS
+    context: JobContext, device: str, hardware: Hardware, *, bf16: bool = True, seconds: float | None = None
 ) -> Measured | None:
-    """Everything, on `device` ("cuda" or "cpu"); None where a stop was asked for."""
+    """Everything, on `device` ("cuda" or "cpu"), `seconds` for each figure; None where a stop was asked for."""
     import torch
+
+    seconds = SECONDS if seconds is None else seconds
 
     # One thread on a CPU: what several add depends on who else is at work, and the probe is too small for them.
     threads = None if device == "cuda" else set_threads(Recipe(), 1)

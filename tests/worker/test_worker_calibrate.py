@@ -1,0 +1,76 @@
+"""Calibrating and measuring on a CPU: the jobs as their workers do them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ftui import calibration, hardware, planner
+from ftui.planner.devices import rate
+from ftui.runs.folder import Run, create
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    calibration._gathered.cache_clear()
+    calibration._peaks.cache_clear()
+
+
+@pytest.mark.slow
+def test_a_calibration_measures_every_rate_and_the_next_plan_says_so(
+    work: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.worker.jobs import calibrate
+
+    monkeypatch.setattr(calibrate, "SECONDS", 0.01)
+    monkeypatch.setitem(calibrate.PROBE, "cpu", {
+        "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "vocab_size": 256, "rows": 1, "length": 32,
+    })
+    ran = work(create("calibrate", "calibrate", args={"gpus": 0}, command="ftui calibrate --cpu"))
+    assert ran.end["status"] == "finished", ran.end
+    found = calibration.calibration().measured[hardware.probe().cpu.name]
+    assert min(found.half, found.single, found.bandwidth, found.launch) > 0
+    assert found.probe_seconds
+    assert found.probe_predicted
+    assert (found.threads, found.context_bytes) == (1, None)
+    speed = rate(hardware.probe(), cpu=True, calibration=calibration.calibration())
+    assert "measured on this machine" in speed.source
+
+
+def test_a_calibration_that_is_stopped_keeps_nothing() -> None:
+    from ftui.worker.jobs import calibrate
+
+    class Stopped:
+        stop_asked = True
+
+    assert calibrate.measure(Stopped(), "cpu", hardware.probe(), seconds=0.01) is None  # type: ignore[arg-type]
+    assert not calibration.folder().exists()
+
+
+@pytest.mark.usefixtures("random_demo")
+def test_measuring_takes_two_steps_trains_nothing_and_is_remembered(
+    work: Callable[..., Any], resolved: Callable[..., Any]
+) -> None:
+    from ftui import data, models
+
+    recipe = resolved(compute__gpus=0, compute__threads=1)
+    shape = models.describe("demo")
+    plan = planner.plan(hardware.probe(), shape, data.profile(recipe.data.sources, shape), recipe)
+    whole = planner.resolve(recipe, plan)
+    run: Run = create("measure", "m", command="ftui plan --measure", recipe=whole, plan=plan)
+    ran = work(run)
+    assert ran.end["status"] == "finished", ran.end
+    assert ran.end["metrics"]["peak_bytes"] > 0
+    assert "estimated" in ran.end["text"]
+    assert not run.checkpoints.exists() or not any(run.checkpoints.iterdir())
+    assert not run.output.exists()
+    assert not ran.of("metric")
+    assert calibration.finished_measure(run).badge == "measured"
+    found = calibration.measured(whole, shape, hardware.probe())
+    assert found is not None
+    assert found.process_bytes == ran.end["metrics"]["peak_bytes"]
