@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ftui.data.document import DataProfile
 from ftui.models.document import ModelShape
+from ftui.planner.cost import said
 from ftui.planner.document import Choice, Estimate, MemoryEstimate, Option, Plan, Verdict
 from ftui.recipe.document import Recipe
 from ftui.units import clock, count, gib, plain
@@ -50,6 +51,8 @@ def show(plan: Plan, estimate: Estimate, recipe: Recipe, shape: ModelShape, prof
         f"{time.steps:,} steps of {clock(time.step_seconds)}, {clock(time.total_seconds)} in all "
         f"({clock(time.low_seconds)} to {clock(time.high_seconds)}); {gib(estimate.disk_bytes)} of disk."
     )))
+    if costs := said(time):
+        console.print(Text(f"Cost: {costs}."))
     what, _, rest = time.source.partition(" (https://")
     address, _, after = rest.partition(")")
     console.print(Text(plain(f"Rate: {what}{after}.")))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ftui.planner.document import TimeEstimate
 
 DRAW = 0.85
 DRAW_LOW, DRAW_HIGH = 0.55, 1.0
@@ -31,6 +34,17 @@ def cost(
             "price_per_hour": price,
         }
     return found
+
+
+def said(time: TimeEstimate) -> str:
+    """What a run costs besides time, for reading; empty where nothing is known of it."""
+    parts = []
+    if time.cost is not None and time.price_per_hour is not None:
+        between = f"{money(time.cost_low or 0.0)} to {money(time.cost_high or 0.0)}"
+        parts.append(f"≈ {money(time.cost)} at {money(time.price_per_hour)}/h ({between})")
+    if time.energy_wh is not None:
+        parts.append(f"≈ {energy(time.energy_wh)} of the card's power")
+    return "; ".join(parts)
 
 
 def money(amount: float) -> str:
