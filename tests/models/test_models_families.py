@@ -19,6 +19,9 @@ from ftui.models.document import Linear
 from ftui.models.families import FAMILIES
 
 CLASSES = {name for name, row in FAMILIES.items() if not row.remote_code}
+QUICKLY = {"llama", "qwen3", "gemma3_text", "gpt2", "mixtral", "deepseek_v3", "qwen3_5_text", "gemma4_text"}
+"""One of each make; importing the classes of all families takes half a minute."""
+EACH = [pytest.param(name, marks=[] if name in QUICKLY else pytest.mark.slow) for name in sorted(CLASSES)]
 
 QUICK = settings(
     max_examples=12, deadline=None, database=None,
@@ -165,7 +168,7 @@ def family_default(family: Any, key: str) -> Any:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("model_type", sorted(CLASSES))
+@pytest.mark.parametrize("model_type", EACH)
 def test_every_tensor_has_the_name_and_shape_of_the_real_class(model_type: str) -> None:
     @QUICK
     @given(config=configs(model_type))
@@ -182,7 +185,7 @@ def test_every_tensor_has_the_name_and_shape_of_the_real_class(model_type: str) 
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("model_type", sorted(CLASSES))
+@pytest.mark.parametrize("model_type", EACH)
 def test_linears_and_blocks_are_the_linear_modules_of_the_real_class_with_their_counts(model_type: str) -> None:
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -231,6 +234,7 @@ def base_config(model_type: str, own: dict[str, Any] | None = None) -> dict[str,
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 def test_the_defaults_are_those_of_the_installed_config_classes() -> None:
     path = Path(__file__).resolve().parents[2] / "tools" / "model_defaults.py"
     spec = importlib.util.spec_from_file_location("model_defaults", path)
@@ -242,7 +246,7 @@ def test_the_defaults_are_those_of_the_installed_config_classes() -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("model_type", sorted(CLASSES))
+@pytest.mark.parametrize("model_type", EACH)
 def test_the_layers_that_see_only_a_window_are_those_of_the_config_class(model_type: str) -> None:
     import transformers
 

@@ -53,6 +53,7 @@ WRAPPED: Mapping[str, list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(AROUND))
 def test_the_whole_model_is_its_language_model_and_what_is_around_it(kind: str, tmp_path: Path) -> None:
     import torch
