@@ -85,6 +85,7 @@ def answer(
     }
     try:
         changed = _changed(recipe, hardware, shape, profile, path, value)
+        then = _best_of(plan, changed, path, shape, profile) or _weighed(changed, hardware, shape, profile, calibration)
     except FtuiError as error:
         said = str(error).removeprefix("The recipe: ")
         return WhyNot(**common, value=value, is_picked=False, text=f"{path}={shown(value)} can't be: {said}")
@@ -96,7 +97,6 @@ def answer(
             **common, value=value, is_picked=True, fit=now.verdict.fit, process_bytes=now.memory.process_bytes,
             more_bytes=0, time_ratio=1.0, quality=now.quality, better=0.0, text=text,
         )
-    then = _best_of(plan, changed, path, shape, profile) or _weighed(changed, hardware, shape, profile, calibration)
     more = then.memory.process_bytes - now.memory.process_bytes
     ratio = then.time.total_seconds / now.time.total_seconds
     better = round(then.quality - now.quality, 4)
