@@ -28,6 +28,8 @@ def show_answers(found: Sequence[Largest], compared: Sequence[Sequence[WhyNot]])
             continue
         console.print(Text(answers[0].path, "bold"))
         console.print(options_table(answers))
+        if not all(one.trains for one in answers):
+            console.print("* can be planned, not trained yet")
         for one in answers:
             if one.fit is None:
                 console.print(Text(plain(one.text)))
@@ -47,7 +49,7 @@ def options_table(answers: Sequence[WhyNot]) -> Table:
         if one.fit is None:
             continue
         table.add_row(
-            "▸" if one.is_picked else "", plain(shown(one.value)), FITS[one.fit], gib(one.process_bytes or 0),
+            "▸" if one.is_picked else "", plain(shown(one.value)) + ("" if one.trains else "*"), FITS[one.fit], gib(one.process_bytes or 0),
             _change(one.more_bytes or 0), f"×{one.time_ratio or 1:.2f}", f"{one.quality or 0:.3f}",
         )
     return table

@@ -56,6 +56,8 @@ class WhyNot(Document):
     source: str = ""
     unknown: str = ""
     """What the rule doesn't know."""
+    trains: bool = True
+    """False for what can be planned and not trained yet."""
     text: str
 
 
@@ -100,16 +102,16 @@ def answer(
     more = then.memory.process_bytes - now.memory.process_bytes
     ratio = then.time.total_seconds / now.time.total_seconds
     better = round(then.quality - now.quality, 4)
-    beside = _beside(recipe, changed, path)
+    beside, trains = _beside(recipe, changed, path), _trains(changed, path)
     # What does not fit even at its smallest was cut short to be tried: its time and quality say nothing.
     costs = then.note if then.note and then.verdict.fit == "no" else f"{_time(ratio)}; {_quality(path, better)}."
     text = " ".join((
         f"{path}={shown(value)}{beside}: {_memory(then, more)}; {costs[0].lower()}{costs[1:]}",
-        *_trainable(changed, path), f"Taken is {shown(picked)}{_because(choice)}.",
+        *(() if trains else ("ftui can plan it, but not train it yet.",)), f"Taken is {shown(picked)}{_because(choice)}.",
     ))
     return WhyNot(
         **common, value=value, is_picked=False, fit=then.verdict.fit, process_bytes=then.memory.process_bytes,
-        more_bytes=more, time_ratio=ratio, quality=then.quality, better=better, text=text,
+        more_bytes=more, time_ratio=ratio, quality=then.quality, better=better, trains=trains, text=text,
     )
 
 
@@ -283,15 +285,15 @@ def _quality(path: str, better: float) -> str:
     return f"by the rule for quality {abs(100 * better):.2g} % {'better' if better > 0 else 'worse'}"
 
 
-def _trainable(changed: Recipe, path: str) -> tuple[str, ...]:
+def _trains(changed: Recipe, path: str) -> bool:
     row = {"adapter.kind": ADAPTERS.get(changed.adapter.kind), "objective.kind": OBJECTIVES.get(changed.objective.kind)}
     found = row.get(path)
-    return () if found is None or found.trains else ("ftui can plan it, but not train it yet.",)
+    return found is None or found.trains
 
 
 def _because(choice: Choice | None) -> str:
     if choice is None:
-        return ""
+        return ", as the recipe says"
     head, dash, rest = choice.reason.partition(" — ")
     reason = rest if dash and len(head) < 30 else choice.reason
     return f": {reason} ({choice.source})"

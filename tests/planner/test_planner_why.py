@@ -123,6 +123,7 @@ def test_every_adapter_of_the_catalogue_has_an_answer(case: Callable[..., Case])
     assert set(found) == set(ADAPTERS)
     untrained = [kind for kind, row in ADAPTERS.items() if not row.trains]
     assert all("not train it yet" in found[kind].text for kind in untrained if found[kind].fit)
+    assert all(found[kind].trains == ADAPTERS[kind].trains for kind in found if found[kind].fit)
 
 
 def test_every_planned_setting_can_be_asked_about(case: Callable[..., Case]) -> None:
