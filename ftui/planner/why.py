@@ -107,7 +107,8 @@ def answer(
     costs = then.note if then.note and then.verdict.fit == "no" else f"{_time(ratio)}; {_quality(path, better)}."
     text = " ".join((
         f"{path}={shown(value)}{beside}: {_memory(then, more)}; {costs[0].lower()}{costs[1:]}",
-        *(() if trains else ("ftui can plan it, but not train it yet.",)), f"Taken is {shown(picked)}{_because(choice)}.",
+        *(() if trains else ("ftui can plan it, but not train it yet.",)),
+        f"Taken is {shown(picked)}{_because(choice)}.",
     ))
     return WhyNot(
         **common, value=value, is_picked=False, fit=then.verdict.fit, process_bytes=then.memory.process_bytes,
