@@ -50,7 +50,8 @@ def options_table(answers: Sequence[WhyNot]) -> Table:
             continue
         table.add_row(
             "▸" if one.is_picked else "", plain(shown(one.value)) + ("" if one.trains else "*"), FITS[one.fit],
-            gib(one.process_bytes or 0), _change(one.more_bytes or 0), f"×{one.time_ratio or 1:.2f}", f"{one.quality or 0:.3f}",
+            gib(one.process_bytes or 0), _change(one.more_bytes or 0), f"×{one.time_ratio or 1:.2f}",
+            f"{one.quality or 0:.3f}",
         )
     return table
 
