@@ -10,7 +10,7 @@ from ftui.planner.document import Risk
 from ftui.planner.guardrails import method, training
 from ftui.planner.lengths import cut
 from ftui.planner.rules import sources
-from ftui.planner.setup import device_of, setup_of
+from ftui.planner.setup import device_of, devices_of, setup_of
 from ftui.planner.time import held_out
 from ftui.recipe.document import Recipe
 from ftui.units import count, gib
@@ -118,6 +118,13 @@ def _machine(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: Dat
             path="compute.gpus",
             text=f"{gib(gpu.used_bytes)} of {gpu.name} are held by others{f' ({holders})' if holders else ''}.",
             hint="What they take later is missing here: agree with them, or wait.",
+        ))
+    wanted, there = devices_of(recipe), len(hardware.usable_gpus)
+    if wanted > max(there, 1):
+        cards = "1 usable GPU" if there == 1 else f"{there} usable GPUs"
+        found.append(Risk(
+            path="compute.gpus", text=f"{wanted} GPUs are asked for, and this machine has {cards}.",
+            hint="The figures hold if the missing ones are like the least of those; else set compute.gpus.",
         ))
     if hardware.torch.problem:
         found.append(Risk(

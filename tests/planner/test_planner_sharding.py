@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ftui.hardware.document import Gpu, Hardware
 from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
-from ftui.planner import estimate, plan, resolve
+from ftui.planner import estimate, plan, resolve, risks
 from ftui.planner.geometry import chosen, geometry
 from ftui.planner.memory import memory, moments, process_bytes
 from ftui.planner.setup import Setup, number_formats, setup_of
@@ -213,6 +213,17 @@ def test_the_least_card_is_that_of_those_that_are_asked_for(cards: Callable[[int
     assert weakest(machine, 2).gpu.free_bytes == 80 * GIB  # type: ignore[union-attr]
     assert weakest(machine, 3).gpu.free_bytes == 40 * GIB  # type: ignore[union-attr]
     assert isinstance(weakest(machine, 3).gpus[0], Gpu)
+
+
+def test_more_cards_than_there_are_is_a_risk(
+    shapes: dict[str, ModelShape], cards: Callable[[int], Hardware]
+) -> None:
+    shape, asked = shapes["qwen2-0.5b"], assign(Recipe(), {"model.base": "some/model", "compute.gpus": 4})
+    for there, expected in ((4, False), (2, True)):
+        machine = cards(there)
+        resolved = resolve(asked, plan(machine, shape, None, asked))
+        said = [risk.text for risk in risks(resolved, machine, shape, None) if risk.path == "compute.gpus"]
+        assert any("4 GPUs are asked for" in text for text in said) is expected
 
 
 @pytest.mark.parametrize(("model", "method", "published", "more"), [
