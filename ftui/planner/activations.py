@@ -173,7 +173,7 @@ def mlp(writer: Writer, x: Value) -> Value:
         whole = writer.linear(x, into[0])
         gate, up = tape.split(whole, (whole.size / 2, whole.size / 2))
         held = writer.times(up, writer.activation(gate))
-    elif sizes.gated:
+    elif sizes.gated and into:
         held = writer.activation(writer.linear(x, into[0]))
         held = writer.times(held, writer.linear(x, into[1]))
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ftui.planner.blocks import Writer
+from ftui.planner.geometry import Target
 from ftui.planner.tape import Value
 
 
@@ -23,6 +26,10 @@ def attention(writer: Writer, x: Value) -> Value:
     return writer.linear(held, out) if out else held
 
 
+LATENT = ("kv_a_proj_with_mqa", "kv_b_proj")
+"""Modules by which multi-head latent attention is known."""
+
+
 def _projections(writer: Writer, x: Value) -> tuple[Value, Value, Value]:
     sizes = writer.manner.geometry
     into = [t for t in sizes.targets if t.place == "attention in"]
@@ -34,8 +41,31 @@ def _projections(writer: Writer, x: Value) -> tuple[Value, Value, Value]:
         else:
             query, key, value = writer.tape.split(whole, parts)
         return query, key, value
+    if latent := {t.name: t for t in into if t.name in LATENT}:
+        return _latent(writer, x, latent | {t.name: t for t in into})
     query, key, value = (writer.linear(x, t) for t in into[:3])
     return query, key, value
+
+
+def _latent(writer: Writer, x: Value, targets: Mapping[str, Target]) -> tuple[Value, Value, Value]:
+    """Multi-head latent attention: queries, and keys with values, widened from a narrow normalized middle each
+    (transformers, models/deepseek_v3/modeling_deepseek_v3.py, `DeepseekV3Attention`).  The rotary part of the keys goes
+    around the middle and is put beside the rest for every head.
+    """
+    tape = writer.tape
+    if "q_a_proj" in targets:
+        narrow = writer.linear(x, targets["q_a_proj"])
+        query = writer.linear(writer.norm(narrow, targets["q_a_proj"].outputs), targets["q_b_proj"])
+    else:
+        query = writer.linear(x, targets["q_proj"])
+    both, wide = writer.linear(x, targets["kv_a_proj_with_mqa"]), targets["kv_b_proj"]
+    middle = complex(wide.inputs * both.width)
+    narrow, turned = tape.split(both, (middle, both.size - middle))
+    known = writer.linear(writer.norm(narrow, wide.inputs), wide)
+    out = next((t.inputs for t in writer.manner.geometry.targets if t.place == "attention out"), wide.outputs // 2)
+    values = complex(out * known.width)
+    plain, value = tape.split(known, (known.size - values, values))
+    return query, tape.op((plain, turned), query.size, query.width), value
 
 
 def _rotary(writer: Writer, x: Value) -> Value:

@@ -16,7 +16,7 @@ which then run side by side on the same input."""
 
 ATTENTION_IN = {
     "q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "query", "key", "value",
-    "q_a_proj", "kv_a_proj_with_mqa",
+    "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj",
 }
 ATTENTION_OUT = {"o_proj", "dense", "out_proj"}
 MLP_IN = {"gate_proj", "up_proj", "gate_up_proj", "c_fc", "dense_h_to_4h", "fc1", "w1", "w3", "gate", "router"}
