@@ -112,3 +112,11 @@ def test_the_formula_is_as_near_to_measured_runs_as_the_documentation_says(score
     assert statistics.median(errors) <= 0.09
     peft = [abs(one.error) for one in scored if one.row.project == "peft"]
     assert statistics.median(peft) <= 0.09
+
+
+def test_latent_attention_is_planned_as_its_narrow_and_wide_modules(score: ModuleType, tmp_path: Path) -> None:
+    changes = {"source": "axolotl examples/glm47-flash/lora.yaml@067b021", "model": "zai-org/GLM-4.7-Flash",
+               "params_b": "30", "target_modules": "q_proj,v_proj,k_proj,o_proj"}
+    short = score.score(asked(score, **changes, seq_len="512"), tmp_path)
+    long = score.score(asked(score, **changes, seq_len="4096"), tmp_path)
+    assert long.predicted > short.predicted > 2 * 29e9
