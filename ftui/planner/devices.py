@@ -78,7 +78,7 @@ class Class:
 
 
 MAMF = "https://github.com/stas00/ml-engineering/tree/master/compute/accelerator"
-HBM_A100 = Class(0.72, 1.25, "25 published runs on A100s of torchtune and LLaMA-Factory")
+HBM_A100 = Class(0.72, 1.25, "27 published runs on A100s of torchtune and LLaMA-Factory")
 HBM_HOPPER = Class(0.66, 1.4, f"0.83 as on the A100 of the 80 % that large products reach: {MAMF}")
 HBM_BLACKWELL = Class(0.64, 1.5, f"0.83 as on the A100 of the 78 % that large products reach: {MAMF}")
 HBM_CDNA = Class(0.43, 1.6, f"0.83 as on the A100 of the 51 % that large products reach on an MI300X: {MAMF}")
