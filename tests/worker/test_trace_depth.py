@@ -28,7 +28,8 @@ SLIDING = TINY | {
     "layer_types": ["full_attention" if i % 3 == 2 else "sliding_attention" for i in range(14)],
 }
 DENSE_FIRST = TINY | {
-    "model_type": "deepseek_v3", "num_hidden_layers": 9, "moe_intermediate_size": 32, "n_routed_experts": 4,
+    "model_type": "deepseek_v3", "num_hidden_layers": 9, "num_key_value_heads": 4,
+    "moe_intermediate_size": 32, "n_routed_experts": 4,
     "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 32,
     "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16, "n_shared_experts": 1,
 }

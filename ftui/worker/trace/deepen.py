@@ -130,10 +130,14 @@ class _Deepening:
                 made[place] += 1
 
     def _check(self) -> None:
-        """The layers around the window's beginning do what those around its end do."""
+        """The layers around the window's beginning do what those around its end do.
+
+        Only one of them lets go what all layers share, such as the rotary embedding of one kind of attention.
+        """
         does: dict[int | None, list[tuple[str, int]]] = {}
         for event in self.log.events:
-            does.setdefault(event.layer, []).append((event.phase, event.size))
+            if event.layer is not None and self.keys[event.id][1] is not None:
+                does.setdefault(event.layer, []).append((event.phase, event.size))
         for one in (self.start - 1, self.start):
             if does.get(one) != does.get(one + self.period):
                 raise Irregular(f"layers {one} and {one + self.period} differ")
