@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
+from ftui.planner.experts import experts
 from ftui.planner.setup import Setup
 from ftui.planner.tape import Size, Value, highest
 
@@ -167,6 +168,8 @@ def _write(writer: Writer, x: Value) -> Value:
 def mlp(writer: Writer, x: Value) -> Value:
     """The feed-forward part: gated (act(gate(x)) · up(x)) or plain (act(up(x))), then down."""
     sizes, tape = writer.manner.geometry, writer.tape
+    if packed := [t for t in sizes.targets if t.packed]:
+        return experts(writer, x, packed)
     into = [t for t in sizes.targets if t.place == "mlp in"]
     out = next((t for t in sizes.targets if t.place == "mlp out"), None)
     if sizes.gated and len(into) == 1:
