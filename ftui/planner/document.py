@@ -42,6 +42,8 @@ class MemoryEstimate(Document):
     high_bytes: int
     phase: str
     """Where the peak stands: "loss forward", "last layer backward", "optimizer step", ..."""
+    phases: dict[str, int] = {}
+    """Allocated peak of each phase in bytes, in the step's order; empty where only the highest is known."""
     badge: Badge = "estimate"
     notes: tuple[str, ...] = ()
 

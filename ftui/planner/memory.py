@@ -2,7 +2,7 @@
 
 peak = what stays (weights, adapter, optimizer states) + the most that gradients, activations, logits and work buffers
 take together at any moment: load, forward, loss, its backward, the last layer's backward, the first layer's, the
-embedding's, the optimizer step, evaluation.  Microseconds, standard library only.
+embedding's, the optimizer step, evaluation, saving.  Microseconds, standard library only.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ def memory(setup: Setup) -> MemoryEstimate:
     weights, adapter, states, reference = sharding.held(setup)
     stays = weights + reference + adapter
     found = moments(setup)
+    libraries = allocator.library_workspace(setup)
+    phases = {moment.phase: int(stays + moment.total(states) + libraries) for moment in found}
     peak = max(found, key=lambda moment: moment.total(states))
     states = states if peak.optimizer else 0
-    workspace = peak.workspace + allocator.library_workspace(setup)
+    workspace = peak.workspace + libraries
     dynamic = peak.gradients + peak.activations + peak.logits + workspace
     stays += states
     allocated = int(stays + dynamic)
@@ -39,7 +41,7 @@ def memory(setup: Setup) -> MemoryEstimate:
     low, high = allocator.interval(setup, stays, dynamic, slack, context)
     return MemoryEstimate.model_construct(
         parts=parts, allocated_bytes=allocated, reserved_bytes=allocated + slack, process_bytes=process,
-        low_bytes=min(low, process), high_bytes=max(high, process), phase=peak.phase, badge="estimate",
+        low_bytes=min(low, process), high_bytes=max(high, process), phase=peak.phase, phases=phases, badge="estimate",
         notes=(*allocator.notes(setup), *objectives.notes(setup), *sharding.notes(setup)),
     )
 
@@ -90,10 +92,12 @@ def _moments(setup: Setup) -> list[Moment]:
     head = float(sizes.embedding * setup.weight_bytes) if fresh and setup.objective != "reward" else 0.0
     norm = at(end.kept, tokens)
     passed = resident + head
+    # Without checkpoints the layers have saved them anyhow, and counted them.
+    casts = _cached_casts(setup) if setup.checkpointing else 0.0
     found = [
         Moment("load", workspace=_dequantized(setup), optimizer=False),
-        _forward(setup, kinds, resident, kept if setup.checkpointing else kept + masks),
-        Moment("loss forward", resident, kept + norm, loss.forward),
+        _forward(setup, kinds, resident, kept + (casts if setup.checkpointing else masks)),
+        Moment("loss forward", resident, kept + norm + casts, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
         Moment("head backward", passed, kept + norm, loss.left),
         Moment("final norm backward", passed, kept + peak(end.points, tokens)),
@@ -113,7 +117,8 @@ def _moments(setup: Setup) -> list[Moment]:
         found.append(Moment("embedding backward", all_gradients + extra,
                             around + float(tokens * residual_bytes(setup) * sizes.hidden)))
     step = Moment("optimizer step", all_gradients, workspace=float(optimizer_workspace(setup)))
-    found += [step, _evaluation(setup, kinds, loss)]
+    # A checkpoint is copied to the host tensor by tensor: saving takes nothing besides what stays.
+    found += [step, _evaluation(setup, kinds, loss), Moment("saving")]
     return found if setup.objective == "sft" else [*found, *objectives.beside(setup, found)]
 
 
@@ -154,6 +159,17 @@ def _positions(setup: Setup) -> float:
     held = setup.stack.logits_held * setup.tokens * setup.geometry.vocab if setup.loss == "full" else 0.0
     held += _experts_in_16_bits(setup)
     return 2 * setup.length * setup.geometry.head_dim * setup.weight_bytes + setup.tokens * 24 + held
+
+
+def _cached_casts(setup: Setup) -> float:
+    """Copies in 16 bits that autocast keeps of the float32 weights that train until the forward pass is over, the loss
+    included (`cached_cast` in ATen/autocast_mode.cpp)."""
+    if not setup.autocast or setup.compute_bytes == 4:
+        return 0.0
+    if setup.full:
+        sizes = setup.geometry
+        return 2.0 * (sizes.linear_weights + sizes.packed_weights) if setup.weight_bytes == 4 else 0.0
+    return 2.0 * setup.adapter_parameters if setup.adapter_bytes == 4 else 0.0
 
 
 def _masks(setup: Setup) -> float:

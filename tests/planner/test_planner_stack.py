@@ -79,7 +79,7 @@ def test_logits_that_the_loop_holds_are_there_all_the_way_back(planned: Any) -> 
     extra = 2 * setup.tokens * setup.geometry.vocab
     before = {moment.phase: moment.activations for moment in moments(setup)}
     for moment in moments(held):
-        if moment.phase not in ("load", "optimizer step"):
+        if moment.phase not in ("load", "optimizer step", "saving"):
             assert moment.activations - before[moment.phase] == pytest.approx(extra), moment.phase
 
 
