@@ -17,7 +17,8 @@ def experts(writer: Writer, x: Value, packed: list[Target]) -> Value:
     sizes, tape = writer.manner.geometry, writer.tape
     chosen = sizes.experts_per_token
     first, last = packed[0], packed[-1]
-    weights = _router(writer, x, first.per_layer)
+    adapted = bool(writer.manner.rank) and first.name in writer.adapted
+    weights = _router(writer, x, first.per_layer, adapted)
     # Backward: zeros as large as the tokens, into which the gradients are put.
     states = tape.op((x,), chosen * x.size, x.width, work=x.size)
     wide = _product(writer, states, first, chosen)
@@ -32,11 +33,16 @@ def experts(writer: Writer, x: Value, packed: list[Target]) -> Value:
     return tape.cast(tape.op((unsorted,), out.size / chosen, out.width), x.width)
 
 
-def _router(writer: Writer, x: Value, count: int) -> Value:
+def _router(writer: Writer, x: Value, count: int, adapted: bool) -> Value:
     """Each token's float32 weights for its experts, from a softmax over all of them."""
     manner, tape = writer.manner, writer.tape
     sizes = manner.geometry
-    scores = writer.product(x, writer.weight(count * sizes.hidden, manner.weight, manner.full), count)
+    weight = writer.weight(count * sizes.hidden, manner.weight, manner.full)
+    if adapted:
+        # peft adapts the router with its experts, so that its input is kept for its weight's gradient.
+        both = [writer.weight(manner.rank * side, manner.adapter, True) for side in (sizes.hidden, count)]
+        weight = tape.op(both, weight.size, weight.width, both)
+    scores = writer.product(x, weight, count)
     scores = tape.cast(scores, 4)
     shares = tape.op((scores,), scores.size, 4, saves_result=True)
     return tape.op((shares,), complex(4 * sizes.experts_per_token), 4, saves_result=True)
