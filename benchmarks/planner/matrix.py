@@ -82,11 +82,19 @@ ARCHITECTURES: dict[str, Config] = {
         "head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "max_position_embeddings": 40960,
         "tie_word_embeddings": False,
     },
+    "deepseek-v2-lite": {
+        "model_type": "deepseek_v2", "vocab_size": 102400, "hidden_size": 2048, "intermediate_size": 10944,
+        "moe_intermediate_size": 1408, "num_hidden_layers": 27, "num_attention_heads": 16, "num_key_value_heads": 16,
+        "n_shared_experts": 2, "n_routed_experts": 64, "num_experts_per_tok": 6, "first_k_dense_replace": 1,
+        "kv_lora_rank": 512, "q_lora_rank": None, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
+        "head_dim": 64, "max_position_embeddings": 163840, "tie_word_embeddings": False,
+    },
 }
-MIXTURES = ("mixtral-8x7b", "qwen3-30b-a3b")
+MIXTURES = ("mixtral-8x7b", "qwen3-30b-a3b", "deepseek-v2-lite")
 
 ATTENTION_ONLY: dict[str, tuple[str, ...]] = {
     "phi3": ("qkv_proj", "o_proj"), "gpt2": ("c_attn",), "gpt_neox": ("query_key_value", "dense"),
+    "deepseek_v2": ("q_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"),
 }
 
 # What every case leaves as it is: rows as long as the sequence length, one optimizer step, no dropout.
