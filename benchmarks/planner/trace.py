@@ -30,6 +30,7 @@ from ftui.planner.states import adapter_bytes, optimizer_bytes, weight_bytes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "planner_traces.jsonl"
 LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes")
+MODES = ("expandable", "native")
 WORST = 12
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -40,11 +41,14 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print what is there, trace nothing")
     parser.add_argument("--rows", action="store_true", help="print every row")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the JSONL file")
+    parser.add_argument("--fixture", type=Path, help="write what is there for tests/planner, small, with versions")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         return trace_all(sys.stdin.read().splitlines(), arguments.results)
     wanted = [case for case in cases() if all(word in case.name for word in arguments.only)]
+    if arguments.fixture:
+        return write_fixture(wanted, read(arguments.results), arguments.fixture)
     if not arguments.report:
         run(wanted, arguments.results)
     report(wanted, read(arguments.results), every=arguments.rows)
@@ -54,6 +58,22 @@ def key_of(case: Case) -> str:
     """What a result depends on: the configuration and the library versions."""
     depends = [case.config, case.asked, {name: version(name) for name in LIBRARIES}]
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_fixture(wanted: list[Case], results: dict[str, dict[str, Any]], path: Path) -> None:
+    """The traced peaks in bytes, against which the closed form is tested without torch."""
+    found = [(case, results[key_of(case)]) for case in wanted if "allocated" in results.get(key_of(case), {})]
+    rows = [
+        {"architecture": case.architecture, "way": case.way, "asked": case.asked, "allocated": result["allocated"]}
+        for case, result in found
+    ]
+    content = {
+        "versions": {name: version(name) for name in LIBRARIES},
+        "architectures": {case.architecture: case.config for case, _ in found},
+    }
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    head = json.dumps(content, indent=1)[:-2]
+    path.write_text(f'{head},\n "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
@@ -98,7 +118,8 @@ def record(path: Path, case: Case, found: dict[str, Any]) -> None:
 
 
 def traced(case: Case) -> dict[str, Any]:
-    """Allocated peak of a training step in bytes, its phase, its parts and the peak of each phase."""
+    """Allocated peak of a training step in bytes, its phase, its parts, the peak of each phase, and what CUDA's caching
+    allocator reserves for it in either mode."""
     from ftui.worker.trace import trace_step
 
     found = trace_step(case.recipe, case.config, rows=case.rows, length=case.length)
@@ -107,6 +128,7 @@ def traced(case: Case) -> dict[str, Any]:
         "allocated": whole.total, "phase": whole.event.phase, "where": whole.event.where,
         "parts": {name: size for name, size in whole.parts.items() if size},
         "phases": {name: moment.total for name, moment in found.peaks.phases.items()},
+        "reserved": {mode: found.reserved(expandable=mode == "expandable").peak_reserved for mode in MODES},
     }
 
 

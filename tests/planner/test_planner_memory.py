@@ -232,3 +232,17 @@ def test_more_rows_tokens_rank_or_layers_never_take_less(
         large = replace(small, **{what: getattr(small, what) + (1 if what != "rank" else small.rank)})
     assert memory(large).process_bytes >= memory(small).process_bytes
     assert trainable_parameters(large) >= trainable_parameters(small)
+
+
+@given(NAMES, SETUPS)
+@settings(max_examples=150, deadline=None)
+def test_checkpointing_never_takes_more_and_every_phase_is_given(
+    shapes: dict[str, ModelShape], model: str, fields: dict[str, object]
+) -> None:
+    kept, again = (memory(setup(shapes[model], **{**fields, "checkpointing": value})) for value in (False, True))
+    # A checkpoint's pass runs again with the gradient at hand: some rows of a layer, where nothing else is larger.
+    assert again.allocated_bytes <= 1.02 * kept.allocated_bytes
+    assert max(again.phases.values()) == again.allocated_bytes
+    assert {"load", "forward", "loss forward", "last layer backward", "optimizer step", "evaluation", "saving"} <= set(
+        again.phases
+    )
