@@ -12,5 +12,6 @@ from ftui.planner.solver import Largest, largest
 from ftui.planner.why import WhyNot, compare, why_not
 
 __all__ = [
-    "Calibration", "Largest", "WhyNot", "compare", "estimate", "judge", "largest", "plan", "resolve", "risks", "why_not",
+    "Calibration", "Largest", "WhyNot", "compare", "estimate", "judge", "largest", "plan", "resolve", "risks",
+    "why_not",
 ]
