@@ -116,7 +116,7 @@ def test_packed_rows_do_not_see_each_other() -> None:
 
 def test_flattened_for_flash_attention_the_boundaries_are_those_of_the_rows() -> None:
     packed = row([5, 6, 7, 8, 11, 12, 13], [0, 1, 1, 1, 0, 1, 1], [4, 3])
-    batch = Collator(pad_id=0, packed=True, flatten=True, multiple=8)([packed, row([1, 2], [0, 1])])
+    batch = Collator(pad_id=0, packed=True, flatten=True, boundaries=True, multiple=8)([packed, row([1, 2], [0, 1])])
     assert batch["input_ids"].shape == (1, 16)
     assert batch["cu_seq_lens_q"].tolist() == [0, 4, 7, 9, 16]
     assert batch["position_ids"][0].tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, *range(7)]
