@@ -89,7 +89,7 @@ def interval(setup: Setup, stays: float, dynamic: float, slack_bytes: int, conte
 def formula_doubt(setup: Setup) -> float:
     """How far off the activations and gradients may be: 2 % where traced, more for what was not."""
     doubt = 0.02 if setup.geometry.known else 0.08
-    if setup.geometry.experts_per_token:
+    if setup.geometry.experts_per_token and not setup.geometry.known:
         doubt += 0.07
     if setup.quantization == "int8":
         doubt += 0.12
@@ -104,7 +104,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
     """Where the formula is weak for this setup, in sentences."""
     said = []
     if setup.geometry.experts_per_token:
-        said.append("Mixture of experts: how tokens spread over the experts is unknown, so the interval is wide.")
+        if not setup.geometry.known:
+            said.append("This mixture of experts was not held against a trace: the interval is wide.")
         if setup.quantization != "none" and setup.geometry.packed_weights:
             said.append("The fused expert tensors are not linear modules: quantization leaves them in 16 bits.")
     elif not setup.geometry.known:

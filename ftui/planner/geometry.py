@@ -58,7 +58,10 @@ ADAPTED_EXPERTS = {
 """Families whose fused experts peft 0.21 gives adapters for "all-linear", with twice the rank where gate and up are
 fused (`peft.utils.transformers_weight_conversion`); elsewhere fused experts get none."""
 
-FAMILIES = {"llama", "mistral", "qwen2", "qwen3", "phi3", "gemma3_text", "gemma3", "smollm3"}
+FAMILIES = {
+    "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text", "gemma3", "smollm3", "gpt2", "gpt_neox",
+    "mixtral", "qwen3_moe",
+}
 """Families whose layers were held against traced steps, or that have the very same layers."""
 
 
@@ -179,7 +182,7 @@ def geometry(shape: ModelShape) -> Geometry:
         layer_weights=(plain + packed) // max(shape.layers, 1),
         largest_linear=max((t.weights for t in targets if not t.packed), default=0),
         targets=targets, new_gelu=shape.model_type in UNFUSED_GELU and not shape.gated_mlp,
-        known=shape.exact and not shape.experts and shape.model_type in FAMILIES,
+        known=shape.exact and shape.model_type in FAMILIES,
         adapts_experts=packed > 0 and shape.model_type in ADAPTED_EXPERTS,
         attention_dropout=shape.model_type in ATTENTION_DROPOUT,
         float_norms=shape.norm == "rms" and shape.model_type.startswith(FLOAT_NORMS),
