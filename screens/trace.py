@@ -18,7 +18,7 @@ from ftui.runs.control import stop
 from ftui.runs.folder import Run
 from ftui.runs.follow import Follower
 from ftui.timeline import MARKS, OTHER, phase_line, timeline
-from ftui.units import GiB, clock, gib, plain
+from ftui.units import clock, gib, plain
 
 from .background import Problem, attempt_for
 from .monitor_picture import Picture
@@ -184,7 +184,7 @@ def drawn(trace: Trace, width: int, height: int) -> list[Content]:
     lines = []
     for level, row in enumerate(picture.rows):
         share = 1 - level / height
-        label = f"{picture.top_bytes * share / GiB:6.1f} GiB" if level in (0, height // 2) else ""
+        label = f"{gib(round(picture.top_bytes * share))} " if level in (0, height // 2) else ""
         cells = [(MARKS.get(name, OTHER) if name else " ", COLOURS.get(name, "$text")) for name in row]
         lines.append(Content.assemble((f"{label:>{AXIS}}", "dim"), *cells))
     lines.append(Content.assemble(" " * AXIS, (phase_line(picture.phases, width - AXIS), "dim")))
