@@ -9,25 +9,20 @@ it, is not.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import sys
 import tempfile
-import time
 import types
-import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import fixtures
 from matrix import ARCHITECTURES, BASE, BOX
 
 from ftui.models.shape import Origin, build
-from ftui.planner.memory import memory
 from ftui.planner.setup import Setup, setup_of
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
@@ -271,39 +266,5 @@ def _kernels() -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[], help="cases whose name holds all of these words")
-    parser.add_argument("--report", action="store_true", help="trace nothing, compare with what is there")
-    arguments = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    known = json.loads(RESULTS.read_text("utf-8"))["cases"] if RESULTS.exists() else []
-    results = {row["name"]: row for row in known}
-    wanted = [case for case in (Case(*each) for each in CASES) if all(word in case.name for word in arguments.only)]
-    for case in wanted:
-        if arguments.report:
-            continue
-        began = time.monotonic()
-        try:
-            found = traced(case)
-        except Exception as error:  # noqa: BLE001  (whatever a library throws is this case's result)
-            print(f"failed  {case.name}: {type(error).__name__}: {str(error).splitlines()[0][:200]}", flush=True)
-            continue
-        results[case.name] = {"name": case.name, "config": case.config, "asked": case.asked, **found}
-        print(f"{found['allocated'] / 2**20:9.1f} MiB {time.monotonic() - began:5.1f} s  {case.name}", flush=True)
-        whole = {"versions": {name: version(name) for name in LIBRARIES}, "cases": list(results.values())}
-        RESULTS.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
-    errors = []
-    for case in wanted:
-        if case.name in results:
-            predicted, row = memory(case.setup), results[case.name]
-            errors.append(predicted.allocated_bytes / row["allocated"] - 1)
-            print(f"{errors[-1]:+7.2%}  {case.name}: {predicted.allocated_bytes / 2**20:,.0f} in {predicted.phase} | "
-                  f"{row['allocated'] / 2**20:,.0f} in {row['phase']}")
-    sizes = sorted(map(abs, errors))
-    if sizes:
-        print(f"{len(sizes)} cases: median {sizes[len(sizes) // 2]:.2%}, worst {sizes[-1]:.2%}")
-
-
 if __name__ == "__main__":
-    main()
+    fixtures.main(__doc__ or "", [Case(*each) for each in CASES], traced, RESULTS, LIBRARIES)

@@ -8,6 +8,7 @@ from ftui.methods.row import ObjectiveRow
 from ftui.methods.scoring import (
     CompletionOptions,
     beta,
+    clipping,
     completion_length,
     generation_steps,
     generations,
@@ -41,15 +42,7 @@ class GrpoOptions(CompletionOptions):
         why="'dr_grpo' takes away the reward for length; 'grpo' is the first paper's.",
         advanced=True,
     )
-    epsilon: float = setting(
-        0.2,
-        title="Clipping",
-        help="How far a token's probability may move in one step, relative to what it was.",
-        why="Lower it when runs collapse.",
-        advanced=True,
-        gt=0,
-        le=1,
-    )
+    epsilon: float = clipping("a token's")
     steps_per_generation: int | None = generation_steps()
     reward_parameters: float = scorer_parameters()
 

@@ -8,6 +8,7 @@ from ftui.methods.row import ObjectiveRow
 from ftui.methods.scoring import (
     CompletionOptions,
     beta,
+    clipping,
     completion_length,
     generation_steps,
     generations,
@@ -34,15 +35,7 @@ class RlooOptions(CompletionOptions):
         0.05, "How strongly the model is held to what it was before; 0 does without a reference.",
         "Raise it when answers drift away from language.",
     )
-    epsilon: float = setting(
-        0.2,
-        title="Clipping",
-        help="How far an answer's probability may move in one step, relative to what it was.",
-        why="Lower it when runs collapse.",
-        advanced=True,
-        gt=0,
-        le=1,
-    )
+    epsilon: float = clipping("an answer's")
     steps_per_generation: int | None = generation_steps()
     reward_parameters: float = scorer_parameters()
 

@@ -58,6 +58,15 @@ def generations(default: int) -> Any:
     )
 
 
+def clipping(whose: str) -> Any:
+    """trl's `epsilon`; `whose` probability it clips."""
+    return setting(
+        0.2, title="Clipping",
+        help=f"How far {whose} probability may move in one step, relative to what it was.",
+        why="Lower it when runs collapse.", advanced=True, gt=0, le=1,
+    )
+
+
 def generation_steps() -> Any:
     """trl's `steps_per_generation`."""
     return setting(
