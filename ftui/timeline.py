@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ftui.planner.document import MemoryParts, Trace, TracePoint
+from ftui.planner.document import MemoryParts, TracePoint
+from ftui.units import gib
 
 MARKS = {
     "weights": "█", "adapter": "▙", "gradients": "▓", "optimizer": "▒", "activations": "▚", "logits": "▞",
@@ -14,6 +15,12 @@ MARKS = {
 """One character for each part, so that parts are told apart without colour."""
 OTHER = "▤"
 """For a part that has no character of its own."""
+OUTSIDE = ("context", "slack")
+"""Parts that no allocation of the step makes."""
+FLAT = 0.5
+"""Where what stays is more than this share of the peak, the axis begins beneath it instead of at nothing."""
+AXIS = 10
+"""Columns of the memory axis' labels."""
 
 
 def parts_of(parts: MemoryParts) -> dict[str, int]:
@@ -25,40 +32,47 @@ def parts_of(parts: MemoryParts) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Timeline:
-    """`rows` from the top down, each a list of part names ("" for air), one per column.
+    """`rows` from the top down: the axis' label, and a part's name ("" for air) for each column.
 
-    `top_bytes` is what the top edge stands for; `peak_column` is where the peak is; `phases` are the phases with the
-    columns at which they begin.
+    `base_bytes` and `top_bytes` are what the edges stand for; `peak_column` is where the peak is; `sides` are the sides
+    of the step (forward, loss, backward, step) with the columns at which they begin.
     """
 
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    base_bytes: int
     top_bytes: int
     peak_column: int
-    phases: tuple[tuple[int, str], ...]
+    sides: tuple[tuple[int, str], ...]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are seen, from the bottom up: what a legend explains."""
+        seen = {name for _, row in self.rows for name in row if name}
+        return tuple(name for name in (*MARKS, *sorted(seen - MARKS.keys())) if name in seen)
 
 
-def timeline(trace: Trace, width: int, height: int) -> Timeline:
-    """The timeline of `trace` in `width` × `height` characters; each column shows its fullest moment."""
-    points = _fullest(trace.timeline, width)
-    top = max((p.allocated_bytes for p in points), default=0) or 1
-    columns = [_column(point, top, height) for point in points]
-    phases: list[tuple[int, str]] = []
-    for at, point in enumerate(points):
-        if not phases or phases[-1][1] != point.phase:
-            phases.append((at, point.phase))
-    peak = max(range(len(points)), key=lambda at: points[at].allocated_bytes, default=0)
-    rows = tuple(tuple(column[level] for column in columns) for level in range(height - 1, -1, -1))
-    return Timeline(rows, top, peak, tuple(phases))
+def timeline(points: Sequence[TracePoint], width: int, height: int) -> Timeline:
+    """The step in `width` × `height` characters; each column shows its fullest moment."""
+    columns = _fullest(points, width)
+    top = max((point.allocated_bytes for point in columns), default=0)
+    stays = min((point.allocated_bytes for point in columns), default=0)
+    base = 0.95 * stays if stays > FLAT * top else 0.0
+    per_row = (top - base) / height or 1.0
+    rows = []
+    for row in range(height - 1, -1, -1):
+        label = gib(round(base + (row + 1) * per_row), 1) if row in (height - 1, height // 2) else ""
+        rows.append((label, tuple(_part_at(point, base + (row + 0.5) * per_row) for point in columns)))
+    peak = max(range(len(columns)), key=lambda at: columns[at].allocated_bytes, default=0)
+    return Timeline(tuple(rows), round(base), top, peak, _sides(columns))
 
 
-def phase_line(phases: Sequence[tuple[int, str]], width: int) -> str:
-    """The phases' names under their first columns, as far as each has room."""
+def side_line(sides: Sequence[tuple[int, str]], width: int) -> str:
+    """The sides' names under their first columns, as far as each has room."""
     line = ""
-    for index, (at, name) in enumerate(phases):
-        end = phases[index + 1][0] if index + 1 < len(phases) else width
+    for index, (at, name) in enumerate(sides):
+        end = sides[index + 1][0] if index + 1 < len(sides) else width
         room = end - at - 1
-        word = f"╵{name}"[:room] if room >= 3 else "╵"[:max(0, end - at)]
-        line = line.ljust(at) + word
+        line += ("╵" + (name if len(name) < room else name[: max(0, room - 1)])).ljust(end - at)
     return line[:width].ljust(width)
 
 
@@ -81,13 +95,27 @@ def _fullest(points: Sequence[TracePoint], width: int) -> list[TracePoint]:
     return filled
 
 
-def _column(point: TracePoint, top: int, height: int) -> list[str]:
-    """The part at each level, from the bottom up; cells that are at least half full are drawn."""
-    cells: list[str] = []
-    reached = 0.0
+def _part_at(point: TracePoint, level: float) -> str:
+    """The part whose bytes reach over `level`, stacked from the weights up; "" above them all."""
+    reached = 0
     for name, size in parts_of(point.parts).items():
-        if name in ("context", "slack"):
-            continue  # outside of what is allocated
-        reached += size * height / top
-        cells += [name] * (min(round(reached), height) - len(cells))
-    return cells + [""] * (height - len(cells))
+        reached += 0 if name in OUTSIDE else size
+        if level <= reached and size:
+            return name
+    return ""
+
+
+def _sides(columns: Sequence[TracePoint]) -> tuple[tuple[int, str], ...]:
+    found: list[tuple[int, str]] = []
+    for at, point in enumerate(columns):
+        side = _side(point.phase)
+        if not found or found[-1][1] != side:
+            found.append((at, side))
+    return tuple(found)
+
+
+def _side(phase: str) -> str:
+    """Forward, loss, backward or step: a phase such as "last layer backward" in a word that fits under few columns."""
+    if phase.startswith("loss"):
+        return "loss"
+    return "backward" if phase.endswith("backward") else "step" if phase == "optimizer step" else phase

@@ -17,7 +17,7 @@ from ftui.planner.document import MemoryEstimate, Trace
 from ftui.runs.control import stop
 from ftui.runs.folder import Run
 from ftui.runs.follow import Follower
-from ftui.timeline import MARKS, OTHER, phase_line, timeline
+from ftui.timeline import AXIS, MARKS, OTHER, side_line, timeline
 from ftui.units import clock, gib, plain
 
 from .background import Problem, attempt_for
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ftui.recipe import Recipe
 
 LOOK_SECONDS = 0.3
-AXIS = 10
-"""Columns of the memory axis' labels."""
 HEIGHTS = (6, 14)
 """Least and most rows of the timeline."""
 
@@ -179,15 +177,18 @@ def compared(trace: Trace, estimate: MemoryEstimate) -> list[Content]:
 
 
 def drawn(trace: Trace, width: int, height: int) -> list[Content]:
-    """The step as a stacked picture with its axis, its phases and a legend."""
-    picture = timeline(trace, width - AXIS, height)
-    lines = []
-    for level, row in enumerate(picture.rows):
-        share = 1 - level / height
-        label = f"{gib(round(picture.top_bytes * share))} " if level in (0, height // 2) else ""
-        cells = [(MARKS.get(name, OTHER) if name else " ", COLOURS.get(name, "$text")) for name in row]
-        lines.append(Content.assemble((f"{label:>{AXIS}}", "dim"), *cells))
-    lines.append(Content.assemble(" " * AXIS, (phase_line(picture.phases, width - AXIS), "dim")))
-    used = dict.fromkeys(name for row in picture.rows for name in row if name)
-    legend = [Content.assemble((MARKS.get(name, OTHER), COLOURS.get(name, "$text")), f" {name}") for name in used]
-    return [*lines, Content.assemble(" " * AXIS, Content("  ").join(legend))]
+    """The step as a stacked picture with its axis, its sides and a legend."""
+    picture = timeline(trace.timeline, width - AXIS - 1, height)
+    lines = [
+        Content.assemble((f"{label:>{AXIS}} ", "dim"), *((_mark(name), COLOURS.get(name, "$text")) for name in row))
+        for label, row in picture.rows
+    ]
+    gap = " " * (AXIS + 1)
+    lines.append(Content.assemble((f"{gib(picture.base_bytes):>{AXIS}} ", "dim"),
+                                  (side_line(picture.sides, width - AXIS - 1), "dim")))
+    legend = [Content.assemble((_mark(name), COLOURS.get(name, "$text")), f" {name}") for name in picture.parts]
+    return [*lines, Content.assemble(gap, Content("  ").join(legend))]
+
+
+def _mark(part: str) -> str:
+    return MARKS.get(part, OTHER) if part else " "

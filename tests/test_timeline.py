@@ -5,21 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftui.planner.document import MemoryEstimate, MemoryParts, Trace, TracePoint
-from ftui.timeline import MARKS, parts_of, phase_line, timeline
+from ftui.planner.document import MemoryParts, TracePoint
+from ftui.timeline import MARKS, parts_of, side_line, timeline
 
 MIB = 1 << 20
-
-
-def trace(points: list[TracePoint]) -> Trace:
-    memory = MemoryEstimate(
-        parts=MemoryParts(), allocated_bytes=0, reserved_bytes=0, process_bytes=0, low_bytes=0, high_bytes=0,
-        phase="forward", badge="traced",
-    )
-    return Trace(
-        key="k", versions={}, model="tiny", layers=2, traced_layers=(2,), memory=memory, where="", phases={},
-        timeline=tuple(points), seconds=1.0, peak_rss_bytes=0,
-    )
 
 
 def point(event: int, phase: str, weights: int, activations: int) -> TracePoint:
@@ -31,21 +20,31 @@ def point(event: int, phase: str, weights: int, activations: int) -> TracePoint:
 
 
 def test_parts_are_stacked_from_the_weights_up_and_the_peak_fills_the_height() -> None:
-    found = timeline(trace([point(0, "forward", 4, 0), point(1, "forward", 4, 4), point(2, "backward", 4, 2)]), 3, 8)
-    columns = list(zip(*found.rows, strict=True))
-    assert columns[1] == ("activations",) * 4 + ("weights",) * 4
-    assert columns[0] == ("",) * 4 + ("weights",) * 4
-    assert (found.peak_column, found.top_bytes) == (1, 8 * MIB)
-    assert found.phases == ((0, "forward"), (2, "backward"))
+    points = [point(0, "forward", 3, 0), point(1, "forward", 3, 5), point(2, "last layer backward", 3, 2)]
+    found = timeline(points, 3, 8)
+    columns = list(zip(*(row for _, row in found.rows), strict=True))
+    assert columns[1] == ("activations",) * 5 + ("weights",) * 3
+    assert columns[0] == ("",) * 5 + ("weights",) * 3
+    assert (found.peak_column, found.base_bytes, found.top_bytes) == (1, 0, 8 * MIB)
+    assert found.sides == ((0, "forward"), (2, "backward"))
+    assert found.parts == ("weights", "activations")
+    assert [label for label, _ in found.rows if label] == ["8 MiB", "5 MiB"]
+
+
+def test_where_most_of_it_stays_the_axis_begins_beneath_it() -> None:
+    found = timeline([point(0, "forward", 100, 0), point(1, "forward", 100, 10)], 2, 5)
+    assert found.base_bytes == 95 * MIB
+    assert found.rows[0][1] == ("", "activations")
+    assert found.rows[-1][1] == ("weights", "weights")
 
 
 def test_a_step_without_moments_is_an_empty_picture() -> None:
-    assert timeline(trace([]), 10, 4).rows == ((),) * 4
+    assert [row for _, row in timeline([], 10, 4).rows] == [()] * 4
 
 
-def test_the_phases_stand_under_their_first_columns() -> None:
-    assert phase_line([(0, "forward"), (12, "backward")], 24) == "╵forward    ╵backward   "
-    assert len(phase_line([(0, "a long name of a phase"), (4, "next")], 10)) == 10
+def test_the_sides_stand_under_their_first_columns() -> None:
+    assert side_line([(0, "forward"), (12, "backward")], 24) == "╵forward    ╵backward   "
+    assert len(side_line([(0, "a long name of a side"), (4, "next")], 10)) == 10
 
 
 @given(
@@ -54,11 +53,11 @@ def test_the_phases_stand_under_their_first_columns() -> None:
 )
 def test_the_peak_is_seen_whatever_the_width(sizes: list[tuple[int, int]], width: int, height: int) -> None:
     points = [point(at, "forward", *size) for at, size in enumerate(sizes)]
-    found = timeline(trace(points), width, height)
-    assert {len(row) for row in found.rows} == {width}
+    found = timeline(points, width, height)
+    assert {len(row) for _, row in found.rows} == {width}
     assert len(found.rows) == height
     assert found.top_bytes == max(p.allocated_bytes for p in points)
-    assert found.rows[0][found.peak_column] != "" or height == 1
+    assert found.rows[0][1][found.peak_column]
 
 
 def test_every_part_of_the_document_is_stacked() -> None:

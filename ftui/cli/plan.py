@@ -78,11 +78,11 @@ def command(
     compared = [planner.compare(plan, resolved, box, shape, profile, text) for text in why_not]
     traced = None
     if trace or full:
-        from ftui.cli.plan_trace import judged, show_trace
+        from ftui.cli.plan_trace import show_trace
         from ftui.cli.plan_trace import traced as traced_now
 
         traced = traced_now(resolved, shape, box, profile, full=full)
-        judgement = judged(traced, resolved, box, shape, profile)
+        judgement = planner.judge(traced.memory, resolved, box, shape, profile)
     measured = None
     if measure:
         from ftui.cli.plan_measure import measured as measured_now

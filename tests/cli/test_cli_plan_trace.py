@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftui.cli.plan_trace import show_trace, timeline
+from ftui.cli.plan_trace import show_trace
 from ftui.planner.document import MemoryEstimate, MemoryParts, Trace, TracePoint, Verdict
 from ftui.units import GiB
 
@@ -36,21 +36,17 @@ TRACE = Trace(
 )
 
 
-def test_the_timeline_stays_within_eighty_columns_and_names_the_steps_parts() -> None:
-    rows = timeline(POINTS)
-    assert all(len(row) <= 80 for row in rows)
-    assert all(name in rows[-1] for name in ("forward", "loss", "backward"))
-    assert "GiB" in rows[0]
+def test_the_timeline_begins_beneath_what_stays_and_names_the_steps_sides(capsys: pytest.CaptureFixture[str]) -> None:
+    show_trace(TRACE, memory("estimate", 19 * GiB), Verdict(fit="fits", spare_bytes=GiB, text="Fits."))
+    base = next(line for line in capsys.readouterr().out.splitlines() if "╵" in line)
+    assert all(name in base for name in ("forward", "los", "backward"))
+    assert 9.0 < float(base.split()[0]) < 10.2
 
 
-def test_the_timelines_axis_begins_beneath_what_stays() -> None:
-    base = float(timeline(POINTS)[-2].split()[0])
-    assert 9.0 < base < 10.2
-
-
-def test_a_step_of_few_moments_still_has_a_timeline() -> None:
-    assert timeline(POINTS[:1])
-    assert timeline(()) == []
+def test_a_trace_without_moments_is_shown_without_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    bare = TRACE.model_copy(update={"timeline": ()})
+    show_trace(bare, memory("estimate", 19 * GiB), Verdict(fit="fits", spare_bytes=GiB, text="Fits."))
+    assert "╵" not in capsys.readouterr().out
 
 
 def test_the_trace_stands_beside_the_estimate(capsys: pytest.CaptureFixture[str]) -> None:
