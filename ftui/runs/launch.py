@@ -148,7 +148,9 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
     yield from _model_obstacles(layout)
     verdict = layout.estimate.verdict
     if verdict.fit == "no":
-        changes = " ".join(f"--set {change.path}={change.value}" for change in verdict.changes)
+        # Where each is enough by itself, the first costs least.
+        needed = verdict.changes if verdict.together else verdict.changes[:1]
+        changes = " ".join(f"--set {change.path}={change.value}" for change in needed)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
 

@@ -158,6 +158,8 @@ def reasons(option: Option, plan: Plan, memory: MemoryEstimate) -> list[Content]
             ("   trains ", "dim"), f"{count(option.trainable_parameters)} parameters",
         ),
     ]
+    if len(verdict.changes) > 1:
+        lines.append(Content("All of these together would do:" if verdict.together else "Any one of these would do:"))
     for change in verdict.changes:
         change_line = f"{change.path}={change.value}  {change.reason}"
         lines.append(Content.assemble(("→ ", "$text-accent"), Content(change_line)))

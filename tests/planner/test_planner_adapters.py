@@ -25,6 +25,9 @@ from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
 from ftui.recipe.trainable import planned_only
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft")
+"""peft remarks on block sizes that it rounds and extensions that it does without."""
+
 LLAMA = {
     "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
     "num_attention_heads": 4, "num_key_value_heads": 2,
