@@ -57,7 +57,11 @@ class Writer:
     def __init__(self, manner: Manner):
         self.manner = manner
         self.tape = Tape(resident=manner.resident)
-        self.adapted = {target.name for target in manner.targets}
+        self._adapted = {(target.name, target.packed) for target in manner.targets}
+
+    def adapts(self, target: Target) -> bool:
+        """Whether such modules carry an adapter: fused experts are told apart from modules of the same name."""
+        return (target.name, target.packed) in self._adapted
 
     def hidden(self, needs: bool, outside: bool) -> Value:
         """The layer's input."""
@@ -72,7 +76,7 @@ class Writer:
     def linear(self, x: Value, target: Target, wide: float = 1.0) -> Value:
         """`target` applied to `x`, with its adapter; `wide` is how many rows of `x` a token has."""
         options = self.manner.options
-        if options is not None and target.name in self.adapted:
+        if options is not None and self.adapts(target):
             return adapted.forward(self, x, target, options, wide, lambda given: self.plain(given, target, wide))
         return self.plain(x, target, wide)
 
@@ -87,7 +91,7 @@ class Writer:
             y = self.tape.op((x,), wide * target.outputs * x.width, x.width, (x,), complex(0, elements * x.width))
         else:
             y = self.product(x, self.weight(elements, manner.weight, manner.full), wide * target.outputs)
-        if target.name in self.adapted and manner.options is None:
+        if self.adapts(target) and manner.options is None:
             y = self._lora(x, y, target, wide)
         self.tape.hold(x)
         return y

@@ -8,7 +8,7 @@ adapted experts cost one more copy of themselves per layer, which is kept, and a
 from __future__ import annotations
 
 from ftui.planner.blocks import Writer
-from ftui.planner.geometry import Target
+from ftui.planner.geometry import ROUTER, Target
 from ftui.planner.tape import Value
 
 
@@ -17,8 +17,7 @@ def experts(writer: Writer, x: Value, packed: list[Target]) -> Value:
     sizes, tape = writer.manner.geometry, writer.tape
     chosen = sizes.experts_per_token
     first, last = packed[0], packed[-1]
-    adapted = bool(writer.manner.rank) and first.name in writer.adapted
-    weights = _router(writer, x, first.per_layer, adapted)
+    weights = _router(writer, x, first.per_layer)
     # Backward: zeros as large as the tokens, into which the gradients are put.
     states = tape.op((x,), chosen * x.size, x.width, work=x.size)
     wide = _product(writer, states, first, chosen)
@@ -33,13 +32,13 @@ def experts(writer: Writer, x: Value, packed: list[Target]) -> Value:
     return tape.cast(tape.op((unsorted,), out.size / chosen, out.width), x.width)
 
 
-def _router(writer: Writer, x: Value, count: int, adapted: bool) -> Value:
+def _router(writer: Writer, x: Value, count: int) -> Value:
     """Each token's float32 weights for its experts, from a softmax over all of them."""
     manner, tape = writer.manner, writer.tape
     sizes = manner.geometry
     weight = writer.weight(count * sizes.hidden, manner.weight, manner.full)
-    if adapted:
-        # peft adapts the router with its experts, so that its input is kept for its weight's gradient.
+    if any(target.packed and target.name == ROUTER for target in manner.targets):
+        # peft adapts the router as it does its experts, so that its input is kept for its weight's gradient.
         both = [writer.weight(manner.rank * side, manner.adapter, True) for side in (sizes.hidden, count)]
         weight = tape.op(both, weight.size, weight.width, both)
     scores = writer.product(x, weight, count)
@@ -53,7 +52,7 @@ def _product(writer: Writer, x: Value, target: Target, chosen: int) -> Value:
     manner, tape = writer.manner, writer.tape
     elements = target.weights * target.per_layer
     weight = writer.weight(elements, manner.weight, manner.full)
-    if target.name in writer.adapted and manner.rank:
+    if writer.adapts(target) and manner.rank:
         rank = manner.rank * target.ranks * target.per_layer
         a = writer.weight(rank * target.inputs, manner.adapter, True)
         b = writer.weight(rank * target.outputs, manner.adapter, True)

@@ -22,7 +22,7 @@ ATTENTION_OUT = {"o_proj", "dense", "out_proj"}
 MLP_IN = {"gate_proj", "up_proj", "gate_up_proj", "c_fc", "dense_h_to_4h", "fc1", "w1", "w3", "gate", "router"}
 MLP_OUT = {"down_proj", "dense_4h_to_h", "fc2", "w2"}
 
-BLOCKS = ("self_attn.", "mlp.", "attention.", "attn.", "")
+BLOCKS = ("self_attn.", "mlp.", "mlp.experts.", "attention.", "attn.", "")
 """What stands between a layer's number and a linear module's name, in the usual families."""
 
 UNFUSED_GELU = {"gpt2", "phi", "gpt_neo", "codegen", "gptj"}
@@ -52,11 +52,18 @@ PARALLEL = {"gpt_neox", "gptj", "phi", "falcon", "cohere", "cohere2", "codegen",
 
 ADAPTED_EXPERTS = {
     "afmoe", "cohere2_moe", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots1", "ernie4_5_moe", "exaone_moe",
-    "flex_olmo", "glm4_moe", "glm4_moe_lite", "glm4v_moe", "hunyuan_v1_moe", "minimax", "minimax_m2", "mixtral",
-    "olmoe", "qwen2_moe", "qwen3_moe", "qwen3_next", "qwen3_omni_moe", "solar_open",
+    "flex_olmo", "glm4_moe", "glm4_moe_lite", "glm4v_moe", "glm_moe_dsa", "hunyuan_v1_moe", "longcat_flash", "minimax",
+    "minimax_m2", "mixtral", "olmoe", "qwen3_moe", "qwen3_next", "qwen3_omni_moe", "solar_open",
 }
-"""Families whose fused experts peft 0.21 gives adapters for "all-linear", with twice the rank where gate and up are
-fused (`peft.utils.transformers_weight_conversion`); elsewhere fused experts get none."""
+"""Families whose LoRA targets peft 0.21 reads as those of their experts before they were fused
+(`peft.utils.transformers_weight_conversion`): "gate" is the router, gate and up are one tensor with twice the rank, and
+modules of the same names outside of the routed experts get none.  Elsewhere fused experts get no adapters."""
+
+ROUTER = "gate"
+UNFUSED = (("gate_up_proj", frozenset({"gate_proj", "up_proj"})), ("down_proj", frozenset({"down_proj"})))
+"""Fused expert tensors with the names of the modules that each was before."""
+UNFUSED_MIXTRAL = (("gate_up_proj", frozenset({"w1", "w3"})), ("down_proj", frozenset({"w2"})))
+NAMED_AS_MIXTRAL = {"mixtral", "minimax", "minimax_m2"}
 
 FAMILIES = {
     "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text", "gemma3", "smollm3", "gpt2", "gpt_neox",
@@ -121,6 +128,8 @@ class Geometry:
     new_gelu: bool
     known: bool
     adapts_experts: bool
+    unfused: tuple[tuple[str, frozenset[str]], ...]
+    """What the fused expert tensors were, by the names of LoRA's targets; empty where they get no adapters."""
     attention_dropout: bool
     float_norms: bool
     """The norms multiply with their weight in float32 (the Gemma families)."""
@@ -168,6 +177,8 @@ def geometry(shape: ModelShape) -> Geometry:
         )
         for x in linears
     )
+    adapts = shape.model_type in ADAPTED_EXPERTS and any(t.packed for t in targets)
+    unfused = UNFUSED_MIXTRAL if shape.model_type in NAMED_AS_MIXTRAL else UNFUSED
     plain = sum(t.weights * t.count for t in targets if not t.packed)
     packed = sum(t.weights * t.count for t in targets if t.packed)
     return Geometry(
@@ -183,7 +194,7 @@ def geometry(shape: ModelShape) -> Geometry:
         largest_linear=max((t.weights for t in targets if not t.packed), default=0),
         targets=targets, new_gelu=shape.model_type in UNFUSED_GELU and not shape.gated_mlp,
         known=shape.exact and shape.model_type in FAMILIES,
-        adapts_experts=packed > 0 and shape.model_type in ADAPTED_EXPERTS,
+        adapts_experts=adapts, unfused=unfused if adapts else (),
         attention_dropout=shape.model_type in ATTENTION_DROPOUT,
         float_norms=shape.norm == "rms" and shape.model_type.startswith(FLOAT_NORMS),
         order=_order(shape), rotary=_rotary(shape),
@@ -207,21 +218,35 @@ def _order(shape: ModelShape) -> Order:
     return "sandwich" if shape.norms_per_layer == 4 else "pre"
 
 
-def chosen(sizes: Geometry, wanted: str | tuple[str, ...]) -> tuple[Target, ...]:
+def chosen(sizes: Geometry, wanted: str | tuple[str, ...], *, lora: bool = True) -> tuple[Target, ...]:
     """The kinds of module that get an adapter: all of them, those named, or those that a pattern names.
 
-    peft matches a single string as a pattern on whole module paths; a path's last part decides here.  Fused experts are
-    reached by "all-linear" in the families of `ADAPTED_EXPERTS`.
+    peft matches a single string as a pattern on whole module paths; a path's last part decides here.  Only LoRA
+    (`lora`) reaches fused experts, and only in the families of `ADAPTED_EXPERTS`.
     """
     plain = tuple(t for t in sizes.targets if not t.packed)
+    before = {ROUTER}.union(*(names for _, names in sizes.unfused)) if lora and sizes.adapts_experts else set()
+    known = before | {t.name for t in plain}
     if wanted == "all-linear":
-        return sizes.targets if sizes.adapts_experts else plain
-    if isinstance(wanted, str):
+        names = known
+    elif isinstance(wanted, str):
         words = set(re.findall(r"\w+", wanted))
-        hits = tuple(t for t in plain if t.name in words or _spelled(t.name, wanted))
-        return hits or plain
-    names = {name.rsplit(".", 1)[-1] for name in wanted}
-    return tuple(t for t in plain if t.name in names)
+        names = {name for name in known if name in words or _spelled(name, wanted)} or known
+    else:
+        names = {name.rsplit(".", 1)[-1] for name in wanted}
+    modules = tuple(t for t in plain if t.name in names - before)
+    return modules + (_fused(sizes, names) if before else ())
+
+
+def _fused(sizes: Geometry, names: set[str]) -> tuple[Target, ...]:
+    """The fused expert tensors whose former modules are all named, and the router where it is."""
+    packed, former = tuple(t for t in sizes.targets if t.packed), dict(sizes.unfused)
+    found = tuple(t for t in packed if t.name in former and former[t.name] <= names)
+    if ROUTER not in names:
+        return found
+    experts = packed[0].per_layer
+    router = Target(ROUTER, "mlp in", sizes.hidden, experts, 1, packed[0].count // experts, packed=True)
+    return (*found, router)
 
 
 def _spelled(name: str, pattern: str) -> bool:

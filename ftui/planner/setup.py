@@ -213,7 +213,7 @@ def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
     """
     if isinstance(adapter, AdapterOptions):
         wanted = adapter.targets if isinstance(adapter, Targeted) else ()
-        targets = tuple(target for target in chosen(sizes, wanted) if not target.packed)
+        targets = chosen(sizes, wanted, lora=False)
         if reason := adapters.unfit(adapter.kind, adapter, targets):
             raise BadInput(f"{ADAPTERS[adapter.kind].title} can't be put on this model: {reason}.",
                            "Choose another value, or name other modules in adapter.targets.")

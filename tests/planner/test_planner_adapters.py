@@ -25,8 +25,8 @@ from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
 from ftui.recipe.trainable import planned_only
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft")
-"""peft remarks on block sizes that it rounds and extensions that it does without."""
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft", "ignore::RuntimeWarning:peft")
+"""peft remarks on block sizes that it rounds, extensions that it does without, and patterns that match nothing."""
 
 LLAMA = {
     "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -312,3 +312,56 @@ def followed(kind: str, options: Any, inputs: int, outputs: int, tokens: int) ->
         follow.most = follow.live
         y.backward(gradient)
     return kept, follow.most - own
+
+
+EXPERTS = {
+    "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "num_experts_per_tok": 2,
+}
+DENSE_FIRST = {
+    "n_routed_experts": 4, "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
+}
+MIXTURES = {
+    "mixtral": {"num_local_experts": 4}, "olmoe": {"num_experts": 4},
+    "qwen3_moe": {"num_experts": 4, "moe_intermediate_size": 24},
+    "qwen2_moe": {"num_experts": 4, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24},
+    "gpt_oss": {"num_local_experts": 4}, "glm4_moe": DENSE_FIRST,
+    "deepseek_v3": {**DENSE_FIRST, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
+                    "v_head_dim": 8},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "targets", ["all-linear", ("q_proj", "gate_proj", "up_proj"), ("o_proj", "gate", "w2", "down_proj")]
+)
+@pytest.mark.parametrize("family", MIXTURES)
+def test_lora_on_a_mixture_trains_what_peft_trains(family: str, targets: str | tuple[str, ...]) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(family, **EXPERTS, **MIXTURES[family])
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    wanted = targets if isinstance(targets, str) else list(targets)
+    try:
+        adapted = get_peft_model(model, LoraConfig(r=4, target_modules=wanted, task_type="CAUSAL_LM"))
+    except ValueError as error:
+        pytest.skip(f"peft refuses these targets here: {error}")
+    sizes = geometry(build({**config.to_dict(), "model_type": family}, Origin("x", "config")))
+    counted = sum(4 * t.ranks * (t.inputs + t.outputs) * t.count for t in chosen(sizes, targets))
+    assert counted == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_the_families_whose_experts_lora_reaches_are_pefts() -> None:
+    from peft.utils import transformers_weight_conversion as peft
+
+    from ftui.models.families import FAMILIES
+    from ftui.planner.geometry import ADAPTED_EXPERTS
+
+    known = {family for family, base in peft._MODEL_TO_CONVERSION_PATTERN.items() if base in peft._MOE_FUSED_TARGETS}
+    assert known & set(FAMILIES) == ADAPTED_EXPERTS & set(FAMILIES)

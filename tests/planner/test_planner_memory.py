@@ -87,7 +87,8 @@ def test_all_linear_reaches_fused_experts_with_twice_the_rank_where_peft_does(sh
     mixture = shapes["mixture"]
     experts = 8 * 8 * 16 * (2 * (1024 + 7168) + 3584 + 1024)
     attention = 8 * 16 * (2048 + 1280 + 1280 + 2048)
-    assert setup(mixture).adapter_parameters == experts + attention
+    router = 8 * 16 * (1024 + 8)
+    assert setup(mixture).adapter_parameters == experts + attention + router
     other = geometry(mixture.model_copy(update={"model_type": "other_moe"}))
     assert [t.name for t in chosen(other, "all-linear")] == ["q_proj", "k_proj", "v_proj", "o_proj"]
 
