@@ -6,12 +6,28 @@ what looks wrong, `largest` how far a setting can go, `why_not` and `compare` wh
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ftui.planner.engine import Calibration, estimate, judge, plan, resolve
 from ftui.planner.risks import risks
-from ftui.planner.solver import Largest, largest
-from ftui.planner.why import WhyNot, compare, why_not
+
+if TYPE_CHECKING:
+    from ftui.planner.solver import Largest, largest
+    from ftui.planner.why import WhyNot, compare, why_not
+
+LATE = {
+    "Largest": "solver", "largest": "solver", "WhyNot": "why", "compare": "why", "why_not": "why",
+}
+"""Questions that the app's first screens don't ask, with their modules."""
 
 __all__ = [
     "Calibration", "Largest", "WhyNot", "compare", "estimate", "judge", "largest", "plan", "resolve", "risks",
     "why_not",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in LATE:
+        return getattr(import_module(f"ftui.planner.{LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,7 @@ GENERAL = "general"
 """The section under which settings that stand at the top of the recipe (its name) are grouped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
     """One setting.  `path` is dotted (`train.epochs`), `section` its first part; `auto` says the planner may fill it.
 
@@ -119,6 +119,7 @@ def _number(value: float) -> str:
     return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
+@cache
 def settings_of(model: type[BaseModel], prefix: str = "") -> tuple[Setting, ...]:
     """The settings that `model` declares itself, in order, their paths under `prefix`."""
     return tuple(
