@@ -19,6 +19,9 @@ MOST_LEVELS = 32
 
 _NUMBER_OR_TEXT = "data.validation"
 
+UNBROKEN = frozenset("\x85\u2028\u2029")
+"""Characters that end a line for some readers of YAML and not for others."""
+
 
 def read(path: Path | str) -> Recipe:
     """The recipe in the file `path`; BadInput (BadRecipe, with each problem's line) where it can't be used."""
@@ -236,9 +239,10 @@ def _source_list(sources: list[dict[str, Any]]) -> Any:
 def _styled(value: Any) -> Any:
     """Lists of plain words and empty ones in a line, `[q_proj, v_proj]`; everything else in blocks."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, dict):
-        mapping = CommentedMap({key: _styled(entry) for key, entry in value.items()})
+        mapping = CommentedMap({_styled(key): _styled(entry) for key, entry in value.items()})
         if not mapping:
             mapping.fa.set_flow_style()
         return mapping
@@ -247,4 +251,7 @@ def _styled(value: Any) -> Any:
         if all(isinstance(entry, str) and entry.isidentifier() for entry in value):
             sequence.fa.set_flow_style()
         return sequence
+    if isinstance(value, str) and not UNBROKEN.isdisjoint(value):
+        # In double quotes they are escaped; in single quotes YAML 1.1 reads them as the ends of lines.
+        return DoubleQuotedScalarString(value)
     return value

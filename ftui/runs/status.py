@@ -145,7 +145,8 @@ def _crashed(run: Run, tail: _Tail, attempt: int, common: dict[str, Any]) -> Run
     else:
         at = f" at step {tail.step:,}" if tail.step is not None else ""
         text = f"Its worker vanished{at}: killed by hand, by the kernel for want of RAM, or by a library's crash."
-        hint = f"Go on from the last checkpoint: ftui runs resume {run.id}"
+        what = "Go on from the last checkpoint" if run.info.kind == "train" else "Start it again"
+        hint = f"{what}: ftui runs resume {run.id}"
     return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
 
 

@@ -184,3 +184,9 @@ def test_control_characters_in_a_mistake_never_reach_the_terminal() -> None:
     with pytest.raises(BadRecipe) as caught:
         parse('train: {"\\e[31mred": 1}')
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_a_character_that_some_readers_take_for_a_new_line_survives(character: str) -> None:
+    recipe = Recipe(name=f"a{character}b")
+    assert parse(write(recipe)) == recipe
