@@ -88,8 +88,28 @@ async def wizard(folder: Path) -> None:
     await walk(folder, "demo", ["data"])
 
 
+@shot
+async def trace(folder: Path) -> None:
+    async with drafted(folder, "demo") as (pilot, screen):
+        await screen.go("plan", checked=False)
+        await pilot.pause(1.5)
+        await pilot.press("t")
+        await until(pilot, "difference", "backward")
+        save(pilot, "trace")
+
+
 async def walk(folder: Path, model: str, steps: Sequence[StepName]) -> None:
     """Take a picture of each of the wizard's `steps` on `model`."""
+    async with drafted(folder, model) as (pilot, screen):
+        for step in steps:
+            await screen.go(step, checked=False)
+            await pilot.pause(1.5)
+            save(pilot, f"wizard-{step}")
+
+
+@asynccontextmanager
+async def drafted(folder: Path, model: str) -> AsyncIterator[tuple[Pilot[Any], Any]]:
+    """The app with the wizard on `model` and the demo's rows, planned."""
     from ftui.screens.wizard.wizard import WizardScreen
 
     rows = folder / "support.jsonl"
@@ -103,10 +123,7 @@ async def walk(folder: Path, model: str, steps: Sequence[StepName]) -> None:
             await pilot.pause(0.1)
             if screen.state.layout is not None and not screen.state.busy:
                 break
-        for step in steps:
-            await screen.go(step, checked=False)
-            await pilot.pause(1.5)
-            save(pilot, f"wizard-{step}")
+        yield pilot, screen
 
 
 @shot

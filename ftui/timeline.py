@@ -15,6 +15,8 @@ MARKS = {
 """One character for each part, so that parts are told apart without colour."""
 OTHER = "▤"
 """For a part that has no character of its own."""
+MOVING = ("gradients", "activations", "logits")
+"""Parts that come and go within a step: stacked over those that stay, so that an axis cut off below shows them."""
 OUTSIDE = ("context", "slack")
 """Parts that no allocation of the step makes."""
 FLAT = 0.5
@@ -96,9 +98,9 @@ def _fullest(points: Sequence[TracePoint], width: int) -> list[TracePoint]:
 
 
 def _part_at(point: TracePoint, level: float) -> str:
-    """The part whose bytes reach over `level`, stacked from the weights up; "" above them all."""
+    """The part whose bytes reach over `level`, stacked from what stays up; "" above them all."""
     reached = 0
-    for name, size in parts_of(point.parts).items():
+    for name, size in sorted(parts_of(point.parts).items(), key=lambda part: part[0] in MOVING):
         reached += 0 if name in OUTSIDE else size
         if level <= reached and size:
             return name
