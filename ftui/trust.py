@@ -24,7 +24,8 @@ def better(
     if (found := calibration.measured(recipe, shape, hardware)) is not None:
         return found
     try:
-        traced = tracing.cached(recipe, shape, hardware, profile)
+        asked = (recipe, shape, hardware, profile)
+        traced = tracing.cached(*asked, full=True) or tracing.cached(*asked)
     except FtuiError:
         # A model whose config.json isn't at hand can't have been traced with these settings.
         return None

@@ -119,7 +119,7 @@ class TraceScreen(Page[Trace | None]):
     def _show(self, trace: Trace) -> None:
         self._trace = trace
         self.query_one("#state", Static).update("")
-        more = "" if len(trace.traced_layers) == 1 else " f traces every layer."
+        more = "" if trace.whole else " f traces every layer."
         self.say(next=f"Escape goes back and takes the traced numbers along.{more}")
         self.refresh_bindings()
         self._draw()
@@ -135,7 +135,7 @@ class TraceScreen(Page[Trace | None]):
         if action == "stop":
             return self._run is not None
         if action == "full":
-            return self._run is None and self._trace is not None and len(self._trace.traced_layers) > 1
+            return self._run is None and self._trace is not None and not self._trace.whole
         return super().check_action(action, parameters)
 
     def action_full(self) -> None:
@@ -169,10 +169,9 @@ def compared(trace: Trace, estimate: MemoryEstimate) -> list[Content]:
             f"{name:11}{gib(formula, 2):>12}", (f"{gib(traced, 2):>12}", "bold"), ("    formula ", "dim"),
             (f"{off:+.1%}", style),
         ))
-    depth = "every layer" if len(trace.traced_layers) == 1 else f"{' and '.join(map(str, trace.traced_layers))} layers"
     lines.append(Content.assemble(("peak at ", "dim"), (plain(trace.where), "bold"), ("  in ", "dim"), memory.phase))
     versions = " ".join(f"{name} {version}" for name, version in trace.versions.items())
-    lines.append(Content.styled(f"{depth} of {trace.layers} traced in {clock(trace.seconds)}; {versions}", "dim"))
+    lines.append(Content.styled(f"{trace.depth} traced in {clock(trace.seconds)}; {versions}", "dim"))
     return lines + [Content.styled(plain(note), "dim") for note in trace.notes]
 
 

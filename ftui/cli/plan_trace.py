@@ -63,10 +63,7 @@ def show_trace(found: Trace, estimate: MemoryEstimate, judgement: Verdict) -> No
     console = Console(highlight=False, soft_wrap=False)
     libraries = ", ".join(f"{name} {found.versions[name]}" for name in ("torch", "transformers", "trl", "peft")
                           if name in found.versions)  # fmt: skip
-    depth = "every layer" if found.traced_layers == (found.layers,) else (
-        f"{', '.join(map(str, found.traced_layers))} of {found.layers} layers"
-    )
-    console.print(Text(plain(f"\nTraced: {depth} in {clock(found.seconds)}, {libraries}"), "bold"))
+    console.print(Text(plain(f"\nTraced: {found.depth} in {clock(found.seconds)}, {libraries}"), "bold"))
     memory = found.memory
     for title, is_, was in (
         ("tensors", memory.allocated_bytes, estimate.allocated_bytes),

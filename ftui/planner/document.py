@@ -70,7 +70,7 @@ class Trace(Document):
     model: str
     layers: int
     traced_layers: tuple[int, ...]
-    """The depths that were traced: two shallow ones, from which the rest follows, or the whole model."""
+    """The depths that were traced: a shallow one, whose middle layers are repeated, or the whole model."""
     memory: MemoryEstimate
     """With badge "traced"."""
     where: str
@@ -87,6 +87,16 @@ class Trace(Document):
     seconds: float
     peak_rss_bytes: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every layer was traced."""
+        return self.traced_layers == (self.layers,)
+
+    @property
+    def depth(self) -> str:
+        """What was traced, in words: "every layer" or "5 of 32 layers"."""
+        return "every layer" if self.whole else f"{', '.join(map(str, self.traced_layers))} of {self.layers} layers"
 
 
 class TimeEstimate(Document):
