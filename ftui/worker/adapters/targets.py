@@ -1,0 +1,45 @@
+"""Which modules of a base model an adapter is put on, in peft's words, and what to say where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ftui.errors import BadInput
+
+
+def target_modules(targets: str | Sequence[str]) -> str | list[str]:
+    """What peft takes: its own word for every linear layer, or names as a list."""
+    if isinstance(targets, str):
+        return targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]
+    return list(targets)
+
+
+def linear_names(model: Any) -> list[str]:
+    """The last parts of the names of all linear modules but the head: what can be a target."""
+    head = model.get_output_embeddings()
+    return sorted(
+        {
+            name.rsplit(".", 1)[-1]
+            for name, module in model.named_modules()
+            if module is not head and type(module).__name__ in ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
+        }
+    )
+
+
+def wrapped(model: Any, config: Any) -> Any:
+    """`model` with the adapter that `config` describes, everything else frozen.
+
+    Raises BadInput that names the modules there are where none is the target.
+    """
+    from peft import get_peft_model
+
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        if "target modules" not in str(error).lower():
+            raise
+        raise BadInput(
+            f"The base model has none of the modules that adapter.targets names: {config.target_modules}.",
+            f"Use all-linear, or some of: {', '.join(linear_names(model))}.",
+        ) from error
