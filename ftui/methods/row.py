@@ -42,8 +42,14 @@ class Compared:
 class AdapterRow:
     """One way to choose which parameters train; `on_nf4` and `on_int8` say whether a quantized base works with it.
 
+    `formula` counts the trained parameters (r is the rank, d_in and d_out a module's width, h the model's), `inference`
+    says what an answer costs with the adapter on, and `variants` what of its own options is like LoRA's DoRA or rsLoRA.
     `trains` is False for what can be planned but has no builder in the worker yet.  `compared` is the best result of
     PEFT's comparison, where it has one.
+
+    Every mergeable adapter merges exactly into a base that is loaded in 16 or 32 bits, or dequantized first.  Into a
+    quantized base as it stands peft merges those that say `requantizes`, with the rounding of a second quantization;
+    it refuses the others.  `autocast` names the quantizations on which it only trains in mixed precision of 16 bits.
     """
 
     kind: str
@@ -56,3 +62,8 @@ class AdapterRow:
     source: str
     trains: bool = True
     compared: Compared | None = None
+    formula: str = ""
+    inference: str = ""
+    variants: str = ""
+    requantizes: bool = False
+    autocast: tuple[str, ...] = ()
