@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ftui.hardware.document import Hardware
     from ftui.models.document import ModelShape
     from ftui.planner import Calibration
-    from ftui.planner.document import Estimate, MemoryEstimate
+    from ftui.planner.document import Estimate, MemoryEstimate, Method, Option, Plan
     from ftui.recipe import Recipe
 
 
@@ -44,5 +44,21 @@ def estimate(
     if known is None:
         return found
     return found.model_copy(
-        update={"memory": known, "verdict": planner.judge(known, recipe, hardware, shape, profile)}
+        update={"memory": known, "verdict": planner.judge(known, recipe, hardware, shape, profile, calibration)}
     )
+
+
+def options(
+    plan: Plan, draft: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None,
+    calibration: Calibration | None = None,
+) -> dict[Method, Option]:
+    """Those of the plan's options of which more is known than the formula says, with the verdict that follows."""
+    from ftui import planner
+
+    found = {}
+    for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
+        recipe = planner.resolve(draft, plan, option)
+        if (known := better(recipe, shape, hardware, profile)) is not None:
+            verdict = planner.judge(known, recipe, hardware, shape, profile, calibration)
+            found[option.method] = option.model_copy(update={"memory": known, "verdict": verdict})
+    return found

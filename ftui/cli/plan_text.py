@@ -158,5 +158,5 @@ def changes_text(verdict: Verdict) -> str:
     lead = "All of these together:" if verdict.together else "This would make it fit:"
     if len(verdict.changes) > 1 and not verdict.together:
         lead = "Any one of these would make it fit:"
-    each = (f"  {change.path}={_value(change.value)} — {change.reason}" for change in verdict.changes)
+    each = (f"  {change.path}={change.text} — {change.reason}" for change in verdict.changes)
     return "\n".join([lead, *each])

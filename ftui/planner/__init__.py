@@ -1,7 +1,8 @@
 """What fits, what to pick, and why: pure, torch-free, milliseconds.
 
 `plan` recommends, `resolve` fills a draft from it, `estimate` answers for exactly one resolved recipe, `risks` says
-what looks wrong, `largest` how far a setting can go, `why_not` and `compare` what another value would change.
+what looks wrong, `largest` how far a setting can go, `why_not` and `compare` what another value would change,
+`ways` what each of the plan's ways would.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from ftui.planner.risks import risks
 
 if TYPE_CHECKING:
     from ftui.planner.solver import Largest, largest
-    from ftui.planner.why import WhyNot, compare, why_not
+    from ftui.planner.why import WhyNot, compare, ways, why_not
 
 LATE = {
-    "Largest": "solver", "largest": "solver", "WhyNot": "why", "compare": "why", "why_not": "why",
+    "Largest": "solver", "largest": "solver", "WhyNot": "why", "compare": "why", "ways": "why", "why_not": "why",
 }
 """Questions that the app's first screens don't ask, with their modules."""
 
 __all__ = [
     "Calibration", "Largest", "WhyNot", "compare", "estimate", "judge", "largest", "plan", "resolve", "risks",
-    "why_not",
+    "ways", "why_not",
 ]
 
 

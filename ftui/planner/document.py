@@ -141,6 +141,8 @@ class Choice(Document):
         """The value as it is typed: true, null, 0.0002."""
         if isinstance(self.value, bool) or self.value is None:
             return {True: "true", False: "false", None: "null"}[self.value]
+        if isinstance(self.value, tuple | list):
+            return ",".join(map(str, self.value))
         return f"{self.value:.12g}" if isinstance(self.value, float) else str(self.value)
 
 
@@ -156,6 +158,11 @@ class Verdict(Document):
     text: str
     changes: tuple[Choice, ...] = ()
     together: bool = False
+
+    @property
+    def ways_out(self) -> tuple[tuple[Choice, ...], ...]:
+        """The changes as they are to be taken: all of them together, or one of them, each being enough."""
+        return (self.changes,) if self.together else tuple((change,) for change in self.changes)
 
 
 class Option(Document):

@@ -115,13 +115,8 @@ def estimate(
     """
     hardware = weakest(hardware, devices_of(recipe))
     setup = setup_of(recipe, hardware, shape, profile)
-    cpu = setup.device == "cpu"
     predicted = memory(setup)
-    threads = recipe.compute.threads if isinstance(recipe.compute.threads, int) else 1
-    steps = _schedule(recipe, profile, setup)
-    speed = rate(hardware, cpu=cpu, threads=threads, calibration=calibration)
-    job = Job(hardware, shape, profile, recipe, cpu)
-    costs = _costs(job, speed, steps, packed=bool(recipe.data.packing))
+    speed, steps, costs = _priced(recipe, hardware, shape, profile, setup, calibration)
     return Estimate.model_construct(
         memory=predicted,
         time=time(setup, speed, steps, price=recipe.compute.price_per_hour, by_part=True),
@@ -132,11 +127,27 @@ def estimate(
 
 
 def judge(
-    memory: MemoryEstimate, recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None
+    memory: MemoryEstimate, recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None,
+    calibration: Calibration | None = None,
 ) -> Verdict:
     """The verdict on a memory that is known better than by formula: traced or measured, for this resolved recipe."""
     hardware = weakest(hardware, devices_of(recipe))
-    return verdict(memory, setup_of(recipe, hardware, shape, profile), hardware)
+    setup = setup_of(recipe, hardware, shape, profile)
+    _, _, costs = _priced(recipe, hardware, shape, profile, setup, calibration)
+    return verdict(memory, setup, hardware, costs=costs)
+
+
+def _priced(
+    recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None, setup: Setup,
+    calibration: Calibration | None,
+) -> tuple[Rate, Schedule, Costs]:
+    """What a resolved recipe's time rests on, and what its changes would cost."""
+    cpu = setup.device == "cpu"
+    threads = recipe.compute.threads if isinstance(recipe.compute.threads, int) else 1
+    steps = _schedule(recipe, profile, setup)
+    speed = rate(hardware, cpu=cpu, threads=threads, calibration=calibration)
+    job = Job(hardware, shape, profile, recipe, cpu)
+    return speed, steps, _costs(job, speed, steps, packed=bool(recipe.data.packing))
 
 
 def _cards(hardware: Hardware, count: int) -> str:

@@ -31,7 +31,7 @@ def verdict(
     where = "of free RAM" if setup.device == "cpu" else "free now"
     expected = f"{gib(estimate.process_bytes)} expected, {gib(estimate.high_bytes)} at most"
     if fit == "fits":
-        text = f"Fits: {expected}, {gib(free)} {where}; {gib(spare)} to spare."
+        text = f"Fits: {expected}, {gib(free)} {where} less {gib(kept)} in reserve; {gib(spare)} to spare."
         return Verdict(fit=fit, spare_bytes=spare, text=text)
     found = find(setup, room, costs) if with_changes else Found()
     if fit == "tight":

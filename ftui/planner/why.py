@@ -15,9 +15,9 @@ from ftui.errors import FtuiError
 from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.models.document import ModelShape
-from ftui.planner.document import Choice, Fit, MemoryEstimate, Option, Plan, TimeEstimate, Verdict
+from ftui.planner.document import Choice, Fit, MemoryEstimate, Method, Option, Plan, TimeEstimate, Verdict
 from ftui.planner.draft import OPTIONS, fill
-from ftui.planner.engine import Calibration, estimate
+from ftui.planner.engine import Calibration, estimate, resolve
 from ftui.planner.engine import plan as plan_again
 from ftui.planner.quality import quality
 from ftui.planner.rules import Job, max_length, rule
@@ -32,6 +32,11 @@ SAME_RESULT = (
 )
 """Settings that change how a step is computed and not what it comes to."""
 FITS: dict[Fit | None, int] = {"fits": 0, "tight": 1, "no": 2, None: 3}
+WAYS: dict[Method, tuple[str, str]] = {
+    "full": ("adapter.kind", "none"), "lora": ("model.quantization", "none"), "qlora": ("model.quantization", "nf4"),
+    "lora-int8": ("model.quantization", "int8"),
+}
+"""The setting that tells each of the plan's ways from the others."""
 
 
 class WhyNot(Document):
@@ -41,7 +46,13 @@ class WhyNot(Document):
     value: Any
     picked: Any
     is_picked: bool
+    method: Method | None = None
+    """The plan's way that is asked about, where it is one."""
+    settings: dict[str, Any] = {}
+    """What takes it: the value and what can't stay as it is beside it; dotted path -> value."""
     fit: Fit | None = None
+    verdict: Verdict | None = None
+    """Whether it fits, and the changes that would make it."""
     process_bytes: int | None = None
     more_bytes: int | None = None
     """Expected peak less that of the recipe as it is."""
@@ -86,7 +97,8 @@ def answer(
         "unknown": known.unknown if known else "",
     }
     try:
-        changed = _changed(recipe, hardware, shape, profile, path, value)
+        settings = _with_companions(recipe, path, value)
+        changed = _changed(recipe, hardware, shape, profile, settings)
         then = _best_of(plan, changed, path, shape, profile) or _weighed(changed, hardware, shape, profile, calibration)
     except FtuiError as error:
         said = str(error).removeprefix("The recipe: ")
@@ -96,8 +108,8 @@ def answer(
     if value == picked:
         text = f"{path}={shown(value)} is what is taken{_because(choice)}."
         return WhyNot(
-            **common, value=value, is_picked=True, fit=now.verdict.fit, process_bytes=now.memory.process_bytes,
-            more_bytes=0, time_ratio=1.0, quality=now.quality, better=0.0, text=text,
+            **common, value=value, is_picked=True, settings=settings, fit=now.verdict.fit, verdict=now.verdict,
+            process_bytes=now.memory.process_bytes, more_bytes=0, time_ratio=1.0, quality=now.quality, better=0.0, text=text,
         )
     more = then.memory.process_bytes - now.memory.process_bytes
     ratio = then.time.total_seconds / now.time.total_seconds
@@ -111,8 +123,8 @@ def answer(
         f"Taken is {shown(picked)}{_because(choice)}.",
     ))
     return WhyNot(
-        **common, value=value, is_picked=False, fit=then.verdict.fit, process_bytes=then.memory.process_bytes,
-        more_bytes=more, time_ratio=ratio, quality=then.quality, better=better, trains=trains, text=text,
+        **common, value=value, is_picked=False, settings=settings, fit=then.verdict.fit, verdict=then.verdict,
+        process_bytes=then.memory.process_bytes, more_bytes=more, time_ratio=ratio, quality=then.quality, better=better, trains=trains, text=text,
     )
 
 
@@ -135,6 +147,22 @@ def compared(
     """Every option of one choice, what fits first, then by expected quality, then by time; what can't be comes last."""
     found = [answer(plan, recipe, hardware, shape, profile, path, value, calibration) for value in values(recipe, path)]
     return tuple(sorted(found, key=lambda one: (FITS[one.fit], -(one.quality or 0.0), one.time_ratio or 0.0)))
+
+
+def ways(
+    plan: Plan, hardware: Hardware, shape: ModelShape, profile: DataProfile | None, draft: Recipe,
+    calibration: Calibration | None = None,
+) -> tuple[WhyNot, ...]:
+    """Every way of the plan that was made for `draft` beside the one that it recommends, in the plan's order."""
+    recipe = resolve(draft, plan)
+    found = []
+    for option in (plan.recommendation, *plan.alternatives, *plan.rejected):
+        path, value = WAYS[option.method]
+        if option.method == "lora" and recipe.adapter.kind == "none":
+            path, value = "adapter.kind", "lora"
+        one = answer(plan, recipe, hardware, shape, profile, path, value, calibration)
+        found.append(one.model_copy(update={"method": option.method}))
+    return tuple(found)
 
 
 def values(recipe: Recipe, path: str) -> tuple[Any, ...]:
@@ -200,19 +228,24 @@ def _best_of(
     )
 
 
-def _changed(
-    recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None, path: str, value: Any
-) -> Recipe:
-    """`recipe` with the value and what must change with it; what it leaves to the planner is planned."""
+def _with_companions(recipe: Recipe, path: str, value: Any) -> dict[str, Any]:
+    """The value with what must change beside it, in the order in which they are to be set."""
     section, _, name = path.partition(".")
     changes = dict(_companions(recipe, path, value))
     if section == "adapter" and name != "kind" and name not in OPTIONS["adapter"][recipe.adapter.kind]:
         changes = {"adapter.kind": "lora", **changes}
-    changed = assign(recipe, {**changes, path: value})
+    return {**changes, path: value}
+
+
+def _changed(
+    recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None, settings: dict[str, Any]
+) -> Recipe:
+    """`recipe` with these settings; what it leaves to the planner is planned."""
+    changed = assign(recipe, settings)
     if _left_open(changed):
         found = plan_again(hardware, shape, profile, changed)
-        settings = found.recommendation.settings
-        changed = fill(changed, {path: settings[path] for path in _left_open(changed) if path in settings})
+        planned = found.recommendation.settings
+        changed = fill(changed, {path: planned[path] for path in _left_open(changed) if path in planned})
     return changed
 
 

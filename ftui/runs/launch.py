@@ -150,7 +150,7 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
     if verdict.fit == "no":
         # Where each is enough by itself, the first costs least.
         needed = verdict.changes if verdict.together else verdict.changes[:1]
-        changes = " ".join(f"--set {change.path}={change.value}" for change in needed)
+        changes = " ".join(f"--set {change.path}={change.text}" for change in needed)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
 

@@ -13,8 +13,8 @@ from ftui.errors import BadInput
 from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS
 from ftui.models.document import ModelShape
-from ftui.planner import compare, estimate, plan, resolve, why_not
-from ftui.planner.document import Plan
+from ftui.planner import compare, estimate, plan, resolve, ways, why_not
+from ftui.planner.document import Choice, Plan, Verdict
 from ftui.planner.rules import RULES
 from ftui.planner.why import answer, compared
 from ftui.recipe import Recipe, assign
@@ -136,3 +136,34 @@ def test_the_question_may_name_a_value_or_none(case: Callable[..., Case]) -> Non
     one = case()
     assert len(compare(*one.all, "train.epochs=4")) == 1
     assert len(compare(*one.all, "train.epochs")) > 1
+
+
+def test_each_way_of_a_plan_stands_beside_the_one_it_recommends(case: Callable[..., Case]) -> None:
+    one = case()
+    found = ways(one.plan, one.box, one.shape, one.profile, Recipe())
+    options = (one.plan.recommendation, *one.plan.alternatives, *one.plan.rejected)
+    assert [each.method for each in found] == [option.method for option in options]
+    assert [each.is_picked for each in found] == [True, *[False] * (len(options) - 1)]
+    full = next(each for each in found if each.method == "full")
+    assert full.verdict is not None
+    assert full.fit == "no"
+    assert full.verdict.ways_out
+    assert "does not fit" in full.text
+
+
+def test_what_takes_a_value_holds_what_cannot_stay_beside_it(case: Callable[..., Case]) -> None:
+    one = case()
+    four_times = 4 * int(one.recipe.train.micro_batch)
+    found = answer(*one.all, "train.micro_batch", str(four_times))
+    assert assign(one.recipe, found.settings).train.effective_batch >= four_times
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_changes_are_to_be_taken_together_or_each_alone(together: bool) -> None:
+    changes = (
+        Choice(path="train.checkpointing", value=True, reason="saves 3 GiB", source="formula"),
+        Choice(path="adapter.targets", value=("q_proj", "v_proj"), reason="saves 1 GiB", source="formula"),
+    )
+    verdict = Verdict(fit="no", spare_bytes=-1, text="Does not fit.", changes=changes, together=together)
+    assert verdict.ways_out == ((changes,) if together else ((changes[0],), (changes[1],)))
+    assert [change.text for change in changes] == ["true", "q_proj,v_proj"]
