@@ -14,7 +14,7 @@ from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
 from ftui.planner.experts import experts
 from ftui.planner.setup import Setup
-from ftui.planner.tape import Size, Value, highest
+from ftui.planner.tape import Point, Size, Value, highest
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Layer:
 
     kept: Size
     points: tuple[Size, ...]
+    again: tuple[Size, ...]
+    """The same where earlier micro-batches have left gradients, so that those of the weights are added and let go."""
     forward: tuple[Size, ...]
     """The highest moments of the forward pass, what it keeps included."""
     alone: tuple[Size, ...]
@@ -86,8 +88,7 @@ def manner_of(setup: Setup, masked: bool) -> Manner:
         attention=setup.attention,
         masked=setup.length if masked else 0,
         scores=setup.length if holds_scores(setup) else 0,
-        cuda=setup.device == "cuda", checkpointed=setup.checkpointing,
-        resident=setup.accumulation > 1, options=setup.options,
+        cuda=setup.device == "cuda", checkpointed=setup.checkpointing, options=setup.options,
     )
 
 
@@ -137,8 +138,10 @@ def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False)
     kept, ahead, alone = tape.kept(), tape.forward(given, stops=checkpointed), tape.forward(given, keeps=False)
     points = tape.backward(last)
     if checkpointed and tape.asked is not None:
-        points += [point + tape.asked for point in ahead]
-    return Layer(kept, highest(points), highest(ahead), highest(alone))
+        held, grown = tape.asked
+        points += [Point(point + held, grown) for point in ahead]
+    first = highest(held + grown for held, grown in points)
+    return Layer(kept, first, highest(point.held for point in points), highest(ahead), highest(alone))
 
 
 def _write(writer: Writer, x: Value) -> Value:

@@ -40,8 +40,6 @@ class Manner:
     """Length of the rows where the attention scores are held, 0 where they are not."""
     cuda: bool
     checkpointed: bool
-    resident: bool
-    """Gradients of earlier micro-batches are there."""
     options: AdapterOptions | None = None
     """Those of an adapter other than LoRA; see `adapted`."""
 
@@ -56,7 +54,7 @@ class Writer:
 
     def __init__(self, manner: Manner):
         self.manner = manner
-        self.tape = Tape(resident=manner.resident)
+        self.tape = Tape()
         self._adapted = {(target.name, target.packed) for target in manner.targets}
 
     def adapts(self, target: Target) -> bool:

@@ -14,6 +14,7 @@ from ftui.planner.losses import Loss
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
 from ftui.planner.states import gradient_bytes, optimizer_workspace
+from ftui.planner.tape import Size
 
 
 def memory(setup: Setup) -> MemoryEstimate:
@@ -100,7 +101,7 @@ def _moments(setup: Setup) -> list[Moment]:
         Moment("loss forward", resident, kept + norm + casts, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
         Moment("head backward", passed, kept + norm, loss.left),
-        Moment("final norm backward", passed, kept + peak(end.points, tokens)),
+        Moment("final norm backward", passed, kept + peak(_points(setup, end), tokens)),
         _highest("last layer backward", setup, [kind.parts.layer for kind in kinds], passed, kept),
     ]
     last = 0.0 if resident else all_gradients - head
@@ -146,12 +147,17 @@ def _highest(phase: str, setup: Setup, layers: list[Layer], gradients: float, ar
     found = []
     own = phase.startswith("last") and not setup.checkpointing
     for one in layers:
-        point = max(one.points, key=lambda size: at(size, setup.tokens))
+        point = max(_points(setup, one), key=lambda size: at(size, setup.tokens))
         fixed = max(0.0, point.imag - one.kept.imag)
         rest = at(point, setup.tokens) - fixed - (at(one.kept, setup.tokens) if own else 0.0)
         found.append(Moment(phase, gradients + (fixed if setup.full else 0.0), around + rest,
                             workspace=0.0 if setup.full else fixed))
     return max(found, key=lambda moment: moment.total(0))
+
+
+def _points(setup: Setup, layer: Layer) -> tuple[Size, ...]:
+    """The highest moments of the layer's backward pass: with accumulation its gradients are there already."""
+    return layer.again if setup.accumulation > 1 else layer.points
 
 
 def _positions(setup: Setup) -> float:

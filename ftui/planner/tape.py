@@ -16,6 +16,7 @@ walk serves every batch and length.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 Size = complex
@@ -79,17 +80,21 @@ class Step(NamedTuple):
     ahead: Size
 
 
+class Point(NamedTuple):
+    """What one point of a backward pass holds: `held` where the trained weights have their gradients already, so that
+    new ones are added to them and let go, and `grown` more where these are the first."""
+
+    held: Size
+    grown: Size
+
+
 class Tape:
-    """Operations in the order of the forward pass.
+    """Operations in the order of the forward pass."""
 
-    `resident`: the gradients of the weights are there already, so that new ones are added to them and let go.
-    """
-
-    def __init__(self, resident: bool = False):
+    def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.resident = resident
         self.steps: list[Step] = []
-        self.asked: Size | None = None
+        self.asked: Point | None = None
         """Gradients held when `backward` first asks for something saved, as a checkpoint's second forward pass begins.
         """
 
@@ -197,21 +202,21 @@ class Tape:
                 live -= storage.size
         return points
 
-    def backward(self, last: Value) -> list[Size]:
+    def backward(self, last: Value) -> list[Point]:
         """What is held at each point of the backward pass from `last`, whose gradient is held from the start."""
         kept = self.kept()
-        live = kept + last.size
+        live, grown = kept + last.size, 0j
         self.asked = None
         arrived = Storage(last.size)
         arrived.holders = 1
         gradients: dict[int, Storage] = {id(last): arrived}
-        points = [live]
+        points = [Point(live, grown)]
         for node in reversed(self.nodes):
             incoming = [found for one in node.outputs if (found := gradients.pop(id(one), None)) is not None]
             if not incoming:
                 continue
             if node.asks and self.asked is None:
-                self.asked = live - kept
+                self.asked = Point(live - kept, grown)
             outgoing = []
             for size in node.made:
                 if size is None:
@@ -222,15 +227,15 @@ class Tape:
                     fresh.holders = 1
                     live += size
                     outgoing.append(fresh)
-            points.append(live + node.work)
+            points.append(Point(live + node.work, grown))
             for held in (*incoming, *node.saved):
                 held.holders -= 1
                 if not held.holders:
                     live -= held.size
             for value, gradient in zip(node.inputs, outgoing, strict=True):
                 if value.leaf:
-                    if self.resident:
-                        live -= gradient.size
+                    live -= gradient.size
+                    grown += gradient.size
                     continue
                 before = gradients.get(id(value))
                 if before is None:
@@ -239,22 +244,22 @@ class Tape:
                 both = Storage(value.size)
                 both.holders = 1
                 live += value.size
-                points.append(live)
+                points.append(Point(live, grown))
                 for held in (before, gradient):
                     held.holders -= 1
                     if not held.holders:
                         live -= held.size
                 gradients[id(value)] = both
-        points.append(live)
+        points.append(Point(live, grown))
         return points
 
 
 def highest(points: Iterable[Size]) -> tuple[Size, ...]:
     """The points that can be the largest for some number of tokens: those that no other one exceeds in both parts."""
     best: list[Size] = []
-    most = -1.0
-    for point in sorted(set(points), key=lambda one: (-one.real, -one.imag)):
-        if point.imag > most:
-            best.append(point)
-            most = point.imag
+    rest = list(points)
+    while rest:
+        top = max(rest, key=attrgetter("real", "imag"))
+        best.append(top)
+        rest = [point for point in rest if point.imag > top.imag]
     return tuple(best)
