@@ -1,4 +1,4 @@
-"""Canonical rows: the four kinds that every format is turned into, and what can be said of one."""
+"""Canonical rows: the kinds that every format is turned into, and what can be said of one."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def messages_of(row: Row) -> list[Message]:
         return [*value["prompt"], *value["chosen"]]
     if row.kind == "labelled":
         return [*value["prompt"], *value["completion"]]
-    return []
+    return list(value["prompt"]) if row.kind == "prompt" else []
 
 
 def text_of(row: Row) -> str:
     """The row's words without any template: for languages, and for sizes where there is no tokenizer."""
-    if row.kind == "text":
+    if row.kind in ("text", "class"):
         return str(row.value["text"])
     return "\n".join(str(message.get("content") or "") for message in messages_of(row))
 
@@ -81,13 +81,16 @@ def texts_of(value: Any) -> Iterator[str]:
             yield from texts_of(item)
 
 
+_MESSAGES = ("messages", "prompt", "chosen", "rejected", "completion")
+
+
 def _parts(value: dict[str, Any]) -> Iterator[str]:
     """All that tells one value from another, as texts; JSON is made only of what needs it, for speed."""
     for name, item in value.items():
         yield name
         if isinstance(item, str):
             yield item
-        elif isinstance(item, list) and name != "tools":
+        elif isinstance(item, list) and name in _MESSAGES:
             for message in item:
                 yield message["role"]
                 yield message["content"]
@@ -98,8 +101,11 @@ def _parts(value: dict[str, Any]) -> Iterator[str]:
 
 
 def _answers(kind: RowKind, value: dict[str, Any]) -> Iterator[str]:
-    if kind == "text":
+    if kind in ("text", "class"):
         yield value["text"]
+        return
+    if kind == "prompt":
+        yield from (str(message["content"]) for message in value["prompt"])
         return
     turns = {
         "conversation": lambda: value["messages"],

@@ -112,6 +112,26 @@ def kto(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
             **_tools(row, columns)}  # fmt: skip
 
 
+def prompt(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """A question that the model itself answers; every other column is kept for the reward that judges it."""
+    messages = _turns(_value(row, columns, "prompt"), "user", columns["prompt"])
+    if not any(str(message["content"]).strip() for message in messages):
+        raise RowError("the prompt is empty")
+    used = {columns[part] for part in ("prompt", "system", "tools") if part in columns}
+    beside = {name: value for name, value in row.items() if name not in used}
+    return {"prompt": [*_system(row, columns, messages), *messages], "columns": beside, **_tools(row, columns)}
+
+
+def classification(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """A text and its label, or a list of the labels that apply."""
+    value = _unpacked(_value(row, columns, "label"))
+    multi = isinstance(value, list | tuple)
+    labels = [_scalar(label, columns["label"]).strip() for label in (value if multi else [value])]
+    if not multi and not labels[0]:
+        raise RowError("the label is empty")
+    return {"text": _text(row, columns, "text"), "labels": labels, "multi": multi}
+
+
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
@@ -122,6 +142,8 @@ FORMATS: dict[str, Format] = {
         Format("text", "text", text, ("text",)),
         Format("preference", "preference", preference, ("chosen", "rejected"), ("prompt", "system", "tools")),
         Format("kto", "labelled", kto, ("label",), ("messages", "prompt", "completion", "system", "tools")),
+        Format("prompt", "prompt", prompt, ("prompt",), ("system", "tools")),
+        Format("classification", "class", classification, ("text", "label")),
     )
 }
 

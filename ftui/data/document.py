@@ -6,13 +6,14 @@ from typing import Literal
 
 from ftui.documents import Document
 
-RowKind = Literal["conversation", "text", "preference", "labelled"]
+RowKind = Literal["conversation", "text", "preference", "labelled", "prompt", "class"]
 """The canonical kinds.  conversation: {"messages": [{"role", "content"}, ...]} (instruction and prompt/completion rows
 become one, too); text: {"text"}; preference: {"prompt": messages, "chosen": messages, "rejected": messages};
-labelled (KTO): {"prompt": messages, "completion": messages, "label": bool}."""
+labelled (KTO): {"prompt": messages, "completion": messages, "label": bool}; prompt: {"prompt": messages, "columns":
+{name: value}} with the columns that a reward may look at; class: {"text", "labels": [str, ...], "multi": bool}."""
 
 FormatName = Literal[
-    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto",
+    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto", "prompt", "classification",
 ]
 
 

@@ -39,7 +39,10 @@ _KNOWN: tuple[tuple[FormatName, dict[str, tuple[str, ...]], float], ...] = (
     ("prompt-completion", {"prompt": ("question", "query"), "completion": ("answer", "response")}, 0.8),
     ("prompt-completion", {"prompt": ("input",), "completion": ("output", "target")}, 0.7),
     ("prompt-completion", {"prompt": ("source",), "completion": ("target",)}, 0.6),
+    ("classification", {"text": ("text", "sentence", "review", "utterance", "comment", "tweet", "ticket", "message"),
+                        "label": ("label", "labels", "category", "categories", "intent", "sentiment", "topic")}, 0.96),
     ("text", {"text": ("text",)}, 0.95),
+    ("prompt", {"prompt": ("prompt", "question", "problem", "query")}, 0.5),
     ("text", {"text": ("content", "document", "body", "article", "passage")}, 0.6),
 )  # fmt: skip
 """Format, the names its parts usually have, and how far those names alone are to be trusted."""

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ftui.data.canonical import Row, RowError, messages_of, text_of
+from ftui.data.canonical import Message, Row, RowError, messages_of, text_of
 from ftui.data.document import BadRow, Lengths
 from ftui.data.masking import Text, Writer
 
@@ -67,7 +67,7 @@ def count_lengths(
             untrained += [
                 BadRow(source=row.source, line=row.line, reason="no token of it would be trained")
                 for row, found in zip(taken, tokens, strict=True)
-                if not any(found.trained)
+                if _masks(row) and not any(found.trained)
             ]
         else:
             lengths = writer.count(texts)
@@ -87,7 +87,7 @@ def estimate_lengths(rows: Sequence[Row], total_rows: int) -> Counted:
     for row in rows:
         messages = messages_of(row)
         counted.append(math.ceil(len(text_of(row).encode()) / 4) + _TURN_TOKENS * len(messages))
-        if row.kind == "text":
+        if row.kind in ("text", "class"):
             answers += counted[-1]
         answers += sum(len(str(turn["content"]).encode()) // 4 for turn in messages if turn["role"] == "assistant")
     share = answers / max(sum(counted), 1)
@@ -122,4 +122,16 @@ def _text_only(row: Row, writer: Writer) -> Text:
     """The row's text without looking for turns; every token counts as trained, which nobody reads."""
     if row.kind == "text":
         return writer.write(row)
-    return Text(writer.template.render(messages_of(row), row.value.get("tools")), (), True)
+    if row.kind == "class":
+        return writer.plain(row.value["text"])
+    if row.kind == "prompt":
+        return writer.prompt(row.value["prompt"], row.value.get("tools"))
+    messages = messages_of(row)
+    if row.kind == "preference":
+        # The longer answer decides how wide the pair is.
+        messages = [*row.value["prompt"], *max(row.value["chosen"], row.value["rejected"], key=_characters)]
+    return Text(writer.template.render(messages, row.value.get("tools")), (), True)
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(str(message.get("content") or "")) for message in messages)

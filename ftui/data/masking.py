@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ftui.data.canonical import Row, RowError
+from ftui.data.canonical import Message, Row, RowError
 from ftui.data.jinja import Span
 from ftui.data.template import ChatTemplate, LossOn
 from ftui.data.tokenizer import Encoded, Tokenizer
@@ -51,6 +52,23 @@ class Writer:
         rendered = self.template.render_row(row.value["messages"], row.value.get("tools"))
         spans = rendered.turns[-1:] if self.loss_on == "completion" else rendered.turns
         return Text(rendered.text, spans, self.loss_on == "all")
+
+    def completion(self, value: Mapping[str, Any], answer: Sequence[Message]) -> Text:
+        """A prompt with one of its answers; what is trained, or scored, are the assistant's turns of the answer.
+
+        Raises RowError where the template refuses it.
+        """
+        rendered = self.template.render_row([*value["prompt"], *answer], value.get("tools"))
+        turns = sum(message["role"] == "assistant" for message in answer)
+        return Text(rendered.text, rendered.turns[-turns:], False)
+
+    def prompt(self, messages: Sequence[Message], tools: Any = None) -> Text:
+        """The turns up to where the assistant begins; nothing of it is trained.  Raises RowError."""
+        return Text(self.template.render(messages, tools, prompt=True), (), False)
+
+    def plain(self, text: str) -> Text:
+        """A text as it stands, after BOS where the model expects one, without an end."""
+        return Text(text, (), True, self._bos)
 
     def tokens(self, rows: Sequence[Text]) -> list[Tokens]:
         """Token ids and masks.  A token is trained if any of its characters is; the first of a row never is, since

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import random
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ftui.data import forms
 from ftui.data.canonical import Message, Row, RowError
 from ftui.data.document import BadRow
+from ftui.data.form_rows import ClassRows, LabelledRows, PairRows, PromptRows
 from ftui.data.given import Given, SourceLike
 from ftui.data.loading import Loaded, load, refuse_if_nothing_usable
-from ftui.data.masking import Text, Tokens, Writer
+from ftui.data.masking import Text, Writer
 from ftui.data.packing import pack
+from ftui.data.pile import KEPT_BAD_ROWS, Pile, add, bad_row, split
 from ftui.data.template import ChatTemplate, choose_template
-from ftui.data.token_rows import TokenRows, TokenStore
+from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
 from ftui.data.tokenizer import Tokenizer, load_tokenizer
+from ftui.documents import RowForm
 from ftui.errors import BadInput, Refused
 from ftui.models.document import ModelShape
 from ftui.units import plain
 
 BATCH_ROWS = 512
-SAMPLE_PROMPTS = 8
-KEPT_BAD_ROWS = 100
 DEFAULT_MAX_LENGTH = 2048
 
 Progress = Callable[[int, "int | None"], None]
@@ -74,8 +74,8 @@ class SamplePrompt:
 class Prepared:
     """Rows ready for a trainer, and what happened on the way.  Counts are in rows (documents) unless said otherwise."""
 
-    train: TokenRows
-    validation: TokenRows
+    train: StoredRows
+    validation: StoredRows
     tokenizer: Tokenizer
     template: ChatTemplate
     max_length: int
@@ -94,6 +94,11 @@ class Prepared:
     samples: tuple[SamplePrompt, ...]
     """From the held-out rows, from the training rows where none are held out."""
     notes: tuple[str, ...] = ()
+    form: RowForm = "sequence"
+    labels: tuple[str, ...] = ()
+    """The names of the classes by their number, where rows have labels."""
+    multi_label: bool = False
+    """Whether a row may have several labels."""
 
     @property
     def longest(self) -> int:
@@ -117,33 +122,11 @@ class Prepared:
         return tuple(dict.fromkeys((*self.tokenizer.eos_ids, *(() if end is None else (end,)))))
 
 
-@dataclass
-class _Pile:
-    """Tokenized rows of one side (everything given, or a validation file) with what is needed to split them."""
-
-    store: TokenStore
-    pieces: list[tuple[int, int]] = field(default_factory=list)
-    """Per row the stored pieces [first, after the last)."""
-    keys: array[int] = field(default_factory=lambda: array("Q"))
-    sources: array[int] = field(default_factory=lambda: array("i"))
-    dropped: Counter[str] = field(default_factory=Counter)
-    bad: list[BadRow] = field(default_factory=list)
-    truncated: int = 0
-    split_texts: int = 0
-    samples: list[tuple[int, int, Row]] = field(default_factory=list)
-    """The conversations of the lowest keys, as a heap of (-key, order, row)."""
-
-    def drop(self, bad: BadRow, reason: str) -> None:
-        self.dropped[reason] += 1
-        if len(self.bad) < KEPT_BAD_ROWS:
-            self.bad.append(bad)
-
-
 def prepare(
-    recipe: RecipeLike, model: ModelShape | Path | str | Tokenizer, *, seed: int, when: float | None = None,
-    on_progress: Progress | None = None,
+    recipe: RecipeLike, model: ModelShape | Path | str | Tokenizer, *, seed: int, form: RowForm = "sequence",
+    when: float | None = None, on_progress: Progress | None = None,
 ) -> Prepared:
-    """Turn the recipe's sources into training and validation sequences.
+    """Turn the recipe's sources into training and validation rows of the form that its objective trains on.
 
     `model` is what `load_tokenizer` takes, or a tokenizer.  The same recipe, files, `seed` and `when` give the same
     result; `when` (seconds since the epoch, now if None) is the day for templates that write it, as Llama 3.1's does.
@@ -160,25 +143,26 @@ def prepare(
     max_length = data.max_length if isinstance(data.max_length, int) else _default_length(model)
     writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
     store = TokenStore()
-    everything = _Pile(store)
+    everything = Pile(store, form)
     loaded = [load(source) for source in data.sources]
     _fill(everything, loaded, writer, max_length, seed, on_progress)
     wanted = _validation(data.validation)
     if (file := validation_source(recipe)) is not None:
-        apart = _Pile(store)
+        apart = Pile(store, form)
         _fill(apart, [load(file)], writer, max_length, seed, None)
         training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
     else:
         apart = everything
         assert not isinstance(wanted, str), "a file is read above"
-        training, held_out = _split(everything, wanted, seed)
+        training, held_out = split(everything, wanted, seed)
     training = _weighted(training, everything, [source.weight for source in data.sources], seed)
-    packed = data.packing is True
+    packed = data.packing is True and form == "sequence"
     piles = (everything,) if apart is everything else (everything, apart)
     dropped: Counter[str] = sum((pile.dropped for pile in piles), Counter())
+    labels, multi = _labels(piles)
     return Prepared(
-        train=_sequences(everything, training, max_length, packed=packed),
-        validation=_sequences(apart, held_out, max_length, packed=False),
+        train=_rows(everything, training, max_length, labels, packed=packed, multi=multi),
+        validation=_rows(apart, held_out, max_length, labels, packed=False, multi=multi),
         tokenizer=tokenizer,
         template=template,
         max_length=max_length,
@@ -190,16 +174,19 @@ def prepare(
         truncated=sum(pile.truncated for pile in piles),
         split_texts=sum(pile.split_texts for pile in piles),
         samples=_samples(apart, writer),
-        notes=template.notes,
+        notes=template.notes if form != "class" else (),
+        form=form,
+        labels=labels,
+        multi_label=multi,
     )
 
 
 def _fill(
-    pile: _Pile, loaded: Sequence[Loaded], writer: Writer, max_length: int, seed: int, on_progress: Progress | None
+    pile: Pile, loaded: Sequence[Loaded], writer: Writer, max_length: int, seed: int, on_progress: Progress | None
 ) -> None:
     """Read, write and tokenize every row of the sources into the pile."""
     for number, source in enumerate(loaded):
-        _refuse_other_kinds(source)
+        _refuse_other_kinds(source, pile.form)
         kept_before, dropped_before, good = len(pile.bad), pile.dropped.copy(), 0
         for batch in _batches(source.rows(), BATCH_ROWS):
             good += _add_batch(pile, batch, number, writer, max_length, seed)
@@ -209,99 +196,57 @@ def _fill(
             _refuse_nothing_left(source.given, pile.bad[kept_before:], pile.dropped - dropped_before, max_length)
 
 
-def _refuse_other_kinds(source: Loaded) -> None:
-    if source.kind not in ("conversation", "text"):
+def _refuse_other_kinds(source: Loaded, form: RowForm) -> None:
+    if source.kind not in forms.KINDS[form]:
         raise BadInput(
-            f"{plain(source.given.path)} holds {source.kind} rows (format {source.format.format}), which supervised "
-            "fine-tuning doesn't train on.",
-            "Read it in another way, such as format: prompt-completion with columns: {prompt: ..., completion: ...}.",
+            f"{plain(source.given.path)} holds {source.kind} rows (format {source.format.format}), which "
+            f"{_TRAINS_ON[form]} can't be made of.",
+            f"Choose an objective for such rows (objective.kind), or read them in another way: {_READ_AS[form]}.",
         )
 
 
+_TRAINS_ON: dict[RowForm, str] = {
+    "sequence": "the conversations or texts of supervised fine-tuning", "pair": "pairs of a better and a worse answer",
+    "labelled": "answers that are labelled good or bad", "prompt": "prompts to be answered",
+    "class": "texts with a label",
+}
+_READ_AS: dict[RowForm, str] = {
+    "sequence": "format: prompt-completion with columns: {prompt: ..., completion: ...}",
+    "pair": "format: preference with columns: {prompt: ..., chosen: ..., rejected: ...}",
+    "labelled": "format: kto with columns: {prompt: ..., completion: ..., label: ...}",
+    "prompt": "format: prompt with columns: {prompt: ...}",
+    "class": "format: classification with columns: {text: ..., label: ...}",
+}
+
+
 def _add_batch(
-    pile: _Pile, batch: Sequence[Row | BadRow], source: int, writer: Writer, max_length: int, seed: int
+    pile: Pile, batch: Sequence[Row | BadRow], source: int, writer: Writer, max_length: int, seed: int
 ) -> int:
     """Add a batch of rows; how many of them can be trained on."""
-    written: list[tuple[Row, Text]] = []
+    written: list[tuple[Row, list[Text]]] = []
     for row in batch:
         if isinstance(row, BadRow):
             pile.drop(row, "unreadable")
         elif row.is_empty:
-            pile.drop(_bad(row, "the answer is empty"), "empty")
+            pile.drop(bad_row(row, "the question is empty" if row.kind == "prompt" else "the answer is empty"), "empty")
         else:
             try:
-                written.append((row, writer.write(row)))
+                written.append((row, forms.texts(row, pile.form, writer)))
             except RowError as error:
-                pile.drop(_bad(row, str(error)), "refused by the template")
-    added = 0
-    for (row, _), tokens in zip(written, writer.tokens([text for _, text in written]), strict=True):
-        if not any(tokens.trained):
-            pile.drop(_bad(row, "no token of it would be trained"), "nothing to train")
-            continue
-        first = len(pile.store)
-        if len(tokens.ids) > max_length and row.kind == "text":
-            pile.split_texts += 1
-            for piece in _pieces(tokens, max_length):
-                pile.store.append(piece)
-        elif len(tokens.ids) > max_length:
-            cut = Tokens(tokens.ids[:max_length], tokens.trained[:max_length])
-            if not any(cut.trained):
-                reason = f"the answer is cut off: it starts after {max_length} tokens"
-                pile.drop(_bad(row, reason), "answer cut off")
-                continue
-            pile.truncated += 1
-            pile.store.append(cut)
-        else:
-            pile.store.append(tokens)
-        key = _shuffled(row.key, seed)
-        pile.pieces.append((first, len(pile.store)))
-        pile.keys.append(key)
-        pile.sources.append(source)
-        added += 1
-        if row.kind == "conversation":
-            entry = (-key, -len(pile.pieces), row)
-            if len(pile.samples) < SAMPLE_PROMPTS:
-                heapq.heappush(pile.samples, entry)
-            elif entry > pile.samples[0]:
-                heapq.heapreplace(pile.samples, entry)
-    return added
+                pile.drop(bad_row(row, str(error)), "refused by the template")
+    tokens = iter(writer.tokens([text for _, texts in written for text in texts]))
+    return sum(
+        add(pile, row, [next(tokens) for _ in texts], source, max_length, seed) for row, texts in written
+    )
 
 
-def _bad(row: Row, reason: str) -> BadRow:
-    return BadRow(source=row.source, line=row.line, reason=reason)
+def _labels(piles: Sequence[Pile]) -> tuple[tuple[str, ...], bool]:
+    """All labels in alphabetical order, and whether a row may have several."""
+    found = [values for pile in piles if pile.form == "class" for values in pile.beside.values()]
+    return tuple(sorted({label for values in found for label in values["labels"]})), any(v["multi"] for v in found)
 
 
-def _pieces(tokens: Tokens, max_length: int) -> Iterator[Tokens]:
-    """A long text in consecutive pieces, so that none of it is lost; a last piece of one token teaches nothing."""
-    for start in range(0, len(tokens.ids), max_length):
-        piece = Tokens(tokens.ids[start : start + max_length], tokens.trained[start : start + max_length])
-        if len(piece.ids) > 1:
-            yield piece
-
-
-def _split(pile: _Pile, wanted: float | int, seed: int) -> tuple[list[int], list[int]]:
-    """(training rows, held-out rows): those of the lowest keys are held out, equal rows together."""
-    rows = len(pile.pieces)
-    if isinstance(wanted, int):
-        count = wanted
-        if count >= rows:
-            raise BadInput(
-                f"data.validation asks for {count} rows, but there are only {rows}.", "Lower it, or give a share: 0.05."
-            )
-    else:
-        count = min(max(1, round(wanted * rows)), rows - 1) if wanted else 0
-    if count <= 0:
-        return list(range(rows)), []
-    order = sorted(range(rows), key=lambda row: (pile.keys[row], row))
-    last = pile.keys[order[count - 1]]
-    held_out = {row for row in order if pile.keys[row] <= last}
-    if len(held_out) == rows:
-        # All the rows that would be left are copies of held-out ones.
-        held_out = {row for row in order if pile.keys[row] < last}
-    return [row for row in range(rows) if row not in held_out], sorted(held_out)
-
-
-def _weighted(training: list[int], pile: _Pile, weights: Sequence[float], seed: int) -> list[int]:
+def _weighted(training: list[int], pile: Pile, weights: Sequence[float], seed: int) -> list[int]:
     """Rows repeated by their source's weight; of a fraction, a random part of the rows."""
     if all(weight == 1 for weight in weights):
         return training
@@ -318,28 +263,38 @@ def _weighted(training: list[int], pile: _Pile, weights: Sequence[float], seed: 
     return chosen
 
 
-def _sequences(pile: _Pile, rows: Iterable[int], max_length: int, *, packed: bool) -> TokenRows:
+def _rows(
+    pile: Pile, rows: Iterable[int], max_length: int, labels: Sequence[str], *, packed: bool, multi: bool
+) -> StoredRows:
+    """The rows of a side in the form that the objective trains on."""
+    if pile.form == "pair":
+        return PairRows(pile.store, (range(*pile.pieces[row]) for row in rows))
     stored = [piece for row in rows for piece in range(*pile.pieces[row])]
+    single = ((piece,) for piece in stored)
+    match pile.form:
+        case "labelled":
+            return LabelledRows(pile.store, single, pile.beside)
+        case "prompt":
+            return PromptRows(pile.store, single, pile.beside)
+        case "class":
+            return ClassRows(pile.store, single, pile.beside, labels, multi=multi)
     if not packed:
-        return TokenRows(pile.store, ((piece,) for piece in stored))
+        return TokenRows(pile.store, single)
     groups = pack([pile.store.length(piece) for piece in stored], max_length)
     return TokenRows(pile.store, ([stored[index] for index in group] for group in groups))
 
 
-def _samples(pile: _Pile, writer: Writer) -> tuple[SamplePrompt, ...]:
+def _samples(pile: Pile, writer: Writer) -> tuple[SamplePrompt, ...]:
     """Prompts of the rows of the lowest keys: the first to be held out."""
     samples = []
     for *_, row in sorted(pile.samples, key=lambda entry: (-entry[0], -entry[1])):
-        messages = row.value["messages"]
-        last = max(index for index, message in enumerate(messages) if message["role"] == "assistant")
-        if last == 0:
-            continue
         try:
-            prompt = writer.template.render(messages[:last], row.value.get("tools"), prompt=True)
+            messages, answer = forms.question(row)
+            prompt = writer.template.render(messages, row.value.get("tools"), prompt=True)
         except RowError:
-            # The template takes the whole row but not its beginning; another row will do.
+            # Nothing stands before its answer, or the template takes the whole row but not its beginning.
             continue
-        samples.append(SamplePrompt(messages[:last], prompt, messages[last]["content"]))
+        samples.append(SamplePrompt(messages, prompt, answer or ""))
     return tuple(samples)
 
 
@@ -371,15 +326,6 @@ def validation_source(recipe: RecipeLike) -> SourceLike | None:
 def _default_length(model: object) -> int:
     context = model.context_length if isinstance(model, ModelShape) else DEFAULT_MAX_LENGTH
     return min(DEFAULT_MAX_LENGTH, context or DEFAULT_MAX_LENGTH)
-
-
-def _shuffled(key: int, seed: int) -> int:
-    """A row's place in the order of this seed: a bijective mix of its 64-bit key (splitmix64)."""
-    mask = (1 << 64) - 1
-    mixed = (key + (seed + 1) * 0x9E3779B97F4A7C15) & mask
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
-    return mixed ^ (mixed >> 31)
 
 
 def _refuse_nothing_left(given: SourceLike, bad: list[BadRow], dropped: Counter[str], max_length: int) -> None:

@@ -73,6 +73,8 @@ def _find(rows: Iterator[Row | BadRow], wanted: int) -> tuple[Row | None, int | 
 def _as_conversation(row: Row) -> Row:
     if row.kind in ("conversation", "text"):
         return row
+    if row.kind == "class":
+        return Row(row.source, row.line, "text", {"text": row.value["text"]}, row.key)
     value = {"messages": messages_of(row)} | ({"tools": row.value["tools"]} if "tools" in row.value else {})
     return Row(row.source, row.line, "conversation", value, row.key)
 

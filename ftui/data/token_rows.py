@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TypedDict, overload
+from typing import Any, TypedDict
 
 from ftui.data.masking import Tokens
 
@@ -48,10 +48,10 @@ class TokenStore:
         return Tokens(self.ids[start:end], self.trained[start:end])
 
 
-class TokenRows(Sequence[TrainingRow]):
-    """Sequences for a trainer: each is one stored row, or several that are packed into one.
+class StoredRows(Sequence[Any]):
+    """Rows for a trainer, each made of one or several stored sequences when it is asked for.
 
-    Behaves as a map-style dataset: `len(rows)`, `rows[i]`.
+    Behaves as a map-style dataset: `len(rows)`, `rows[i]`; a form of rows says in `_row` what one is.
     """
 
     def __init__(self, store: TokenStore, groups: Iterable[Sequence[int]]) -> None:
@@ -65,27 +65,13 @@ class TokenRows(Sequence[TrainingRow]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> TrainingRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[TrainingRow]: ...
-
-    def __getitem__(self, index: int | slice) -> TrainingRow | list[TrainingRow]:
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        members = self.members(index)
-        ids: list[int] = []
-        labels: list[int] = []
-        lengths: list[int] = []
-        for member in members:
-            tokens = self._store.row(member)
-            own = tokens.ids.tolist()
-            ids += own
-            # A packed row's first token would be predicted from its neighbour's last.
-            labels += [token if trained and place else UNTRAINED
-                       for place, (token, trained) in enumerate(zip(own, tokens.trained, strict=True))]  # fmt: skip
-            lengths.append(len(own))
-        return {"input_ids": ids, "labels": labels, "seq_lengths": lengths}
+        return self._row(self.members(index))
+
+    def _row(self, members: list[int]) -> Any:
+        raise NotImplementedError
 
     def members(self, index: int) -> list[int]:
         """The stored rows of which a sequence consists."""
@@ -115,3 +101,21 @@ class TokenRows(Sequence[TrainingRow]):
         """The index of the longest sequence; 0 where there is none."""
         lengths = self.lengths()
         return max(range(len(lengths)), key=lengths.__getitem__, default=0)
+
+
+class TokenRows(StoredRows):
+    """Sequences to be learnt: each is one stored row, or several that are packed into one (`TrainingRow`)."""
+
+    def _row(self, members: list[int]) -> TrainingRow:
+        ids: list[int] = []
+        labels: list[int] = []
+        lengths: list[int] = []
+        for member in members:
+            tokens = self._store.row(member)
+            own = tokens.ids.tolist()
+            ids += own
+            # A packed row's first token would be predicted from its neighbour's last.
+            labels += [token if trained and place else UNTRAINED
+                       for place, (token, trained) in enumerate(zip(own, tokens.trained, strict=True))]  # fmt: skip
+            lengths.append(len(own))
+        return {"input_ids": ids, "labels": labels, "seq_lengths": lengths}

@@ -50,6 +50,7 @@ ROW = ObjectiveRow(
     title="Direct preference optimization",
     when="You have pairs of a better and a worse answer to the same prompt.",
     data=("preference",),
+    form="pair",
     options=DpoOptions,
     source="https://arxiv.org/abs/2305.18290",
     trains=False,

@@ -47,6 +47,7 @@ ROW = ObjectiveRow(
     title="Kahneman-Tversky optimization",
     when="You have single answers with a thumb up or down, not pairs.",
     data=("labelled", "preference"),
+    form="labelled",
     options=KtoOptions,
     source="https://arxiv.org/abs/2402.01306",
     trains=False,

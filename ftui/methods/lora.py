@@ -8,6 +8,12 @@ from ftui.documents import Document
 from ftui.methods.row import AdapterRow, Compared
 from ftui.settings import Auto, setting
 
+CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga")
+"""Starts that take out of the base what they put into the adapter: the result has to be converted."""
+READS_ROWS = ("eva", "corda", "lora_ga")
+"""Starts that look at the data first."""
+
+
 
 class LoraOptions(Document):
     """Low-rank matrices beside chosen linear modules; the base stays frozen."""
@@ -49,9 +55,39 @@ class LoraOptions(Document):
     targets: str | tuple[str, ...] = setting(
         "all-linear",
         title="Targets",
-        help="The modules that get an adapter: 'all-linear', or names such as q_proj, v_proj.",
+        help="The modules that get an adapter: 'all-linear', names such as q_proj, v_proj, or a pattern behind 're:'.",
         why="Attention only (q_proj, v_proj) saves memory and costs some quality.",
         term="target modules",
+    )
+    layers: str | None = setting(
+        None,
+        title="Layers",
+        help="Which layers get an adapter: 0-7, last 4, or first 2, 10, 12-15; empty for all of them.",
+        why="The last layers alone train faster and forget less; they also learn less.",
+        advanced=True,
+    )
+    parameters: tuple[str, ...] = setting(
+        (),
+        title="Target parameters",
+        help="Tensors that belong to no linear module, such as the fused experts' mlp.experts.gate_up_proj.",
+        why="Mixtures whose experts all-linear doesn't reach keep them in such tensors.",
+        advanced=True,
+    )
+    rank_pattern: dict[str, int] = setting(
+        ...,
+        title="Ranks by module",
+        help="Other ranks for some modules: names or patterns of their paths, such as {down_proj: 32}.",
+        why="Spend rank where it helps: the MLP often needs more than attention.",
+        advanced=True,
+        default_factory=dict,
+    )
+    alpha_pattern: dict[str, float] = setting(
+        ...,
+        title="Alphas by module",
+        help="Other alphas for some modules: names or patterns of their paths, such as {down_proj: 64}.",
+        why="With other ranks, to keep alpha / rank the same everywhere.",
+        advanced=True,
+        default_factory=dict,
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
@@ -76,6 +112,120 @@ class LoraOptions(Document):
         advanced=True,
         term="DoRA",
     )
+    bias: bool = setting(
+        False,
+        title="Bias on B",
+        help="Adds a trained bias to the second matrix.",
+        why="For adapters taken out of a fully tuned model; it merges only into modules that have a bias.",
+        advanced=True,
+    )
+    init: Literal[
+        "default", "gaussian", "orthogonal", "pissa", "olora", "mica", "eva", "corda", "lora_ga", "loftq"
+    ] = setting(
+        "default",
+        title="Start",
+        help="What the matrices hold before the first step.",
+        why="pissa, olora and lora_ga converge faster; eva, corda and lora_ga look at the data; loftq makes up for 4 bits.",
+        advanced=True,
+    )
+    pissa_iterations: int | None = setting(
+        None,
+        title="PiSSA's iterations",
+        help="Rounds of a fast approximate decomposition; empty for the exact one.",
+        why="16 take seconds where the exact one of a large model takes many minutes.",
+        advanced=True,
+        ge=1,
+        le=1000,
+    )
+    start_rows: int = setting(
+        64,
+        title="Rows for the start",
+        help="How many training rows eva, corda and lora_ga look at.",
+        why="More make a steadier start; CorDA's paper takes 256.",
+        unit="rows",
+        advanced=True,
+        ge=1,
+        le=100_000,
+    )
+    eva_rho: float = setting(
+        1.0,
+        title="EVA's redistribution",
+        help="How far EVA may raise a module's rank at the others' cost: up to this many times the rank.",
+        why="2 lets rank go where the data varies most; the plan's count is then only near.",
+        advanced=True,
+        ge=1,
+        le=16,
+    )
+    corda_method: Literal["ipm", "kpm"] = setting(
+        "ipm",
+        title="CorDA's mode",
+        help="ipm starts in the directions that the data uses most, kpm in those that it uses least.",
+        why="kpm with rows of general knowledge keeps that knowledge better.",
+        advanced=True,
+    )
+    update: Literal["plain", "plus", "fa", "riemannian"] = setting(
+        "plain",
+        title="Update rule",
+        help="plus (LoRA+) trains B faster than A, fa (LoRA-FA) trains B alone, riemannian scales both by each other.",
+        why="plus may learn faster; fa saves states and activations; riemannian bears higher learning rates.",
+        advanced=True,
+    )
+    plus_ratio: float = setting(
+        16.0,
+        title="LoRA+ ratio",
+        help="B's learning rate over A's with update: plus.",
+        why="Lower it, and the learning rate, where training is rough.",
+        advanced=True,
+        ge=1,
+        le=1000,
+    )
+    tokens: tuple[int | str, ...] = setting(
+        (),
+        title="Trainable tokens",
+        help="Tokens whose embeddings train as well, as texts or as ids.",
+        why="For control tokens that the base model has hardly seen, at a row of the embedding for each.",
+        advanced=True,
+    )
+    modules_to_save: tuple[str, ...] = setting(
+        (),
+        title="Fully trained modules",
+        help="Modules trained whole and saved with the adapter, such as lm_head, embed_tokens or norm.",
+        why="For a new vocabulary or language; head and embedding are large.",
+        advanced=True,
+    )
+    layer_replication: str | None = setting(
+        None,
+        title="Layer replication",
+        help="Builds a deeper model of the same layers, such as 0-15, 8-23; each copy gets its own adapter.",
+        why="A larger model from the same weights; the result loads with peft but can't be merged.",
+        advanced=True,
+    )
+    qalora_group: int | None = setting(
+        None,
+        title="QALoRA group",
+        help="Averages this many neighbouring inputs before the first matrix; empty for none.",
+        why="A smaller adapter that is made for bases quantized in groups.",
+        advanced=True,
+        ge=2,
+        le=4096,
+    )
+
+
+def ranks_of(options: LoraOptions) -> tuple[int, ...]:
+    """Every rank that is asked for; "auto" is none yet."""
+    return (*((options.rank,) if isinstance(options.rank, int) else ()), *options.rank_pattern.values())
+
+
+def unmergeable(options: LoraOptions, *, biased: bool = False) -> str | None:
+    """Why the result of these options can't become one model with its base; None where it can.
+
+    `biased` says whether every target module has a bias.
+    """
+    if options.layer_replication:
+        return "its layers are copies of one another, which share the base's weights (peft would merge them wrongly)"
+    if options.bias and not biased:
+        return "the adapter has a bias, and the base's modules have none to add it to"
+    return None
 
 
 ROW = AdapterRow(

@@ -30,6 +30,7 @@ ROW = ObjectiveRow(
     title="Odds-ratio preference optimization",
     when="You have pairs of answers and a model that was not fine-tuned yet.",
     data=("preference",),
+    form="pair",
     options=OrpoOptions,
     source="https://arxiv.org/abs/2403.07691",
     trains=False,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from ftui.documents import Document
+from ftui.documents import Document, RowForm
 
 COMPARISON = "https://github.com/huggingface/peft/tree/main/method_comparison/MetaMathQA"
 
 
 @dataclass(frozen=True)
 class ObjectiveRow:
-    """One objective. `data` names the canonical row kinds it trains on; `source` is its paper or manual.
+    """One objective. `data` names the canonical row kinds it trains on, `form` what it is handed of them, `head` what
+    the model ends in: words, or scores; `source` is its paper or manual.
 
     `trains` is False for what can be planned but has no builder in the worker yet.
     """
@@ -22,6 +24,8 @@ class ObjectiveRow:
     data: tuple[str, ...]
     options: type[Document]
     source: str
+    form: RowForm = "sequence"
+    head: Literal["words", "scores"] = "words"
     trains: bool = True
 
 

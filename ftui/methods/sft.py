@@ -32,7 +32,7 @@ ROW = ObjectiveRow(
     kind="sft",
     title="Supervised fine-tuning",
     when="You have examples of what the model should write: instructions with answers, chats, or plain text.",
-    data=("conversation", "text"),
+    data=("conversation", "text", "class"),
     options=SftOptions,
     source="https://arxiv.org/abs/2203.02155",
 )

@@ -116,7 +116,8 @@ class DataSource(Document):
         why="Several sources are mixed by weight.",
     )
     format: Literal[
-        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto"
+        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto", "prompt",
+        "classification",
     ] = setting(
         "auto",
         title="Format",

@@ -1,0 +1,83 @@
+"""Prepared rows of the forms other than plain sequences: pairs, labelled answers, prompts and classes.
+
+Each is a `StoredRows`: five bytes per token, and a row's dictionary only while somebody looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ftui.data.masking import Tokens
+from ftui.data.token_rows import StoredRows, TokenStore
+
+
+class PairRows(StoredRows):
+    """A prompt with a better and a worse answer.
+
+    {"prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask"}: the masks say which tokens of an
+    answer are the assistant's own, 1 or 0.
+    """
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        chosen, rejected = (self._store.row(member) for member in members)
+        begin = min(_prompt_length(chosen), _prompt_length(rejected))
+        return {
+            "prompt_ids": chosen.ids[:begin].tolist(),
+            "chosen_ids": chosen.ids[begin:].tolist(), "rejected_ids": rejected.ids[begin:].tolist(),
+            "chosen_mask": list(chosen.trained[begin:]), "rejected_mask": list(rejected.trained[begin:]),
+        }
+
+
+class BesideRows(StoredRows):
+    """Rows of one stored sequence each, with something beside it."""
+
+    def __init__(
+        self, store: TokenStore, groups: Iterable[Sequence[int]], beside: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        super().__init__(store, groups)
+        self._beside = beside
+
+
+class LabelledRows(BesideRows):
+    """A prompt with an answer that was good or bad: {"prompt_ids", "completion_ids", "completion_mask", "label"}."""
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        tokens = self._store.row(members[0])
+        begin = _prompt_length(tokens)
+        return {
+            "prompt_ids": tokens.ids[:begin].tolist(), "completion_ids": tokens.ids[begin:].tolist(),
+            "completion_mask": list(tokens.trained[begin:]), "label": self._beside[members[0]]["label"],
+        }
+
+
+class PromptRows(BesideRows):
+    """What the model answers: {"prompt_ids", "prompt": messages, and the columns that a reward looks at}."""
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        return {**self._beside[members[0]], "prompt_ids": self._store.row(members[0]).ids.tolist()}
+
+
+class ClassRows(BesideRows):
+    """A text with its class: {"input_ids", "label"}; with several labels, "label" has a 0.0 or 1.0 for each of them."""
+
+    def __init__(
+        self, store: TokenStore, groups: Iterable[Sequence[int]], beside: Mapping[int, Mapping[str, Any]],
+        labels: Sequence[str], *, multi: bool,
+    ) -> None:
+        super().__init__(store, groups, beside)
+        self._number = {label: number for number, label in enumerate(labels)}
+        self._multi = multi
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        ids = self._store.row(members[0]).ids.tolist()
+        numbers = [self._number[label] for label in self._beside[members[0]]["labels"]]
+        if not self._multi:
+            return {"input_ids": ids, "label": numbers[0]}
+        return {"input_ids": ids, "label": [float(number in numbers) for number in range(len(self._number))]}
+
+
+def _prompt_length(tokens: Tokens) -> int:
+    """How many tokens stand before the first that is trained."""
+    first = tokens.trained.find(1)
+    return len(tokens.ids) if first < 0 else first
