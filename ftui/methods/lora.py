@@ -14,7 +14,6 @@ READS_ROWS = ("eva", "corda", "lora_ga")
 """Starts that look at the data first."""
 
 
-
 class LoraOptions(Document):
     """Low-rank matrices beside chosen linear modules; the base stays frozen."""
 
@@ -125,7 +124,7 @@ class LoraOptions(Document):
         "default",
         title="Start",
         help="What the matrices hold before the first step.",
-        why="pissa, olora and lora_ga converge faster; eva, corda and lora_ga look at the data; loftq makes up for 4 bits.",
+        why="pissa, olora, lora_ga converge faster; eva, corda, lora_ga read data; loftq makes up for 4 bits.",
         advanced=True,
     )
     pissa_iterations: int | None = setting(
@@ -238,4 +237,8 @@ ROW = AdapterRow(
     options=LoraOptions,
     source="https://arxiv.org/abs/2106.09685",
     compared=Compared(0.513, 18_350_080, "rank 64, rank-stabilized"),
+    formula="r · (d_in + d_out) per module; with DoRA + d_out",
+    inference="two thin products per module; nothing once it is merged",
+    variants="DoRA, rsLoRA, PiSSA, OLoRA, EVA, CorDA, LoRA-GA, MiCA, LoftQ, QALoRA, LoRA+, LoRA-FA",
+    requantizes=True,
 )

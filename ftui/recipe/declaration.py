@@ -110,7 +110,12 @@ _ALLOWED = {
     "data.validation": "a share below 1 (0.05), a number of rows (200), 0 for none, or a file",
     "data.sources": "a list of files or hub datasets, each a path or a mapping with a path",
     "data.prepare": "a list of mappings, one for each repair",
-    "adapter.targets": "'all-linear', or a list of module names such as q_proj, v_proj",
+    "adapter.targets": "'all-linear', a list of module names such as q_proj, v_proj, or re: and a pattern",
+    "adapter.layers": "a range of layers such as 0-7, last 4, or first 2, 10",
+    "adapter.rank_pattern": "a mapping of modules to ranks: {down_proj: 32}",
+    "adapter.alpha_pattern": "a mapping of modules to alphas: {down_proj: 64}",
+    "adapter.tokens": "a list of tokens, as texts or as ids",
+    "adapter.layer_replication": "layers in their new order, such as 0-15, 8-23",
 }
 """What the types alone can't say in words."""
 

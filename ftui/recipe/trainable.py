@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.recipe.combinations import wrong_combinations
 from ftui.recipe.document import Recipe
 
 Only = tuple[str, str]
@@ -56,6 +57,7 @@ def _planned_only(recipe: Recipe) -> Iterator[Only]:
         yield _said("compute.strategy", compute.strategy, "ftui trains on one GPU so far", "auto or single")
     if compute.stack != "current":
         yield _said("compute.stack", compute.stack, "a run uses the libraries that are installed", "current")
+    yield from wrong_combinations(recipe)
 
 
 def _said(path: str, value: str, why: str, instead: str) -> Only:

@@ -1,0 +1,23 @@
+"""Combinations of settings that are wrong, or silently wrong, refused before anything loads, each with its reason.
+
+One small function per rule, or a module per family of them; each yields what can't be and what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ftui.recipe.document import Recipe
+from ftui.recipe.lora_combinations import wrong_lora
+
+Wrong = tuple[str, str]
+"""What can't be, with the reason, and what to write."""
+
+
+def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
+    """Everything in `recipe` that can't stand together."""
+    for rule in RULES:
+        yield from rule(recipe)
+
+
+RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora,)
