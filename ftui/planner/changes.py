@@ -17,7 +17,7 @@ from ftui.models.document import ModelShape
 from ftui.planner.document import Choice
 from ftui.planner.geometry import Geometry, chosen, geometry
 from ftui.planner.lengths import cut
-from ftui.planner.memory import process_bytes
+from ftui.planner.memory import fits, process_bytes
 from ftui.planner.setup import Setup
 from ftui.units import gib
 
@@ -66,7 +66,7 @@ class Found:
 def find(setup: Setup, room: int, costs: Costs) -> Found:
     """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
     ladders = list(_ladders(setup, costs))
-    if not _fits(_at_least(setup, ladders), room):
+    if not fits(_at_least(setup, ladders), room):
         return _found(setup, _adapted(setup, room, costs), costs)
     if single := _single(setup, room, ladders, costs):
         return Found(tuple(_choice(setup, rung, costs) for rung in single[:OFFERED]))
@@ -95,8 +95,8 @@ def _found(setup: Setup, rungs: Sequence[Rung], costs: Costs) -> Found:
 def _single(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
     """Of each idea that is enough by itself the mildest value, cheapest first."""
     enough = [
-        next(rung for rung in ladder if _fits(rung.apply(setup), room))
-        for ladder in ladders if _fits(ladder[-1].apply(setup), room)
+        next(rung for rung in ladder if fits(rung.apply(setup), room))
+        for ladder in ladders if fits(ladder[-1].apply(setup), room)
     ]
     return sorted(enough, key=lambda rung: _price(setup, rung, costs))
 
@@ -107,7 +107,7 @@ def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
         return []
     after = _as_lora(setup)
     ladders = list(_ladders(after, costs))
-    if not _fits(_at_least(after, ladders), room):
+    if not fits(_at_least(after, ladders), room):
         return []
     more = _single(after, room, ladders, costs)[:1] or _combined(after, room, ladders, costs)
     return [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER), *more] if more else []
@@ -115,14 +115,8 @@ def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
 
 def smaller_model(setup: Setup, room: int) -> ModelShape | None:
     """The largest model of the catalogue that is smaller than this one and fits with the same settings."""
-    least = 0.5 if setup.quantization in ("nf4", "fp4") else 1.0 if setup.quantization == "int8" else setup.weight_bytes
-    for shape, sizes in reversed(catalogue_sizes()):
-        # Most are too large by their weights alone, which is quickly seen.
-        if shape.parameters >= setup.geometry.parameters or sizes.linear_weights * least > room:
-            continue
-        if _fits(with_model(setup, sizes), room):
-            return shape
-    return None
+    smaller = (pair for pair in reversed(catalogue_sizes()) if pair[0].parameters < setup.geometry.parameters)
+    return next((shape for shape, sizes in smaller if fits(with_model(setup, sizes), room)), None)
 
 
 @lru_cache(maxsize=1)
@@ -137,7 +131,7 @@ def catalogue_sizes() -> tuple[tuple[ModelShape, Geometry], ...]:
 def with_model(setup: Setup, sizes: Geometry) -> Setup:
     """`setup` with another base model; adapters go on the modules of the same names, or on all linear ones."""
     names = tuple(target.name for target in setup.targets)
-    targets = () if setup.full else chosen(sizes, names) or chosen(sizes, "all-linear")
+    targets = (chosen(sizes, names) or chosen(sizes, "all-linear")) if names else ()
     return replace(setup, geometry=sizes, targets=targets)
 
 
@@ -147,20 +141,20 @@ def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Cos
     taken = list(range(len(order)))
     rungs = [ladder[-1] for ladder in order]
 
-    def fits(indices: Sequence[int]) -> bool:
+    def enough(indices: Sequence[int]) -> bool:
         result = setup
         for index in indices:
             result = rungs[index].apply(result)
-        return _fits(result, room)
+        return fits(result, room)
 
     for index in reversed(range(len(order))):
         without = [other for other in taken if other != index]
-        if fits(without):
+        if enough(without):
             taken = without
     for index in taken:
         for rung in order[index][:-1]:
             strongest, rungs[index] = rungs[index], rung
-            if fits(taken):
+            if enough(taken):
                 break
             rungs[index] = strongest
     return [rungs[index] for index in taken]
@@ -193,10 +187,6 @@ def _slower(before: Setup, after: Setup, costs: Costs) -> float:
 
 def _worse(before: Setup, after: Setup, costs: Costs) -> float:
     return costs.worth(before) - costs.worth(after) if costs.worth else 0.0
-
-
-def _fits(setup: Setup, room: int) -> bool:
-    return process_bytes(setup)[1] <= room
 
 
 def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:

@@ -60,6 +60,26 @@ def process_bytes(setup: Setup) -> tuple[int, int]:
     return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
 
 
+def least_bytes(setup: Setup) -> int:
+    """What the process takes at the least, without a tape: a quick no to what is far too large.
+
+    What stays, with all gradients at the optimizer step, or with checkpoints at the loss.
+    """
+    stays = sharding.held(setup)
+    if setup.strategy != "single":
+        return stays.total
+    inputs = 0
+    if setup.checkpointing and not setup.activation_offload:
+        inputs = residual_bytes(setup) * setup.geometry.hidden * setup.tokens * setup.geometry.layers
+    at_loss = stays.total - stays.optimizer + inputs + objectives.loss(setup).forward
+    return int(max(stays.total + gradient_bytes(setup), at_loss))
+
+
+def fits(setup: Setup, room: int) -> bool:
+    """Whether even the high end of the interval goes into `room`."""
+    return least_bytes(setup) <= room and process_bytes(setup)[1] <= room
+
+
 def moments(setup: Setup) -> list[Moment]:
     """Every moment of a step that can be the peak, in the order in which they pass; of one device of several."""
     if setup.strategy == "single":

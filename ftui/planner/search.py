@@ -6,8 +6,10 @@ nothing fits at it, since a cut row is lost and a smaller micro-batch is not; th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
@@ -16,7 +18,7 @@ from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
 from ftui.planner.geometry import Geometry, chosen
-from ftui.planner.memory import process_bytes
+from ftui.planner.memory import least_bytes, process_bytes
 from ftui.planner.rules import Job
 from ftui.planner.setup import Setup, assemble, devices_of
 from ftui.planner.time import Schedule, schedule, step_seconds
@@ -31,21 +33,31 @@ SHORTEST = 256
 
 @dataclass(frozen=True)
 class Candidate:
-    """One configuration of a method, with what it costs."""
+    """One configuration of a method, with what it costs; its memory is looked at only where that is asked for."""
 
     job: Job
     setup: Setup
     plan: Schedule
     choices: dict[str, Choice]
     """Every value that the planner would pick, by path; those that the draft has fixed among them."""
-    fit: Fit
-    process: int
-    high: int
     step: float
+    room: int
 
     @property
     def seconds(self) -> float:
         return self.step * self.plan.steps
+
+    @cached_property
+    def fit(self) -> Fit:
+        return "no" if least_bytes(self.setup) > self.room else fit_of(*self._peak, self.room)
+
+    @property
+    def process(self) -> int:
+        return self._peak[0]
+
+    @cached_property
+    def _peak(self) -> tuple[int, int]:
+        return process_bytes(self.setup)
 
 
 def allowed(draft: Draft, job: Job) -> tuple[Method, ...]:
@@ -84,31 +96,42 @@ def _runs(method: Method, job: Job) -> bool:
 def best(job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, room: int) -> Candidate:
     """The best configuration of `method`; where none fits, the smallest one there is."""
     lengths, optimizers = _lengths(job, draft), _optimizers(job, draft, method)
-    last = _frame(job, draft, method, sizes, lengths[-1])
-    smallest = next(_batches(job, draft, method, rate, room, last, optimizers[-1], _checkpointing(draft)[-1]))
-    if smallest.fit == "no":
-        return smallest
+    smallest: Candidate | None = None
     for length in lengths:
         frame = _frame(job, draft, method, sizes, length)
         for optimizer in optimizers:
-            fitting = [
-                candidate
-                for checkpointing in _checkpointing(draft)
-                for candidate in _batches(job, draft, method, rate, room, frame, optimizer, checkpointing)
-                if candidate.fit != "no"
-            ]
-            if found := [c for c in fitting if c.fit == "fits"]:
-                return _preferred(found, draft.recipe.goal.priority)
+            if found := _preferred(job, draft, method, rate, room, frame, optimizer):
+                return found
+            if smallest is None:
+                # Whether anything can fit is asked only where the first try does not.
+                last, lean = _frame(job, draft, method, sizes, lengths[-1]), _checkpointing(draft)[-1]
+                smallest = next(_batches(job, draft, method, rate, room, last, optimizers[-1], lean))
+            if smallest.fit == "no":
+                return smallest
+    assert smallest is not None
     return smallest
 
 
-def _preferred(found: list[Candidate], priority: str) -> Candidate:
-    """The fastest; with memory first, the smallest of those that take at most half as long again."""
-    fastest = min(found, key=lambda c: (c.seconds, c.process))
-    if priority == "memory":
-        return min((c for c in found if c.seconds <= 1.5 * fastest.seconds), key=lambda c: c.process)
-    # Among nearly equal ones the leaner: a larger micro-batch that gains no time only adds risk.
-    return min((c for c in found if c.seconds <= 1.03 * fastest.seconds), key=lambda c: c.process)
+def _preferred(
+    job: Job, draft: Draft, method: Method, rate: Rate, room: int, frame: _Frame, optimizer: str
+) -> Candidate | None:
+    """Of what fits, with and without checkpointing, the leanest that is hardly slower than the fastest.
+
+    Among nearly equal ones a larger micro-batch only adds risk; with memory first half as long again is allowed.
+    """
+    slower = 1.5 if draft.recipe.goal.priority == "memory" else 1.03
+    found: list[Candidate] = []
+    most = math.inf
+    for checkpointing in _checkpointing(draft):
+        for candidate in _batches(job, draft, method, rate, room, frame, optimizer, checkpointing):
+            if candidate.seconds > most:
+                continue
+            if candidate.fit == "no":
+                break
+            if candidate.fit == "fits":
+                found.append(candidate)
+                most = min(most, slower * candidate.seconds)
+    return min((c for c in found if c.seconds <= most), key=lambda c: c.process, default=None)
 
 
 def _lengths(job: Job, draft: Draft) -> list[int]:
@@ -187,19 +210,15 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
 def _batches(
     job: Job, draft: Draft, method: Method, rate: Rate, room: int, frame: _Frame, optimizer: str, checkpointing: bool
 ) -> Iterator[Candidate]:
-    """Candidates from the smallest micro-batch up, the first that does not fit among them."""
+    """Candidates from the smallest micro-batch up."""
     for rows, effective in _micro_batches(draft, frame):
         setup = _setup(job, draft, method, frame, optimizer, checkpointing, rows, effective)
-        process, high = process_bytes(setup)
-        fit = fit_of(process, high, room)
         plan = schedule(
             job.profile, max_length=frame.values["length"], packing=frame.values["packing"], micro_batch=rows,
             effective_batch=effective, epochs=frame.values["epochs"], max_steps=draft.recipe.train.max_steps,
             validation=draft.recipe.data.validation, eval_steps=1,
         )
-        yield Candidate(job, setup, plan, frame.choices, fit, process, high, step_seconds(setup, rate, plan))
-        if fit == "no":
-            return
+        yield Candidate(job, setup, plan, frame.choices, step_seconds(setup, rate, plan), room)
 
 
 def _targets(draft: Draft) -> str | tuple[str, ...]:

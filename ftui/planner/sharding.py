@@ -68,8 +68,10 @@ def local(setup: Setup) -> Setup:
 
     FSDP2 gathers every weight in the number format of the products; DeepSpeed turns the whole model into it.
     """
+    if setup.strategy == "single":
+        return setup
     alone = replace(setup, strategy="single", devices=1, offload="none")
-    if setup.strategy in ("single", "ddp"):
+    if setup.strategy == "ddp":
         return alone
     width = setup.compute_bytes
     alone = replace(alone, weight_bytes=width) if setup.full else replace(alone, adapter_bytes=width)
@@ -104,12 +106,12 @@ def communication_bytes(setup: Setup, passes: int | None = None) -> float:
     (N - 1) / N of what it gathers or scatters, and twice that for a sum that all get.  Sharded weights are gathered for
     the forward and again for the backward pass of every micro-batch (ZeRO §7).
     """
+    if setup.strategy == "single":
+        return 0.0
     share, passes = (setup.devices - 1) / setup.devices, passes or setup.accumulation
     gradients = float(trainable_parameters(setup) * setup.compute_bytes)
     weights = float(weight_bytes(local(setup)) + adapter_bytes(local(setup)))
     match setup.strategy:
-        case "single":
-            return 0.0
         case "ddp":
             return 2 * share * gradient_bytes(setup)
         case "zero1":

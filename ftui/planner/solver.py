@@ -17,7 +17,7 @@ from ftui.models.document import ModelShape
 from ftui.planner.changes import catalogue_sizes, with_model
 from ftui.planner.document import MemoryParts
 from ftui.planner.geometry import Geometry
-from ftui.planner.memory import memory, process_bytes
+from ftui.planner.memory import fits, memory
 from ftui.planner.setup import Setup, devices_of, masks_one_row, padded_width, setup_of
 from ftui.planner.verdict import budget, reserve
 from ftui.recipe.document import Recipe
@@ -79,7 +79,7 @@ def largest(
     packed = bool(recipe.data.packing)
     build = _builder(what, setup, effective, packed=packed, masked=masks_one_row(recipe, packed=packed))
     top = MOST.get(what, shape.context_length)
-    value = _bisect(lambda size: process_bytes(build(size))[1] <= room, LEAST[what], max(top, LEAST[what]))
+    value = _bisect(lambda size: fits(build(size), room), LEAST[what], max(top, LEAST[what]))
     unit = {"micro_batch": "rows", "max_length": "tokens", "rank": ""}[what]
     if value is None:
         return _nothing(what, build(LEAST[what]), room, f"Not even {_sized(LEAST[what], unit)} fits.")
@@ -133,7 +133,7 @@ def _largest_model(setup: Setup, room: int) -> Largest:
     for shape, sizes in reversed(known):
         if setup.length > shape.context_length:
             continue
-        if process_bytes(with_model(setup, sizes))[1] <= room:
+        if fits(with_model(setup, sizes), room):
             found = (shape, sizes)
             break
         following = (shape, sizes)
