@@ -53,5 +53,4 @@ ROW = ObjectiveRow(
     form="pair",
     options=DpoOptions,
     source="https://arxiv.org/abs/2305.18290",
-    trains=False,
 )

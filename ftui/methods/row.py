@@ -26,6 +26,8 @@ class ObjectiveRow:
     source: str
     form: RowForm = "sequence"
     head: Literal["words", "scores"] = "words"
+    best: str = "loss"
+    """The value of an evaluation by which the best checkpoint is known."""
     trains: bool = True
 
 

@@ -22,6 +22,7 @@ from ftui.methods import (
     RlooOptions,
     SftOptions,
     lowrank,
+    mixtures,
     products,
     prompts,
     rotations,
@@ -320,9 +321,10 @@ class Evaluate(Document):
         64, title="Sample length", help="Most tokens in a sample's answer.", why="Longer samples cost evaluation time.",
         unit="tokens", advanced=True, ge=1, le=8192,
     )
-    best_by: Literal["eval_loss"] = setting(
-        "eval_loss", title="Best by", help="The value whose minimum marks the best checkpoint.",
-        why="The held-out loss is the only one measured so far.",
+    best_by: str = setting(
+        "auto", title="Best by", help="The value of an evaluation that marks the best checkpoint; 'auto' is the "
+        "objective's own, mostly the loss.",
+        why="Such as f1 or accuracy for a classifier, rewards/margins for DPO, reward for GRPO.",
         advanced=True,
     )
     patience: int | None = setting(
@@ -410,7 +412,7 @@ Objective = Annotated[
 ]
 Adapter = Annotated[
     LoraOptions | NoAdapterOptions | lowrank.Options | products.Options | rotations.Options | shared.Options
-    | spectral.Options | sparse.Options | scaling.Options | prompts.Options,
+    | spectral.Options | sparse.Options | scaling.Options | prompts.Options | mixtures.Options,
     Field(discriminator="kind"),
 ]
 

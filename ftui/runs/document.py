@@ -33,8 +33,9 @@ class Event(_Written):
     progress    text, done, total, unit ("step" | "byte" | "row"); the newest one with unit "step" is the run's own bar
     metric      loss, learning_rate, grad_norm, epoch, tokens (seen so far), tokens_per_second, step_seconds,
                 gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,
-                gpu_utilization (0..1), gpu_temperature_c, gpu_power_w, rss_bytes
-    evaluation  eval_loss, seconds, best (bool), reason ("schedule" | "asked" | "end")
+                gpu_utilization (0..1), gpu_temperature_c, gpu_power_w, rss_bytes, values (name -> number: what the
+                objective measures besides, such as rewards/margins)
+    evaluation  eval_loss, seconds, best (bool), reason ("schedule" | "asked" | "end"), values (as above)
     sample      prompt, text, index, base (the untuned model's answer, on the first evaluation)
     checkpoint  path (relative to the run folder), bytes, best (bool), reason
     warning     text, hint

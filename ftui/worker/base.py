@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.errors import BadInput
+from ftui.methods import OBJECTIVES
 from ftui.models import demo
 from ftui.recipe.document import Recipe
 from ftui.worker.context import JobContext
@@ -90,32 +92,51 @@ def device_of(recipe: Recipe) -> tuple[str, bool]:
     return "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def load_model(recipe: Recipe, folder: Path, precision: Precision, device: str) -> PreTrainedModel:
+def load_model(
+    recipe: Recipe, folder: Path, precision: Precision, device: str, labels: Sequence[str] = ()
+) -> PreTrainedModel:
     """The base model on `device` ("cuda" or "cpu"), quantized where the recipe trains an adapter on a quantized base.
 
+    It ends in the head that the objective needs: words, or scores, one for each of `labels` or a single one.
     Raises BadInput for a folder that transformers can't load.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     attention = "sdpa" if recipe.model.attention == "auto" else recipe.model.attention
-    arguments: dict[str, Any] = {"dtype": getattr(torch, precision.weights), "attn_implementation": attention}
+    given: dict[str, Any] = {"dtype": getattr(torch, precision.weights), "attn_implementation": attention}
     if recipe.adapter.kind != "none" and (quantization := quantization_config(recipe, precision)):
-        arguments["quantization_config"] = quantization
-    if device == "cuda" or "quantization_config" in arguments:
-        arguments["device_map"] = {"": device}
+        given["quantization_config"] = quantization
+    if device == "cuda" or "quantization_config" in given:
+        given["device_map"] = {"": device}
+    scores = OBJECTIVES[recipe.objective.kind].head == "scores"
     try:
         with warnings.catch_warnings():
             # transformers announces names that will change in its next major version.
             warnings.simplefilter("ignore", FutureWarning)
-            model = AutoModelForCausalLM.from_pretrained(folder, **arguments)
+            model = _with_scores(folder, labels, given) if scores else _with_words(folder, given)
     except (OSError, ValueError, ImportError) as error:
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"The base model in {folder} can't be loaded: {message}", "Look at: ftui models show") from error
     model.config.use_cache = False
-    if "quantization_config" in arguments:
+    if "quantization_config" in given:
         upcast(model, recipe.model.upcast)
     return model
+
+
+def _with_words(folder: Path, given: dict[str, Any]) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, **given)
+
+
+def _with_scores(folder: Path, labels: Sequence[str], given: dict[str, Any]) -> PreTrainedModel:
+    """The model with a new head that gives a score for each label, or a single one where there are no labels."""
+    from transformers import AutoModelForSequenceClassification
+
+    names = {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=len(labels) or 1, **(names if labels else {}), **given
+    )
 
 
 def upcast(model: Any, which: str) -> None:

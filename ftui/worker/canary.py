@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import collections
-import heapq
 from typing import Any
 
-from ftui.data import Prepared
 from ftui.planner.document import Plan
 from ftui.worker.memory import peak_bytes, reset_peak
 from ftui.worker.trainer import undisturbed
@@ -23,24 +21,21 @@ def is_worthwhile(device: str, plan: Plan | None) -> bool:
     return plan.recommendation.memory.high_bytes > TIGHT_SHARE * plan.budget_bytes
 
 
-def run(trainer: Any, prepared: Prepared, rows: int, device: str, *, steps: int = 1) -> int:
+def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
     """Forward, backward and optimizer step on the `rows` longest sequences; returns the peak in bytes.
 
     More than one of the `steps` shows what a whole training takes: from the second on the optimizer's states are there
     while the activations are, and earlier passes' gradients where several make a step.
 
     Nothing stays of it: gradients and optimizer states are dropped, the step has the learning rate zero, the random
-    numbers are put back.  Raises what the device raises where memory runs out.
+    numbers are put back, what the trainer measured is forgotten.  Raises what the device raises where memory runs out.
     """
-    lengths = prepared.train.lengths()
-    longest = heapq.nlargest(rows, range(len(lengths)), key=lengths.__getitem__)
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     reset_peak(device)
     tokens = trainer.tokens_seen
     rates = [(group["lr"], group.get("weight_decay", 0.0)) for group in optimizer.param_groups]
     with undisturbed():
-        batch = trainer.data_collator([prepared.train[index] for index in longest])
-        trained = (batch["labels"][..., 1:] != -100).sum().to(trainer.args.device)
+        batch, trained = trainer.longest_batch(rows)
         trainer.current_gradient_accumulation_steps = 1
         inner = getattr(optimizer, "optimizer", optimizer)
         fresh = not inner.state
@@ -58,6 +53,7 @@ def run(trainer: Any, prepared: Prepared, rows: int, device: str, *, steps: int 
         for group, (rate, decay) in zip(optimizer.param_groups, rates, strict=True):
             group["lr"], group["weight_decay"] = rate, decay
     trainer.tokens_seen = tokens
+    trainer.measured("train")
     return peak_bytes(device)
 
 

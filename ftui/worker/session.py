@@ -12,7 +12,8 @@ from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
 
-from ftui.errors import RunFailed
+from ftui.errors import BadInput, RunFailed
+from ftui.methods import OBJECTIVES
 from ftui.recipe.document import Recipe
 from ftui.worker import checkpoints
 from ftui.worker.checkpoints import Checkpoint
@@ -26,11 +27,34 @@ NOT_A_NUMBER_STEPS = 5
 
 @dataclass
 class Best:
-    """The best evaluation so far, and how many have come since."""
+    """The best evaluation so far by the value that the recipe judges by, and how many have come since."""
 
-    loss: float = math.inf
+    value: float | None = None
     step: int | None = None
     since: int = 0
+
+
+_OWN_NAMES = ("loss", "learning_rate", "grad_norm", "epoch", "runtime", "samples_per_second", "steps_per_second")
+"""What an event says under a name of its own, or not at all."""
+
+
+def judged_by(recipe: Recipe) -> str:
+    """The name of the value by which the best checkpoint is known."""
+    wanted = recipe.evaluate.best_by
+    return OBJECTIVES[recipe.objective.kind].best if wanted == "auto" else wanted.removeprefix("eval_")
+
+
+def is_better(name: str, value: float, than: float | None) -> bool:
+    """Losses and divergences are better the lower, everything else the higher; no number is better than none."""
+    if not math.isfinite(value):
+        return False
+    if than is None:
+        return True
+    return value < than if any(word in name for word in ("loss", "kl", "perplexity")) else value > than
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Session(TrainerCallback):
@@ -49,6 +73,7 @@ class Session(TrainerCallback):
         """The untuned model's answers, where they had to be asked for before the first step."""
         self._base_told = False
         self.best = Best()
+        self.judged_by = judged_by(recipe)
         self.eval_loss: float | None = None
         self.last_loss: float | None = None
         self.loss_sum, self.loss_steps = 0.0, 0
@@ -111,12 +136,13 @@ class Session(TrainerCallback):
         tokens = self.trainer.tokens_seen - self._logged_tokens
         self._mark, self._logged_step, self._logged_tokens = None, step, self.trainer.tokens_seen
         loss = logs["loss"]
+        values = {name: value for name, value in logs.items() if name not in _OWN_NAMES and _is_number(value)}
         self.step_seconds.append(seconds / steps)
         self.context.emit(
             "metric", step, loss=loss, learning_rate=logs.get("learning_rate"), grad_norm=logs.get("grad_norm"),
             epoch=logs.get("epoch"), tokens=self.trainer.tokens_seen,
             tokens_per_second=tokens / seconds if seconds > 0 else None, step_seconds=seconds / steps,
-            **readings(self.device),
+            **({"values": values} if values else {}), **readings(self.device),
         )
         self.context.progress("Training", step, state.max_steps)
         self._look_at(loss, steps, step)
@@ -132,17 +158,27 @@ class Session(TrainerCallback):
         self._eval_seconds = time.perf_counter() - began
         self._paused += self._eval_seconds
 
-    def judge(self, loss: float, step: int) -> bool:
-        """Take in an evaluation: tell of it, answer the prompts, stop early; True where it is the best so far."""
-        better = loss < self.best.loss
-        self.eval_loss, self._evaluated_at = loss, step
+    def judge(self, values: dict[str, float], step: int) -> bool:
+        """Take in an evaluation: tell of it, answer the prompts, stop early; True where it is the best so far.
+
+        `values` are what was measured by name, "loss" among them.
+        """
+        if self.judged_by not in values:
+            raise BadInput(
+                f"evaluate.best_by is {self.judged_by}, which {self.recipe.objective.kind} doesn't measure.",
+                f"Write one of: {', '.join(sorted(values))}.",
+            )
+        value = values[self.judged_by]
+        better = is_better(self.judged_by, value, self.best.value)
+        self.eval_loss, self._evaluated_at = values["loss"], step
         if better:
-            self.best = Best(loss, step, 0)
+            self.best = Best(value, step, 0)
         else:
             self.best.since += 1
+        others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
         self.context.emit(
-            "evaluation", step, eval_loss=loss, seconds=self._eval_seconds, best=better,
-            reason=self._reasons["evaluate"],
+            "evaluation", step, eval_loss=values["loss"], seconds=self._eval_seconds, best=better,
+            reason=self._reasons["evaluate"], **({"values": others} if others else {}),
         )
         self._reasons["evaluate"] = "schedule"
         if better:
@@ -184,16 +220,14 @@ class Session(TrainerCallback):
 
     def memory(self) -> dict[str, Any]:
         """What the next attempt must know; goes into each checkpoint."""
-        best = None if self.best.step is None else self.best.loss
         return {
-            "best_loss": best, "best_step": self.best.step, "since_best": self.best.since,
+            "best_value": self.best.value, "best_step": self.best.step, "since_best": self.best.since,
             "loss_sum": self.loss_sum, "loss_steps": self.loss_steps, "base_told": self._base_told,
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
         """Take over from the attempt that wrote `memory()`."""
-        loss = memory["best_loss"]
-        self.best = Best(math.inf if loss is None else loss, memory["best_step"], memory["since_best"])
+        self.best = Best(memory["best_value"], memory["best_step"], memory["since_best"])
         self.loss_sum, self.loss_steps = memory["loss_sum"], memory["loss_steps"]
         self._base_told = memory["base_told"]
 

@@ -4,7 +4,9 @@ disturbs nothing, and no history kept beside events.jsonl."""
 from __future__ import annotations
 
 import contextlib
+import heapq
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ import numpy as np
 import torch
 from transformers.trainer_utils import EvalLoopOutput
 
+from ftui.data.token_rows import UNTRAINED
 from ftui.worker import checkpoints
+from ftui.worker.precision import Precision
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Base
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
     from ftui.worker.session import Session
 else:
     _Base = object
+
+
+_ALREADY_TOLD = ("num_tokens", "step_time")
+"""What trl measures and every event says anyway."""
 
 
 class RunTrainer(_Base):
@@ -35,11 +43,25 @@ class RunTrainer(_Base):
         self.session = session
         self.add_callback(session)
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        """Rows come as tokens: what trl would do to texts is left out."""
+        return dataset
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """One forward and backward; counts the real tokens of the micro-batch."""
         self.tokens_seen += inputs.pop("tokens")
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
+
+    def longest_batch(self, rows: int) -> tuple[Any, Any]:
+        """The micro-batch of the `rows` longest training rows, and its number of trained tokens where the loss is
+        divided by them: what the trial step runs."""
+        collate: Any = self.data_collator
+        given: Any = self.train_dataset
+        lengths = given.lengths()
+        batch = collate([given[index] for index in heapq.nlargest(rows, range(len(lengths)), key=lengths.__getitem__)])
+        trained = (batch["labels"][..., 1:] != UNTRAINED).sum().to(self.args.device) if "labels" in batch else None
+        return batch, trained
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As ever, without a trace in the random numbers of the training."""
@@ -55,31 +77,52 @@ class RunTrainer(_Base):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """The mean loss per trained token: whatever the batches, the same number, which a mean of means is not."""
+        """The mean loss over all batches, weighed by what `judge_batch` counts, and what else the trainer measures."""
         model = self._trained_model()
         was_training = model.training
         model.eval()
-        total, tokens = 0.0, 0
+        total, weight = 0.0, 0
         with torch.no_grad():
             for inputs in dataloader:
-                inputs.pop("tokens")
-                output = self.model_wrapped(**self._prepare_inputs(inputs), summed_loss=True)
-                total += output.loss.item()
-                tokens += int(output.count)
+                inputs.pop("tokens", None)
+                loss, count = self.judge_batch(self._prepare_inputs(inputs))
+                total += loss
+                weight += count
+        measured = self.measured("eval")
         model.train(was_training)
-        loss = total / tokens if tokens else float("nan")
+        metrics = {"loss": total / weight if weight else float("nan"), **measured}
         nothing: Any = None
-        return EvalLoopOutput(nothing, nothing, {f"{metric_key_prefix}_loss": loss}, len(dataloader.dataset))
+        named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(nothing, nothing, named, len(dataloader.dataset))
+
+    def judge_batch(self, inputs: Any) -> tuple[float, int]:
+        """(summed loss, how many rows or tokens it is summed over) of one batch of an evaluation, without gradients."""
+        rows, model = len(inputs["input_ids"]), self._trained_model()
+        with self.compute_loss_context_manager():
+            loss: Any = self.compute_loss(model, inputs)
+        return float(loss) * rows, rows
+
+    def measured(self, mode: str) -> dict[str, float]:
+        """The means of what the trainer has measured since the last time; `mode` is "train" or "eval"."""
+        kept: dict[str, list[float]] = getattr(self, "_metrics", {}).get(mode, {})
+        means = {
+            name: sum(values) / len(values) for name, values in kept.items() if values and name not in _ALREADY_TOLD
+        }
+        kept.clear()
+        return means
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Hand the values to the callbacks; the history is in events.jsonl, not in every checkpoint."""
         if self.state.epoch is not None:
             logs["epoch"] = self.state.epoch
-        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+        measured = self.measured("train") if "loss" in logs else {}
+        # Handed on apart, so that a name of the trainer's can't hide one of transformers'.
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, {**measured, **logs})
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """A new best evaluation asks for a checkpoint, whatever the schedule."""
-        best = self.session.judge(metrics["eval_loss"], self.state.global_step)
+        values = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
+        best = self.session.judge(values, self.state.global_step)
         if best:
             self.control.should_save = True
         return best
@@ -111,6 +154,19 @@ class RunTrainer(_Base):
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""
         self._load_from_checkpoint(str(checkpoint))
+
+
+@contextlib.contextmanager
+def settled(model: Any, precision: Precision) -> Iterator[None]:
+    """Around the making of a trl trainer: quiet about names that will be dropped, and afterwards the adapter has the
+    number format that was chosen, for trl makes it bfloat16 on every quantized base, also where nothing else is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+    if hasattr(model, "peft_config"):
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(getattr(torch, precision.adapter))
 
 
 @contextlib.contextmanager

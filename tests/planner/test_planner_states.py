@@ -132,7 +132,7 @@ def test_states_are_what_the_library_allocates(method: str, dtype: str, optimize
     import torch
     from transformers import Trainer, TrainingArguments
 
-    from ftui.worker.objectives.sft import OPTIMIZERS as names
+    from ftui.worker.arguments import OPTIMIZERS as names
 
     found = setup(method, "cpu", dtype=dtype, optimizer=optimizer)
     width = torch.float32 if (dtype == "float32" or method == "lora") else torch.bfloat16

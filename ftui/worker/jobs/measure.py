@@ -48,7 +48,7 @@ def run(context: JobContext) -> None:
     try:
         built = build(context, recipe, folder, prepared)
         context.emit("status", state="running", text="Measuring two steps on the longest rows.")
-        peak = _two_steps(built, prepared, int(recipe.train.micro_batch))
+        peak = _two_steps(built, int(recipe.train.micro_batch))
     except Exception as error:
         if not recovery.is_out_of_memory(error):
             raise
@@ -67,7 +67,7 @@ def run(context: JobContext) -> None:
     context.finish(f"Two steps on the longest rows took {gib(peak, 2)}{expected}.", metrics=taken)
 
 
-def _two_steps(built: Built, prepared: Any, rows: int) -> int:
+def _two_steps(built: Built, rows: int) -> int:
     """The peak in bytes, taken where a training would begin its first step."""
     from transformers import TrainerCallback
 
@@ -75,7 +75,7 @@ def _two_steps(built: Built, prepared: Any, rows: int) -> int:
 
     class Probe(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
-            peaks.append(canary.run(built.trainer, prepared, rows, built.device, steps=STEPS))
+            peaks.append(canary.run(built.trainer, rows, built.device, steps=STEPS))
             raise _Enough
 
     built.trainer.add_callback(Probe())

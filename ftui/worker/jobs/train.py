@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftui.data import Prepared, prepare
 from ftui.errors import BadInput, FtuiError, RunFailed
+from ftui.methods import OBJECTIVES
 from ftui.models.document import ModelShape
 from ftui.planner.document import Plan
 from ftui.recipe import assign
@@ -102,7 +103,8 @@ def prepared_for(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
     with ThreadPoolExecutor(1) as pool:
         loading: Future[None] = pool.submit(libraries.load, recipe)
         prepared = prepare(
-            recipe, folder, seed=recipe.train.seed, when=context.info.created,
+            recipe, folder, seed=recipe.train.seed, form=OBJECTIVES[recipe.objective.kind].form,
+            when=context.info.created,
             on_progress=lambda done, total: context.progress("Preparing the data", done, total, unit="row"),
         )
         loading.result()
@@ -136,7 +138,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
     tokenizer = load_tokenizer(folder, prepared.template.source)
     set_seed(recipe.train.seed)
-    base = load_model(recipe, folder, precision, device)
+    base = load_model(recipe, folder, precision, device, prepared.labels)
     set_threads(recipe, base.num_parameters())
     model = BUILDERS[recipe.adapter.kind](base, recipe)
     kept = context.folder / "checkpoints"
@@ -170,7 +172,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
 
     def before_first_step() -> None:
         if canary.is_worthwhile(device, plan):
-            _try_longest(context, trainer, prepared, recipe, device, plan)
+            _try_longest(context, trainer, recipe, device, plan)
 
     session = Session(
         context, recipe, device, [prompt.shown for prompt in prompts], evaluates=len(prepared.validation) > 0,
@@ -193,14 +195,14 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
 
 
 def _try_longest(
-    context: JobContext, trainer: Any, prepared: Prepared, recipe: Recipe, device: str, plan: Plan | None
+    context: JobContext, trainer: Any, recipe: Recipe, device: str, plan: Plan | None
 ) -> None:
     """The trial step; TrialFailed with the measured and the planned peak where memory runs out in it."""
     from ftui.worker import canary
 
     context.emit("status", state="preparing", text="Trying one step on the longest rows.")
     try:
-        peak = canary.run(trainer, prepared, int(recipe.train.micro_batch), device)
+        peak = canary.run(trainer, int(recipe.train.micro_batch), device)
     except Exception as error:
         if not recovery.is_out_of_memory(error):
             raise
@@ -244,7 +246,7 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
     metrics: dict[str, Any] = {"train_loss": session.train_loss}
     if session.best.step is not None:
         # At a stop the newest weights may not have been evaluated; what is saved then is the best that was.
-        metrics["eval_loss"] = session.best.loss
+        metrics["eval_loss" if session.judged_by == "loss" else session.judged_by] = session.best.value
     metrics |= {"steps": step, "tokens": trainer.tokens_seen, "seconds": trained.seconds, "peak_bytes": trained.peak}
     context.progress("Saving the result", 0, None, unit="row")
     shape = _describe(recipe)
@@ -268,7 +270,8 @@ def _ending(context: JobContext, session: Session, step: int, steps: int, saved_
     else:
         text = f"Trained {step} steps"
     if session.best.step is not None:
-        text += f"; the validation loss is {session.best.loss:.4f}"
+        judged_by = "validation loss" if session.judged_by == "loss" else f"{session.judged_by} of the held-out rows"
+        text += f"; the {judged_by} is {session.best.value:.4f}"
         text += f" (the best, from step {saved_step})" if saved_step != step else ""
     return f"{text}."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,11 @@ from trl import SFTConfig, SFTTrainer
 
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
+from ftui.worker.arguments import arguments, offloads
 from ftui.worker.collate import Collator
 from ftui.worker.loss import add_loss
 from ftui.worker.precision import Precision
-from ftui.worker.trainer import RunTrainer
-
-OPTIMIZERS = {
-    "auto": "adamw_torch_fused",
-    "adamw": "adamw_torch_fused",
-    "adamw_8bit": "adamw_8bit",
-    "paged_adamw": "paged_adamw_32bit",
-    "paged_adamw_8bit": "paged_adamw_8bit",
-    "adafactor": "adafactor",
-    "lion": "lion_32bit",
-    "lion_8bit": "lion_8bit",
-    "paged_lion_8bit": "paged_lion_8bit",
-    "sgd": "sgd",
-}
+from ftui.worker.trainer import RunTrainer, settled
 
 
 class SftTrainer(RunTrainer, SFTTrainer):
@@ -65,22 +52,20 @@ class SftTrainer(RunTrainer, SFTTrainer):
             loss = loss * self.accelerator.num_processes
         return (loss, output) if return_outputs else loss
 
+    def judge_batch(self, inputs: dict[str, Any]) -> tuple[float, int]:
+        """By tokens: whatever the batches, the same mean, which a mean of means is not."""
+        output = self.model_wrapped(**inputs, summed_loss=True)
+        return output.loss.item(), int(output.count)
+
 
 def build(
     model: Any, recipe: Recipe, prepared: Prepared, tokenizer: Any, precision: Precision, device: str, folder: Path
 ) -> SftTrainer:
     """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
     collator = collator_of(recipe, tokenizer.pad_token_id, device, packed=prepared.packed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        trainer = SftTrainer(model, config(recipe, precision, device, folder), prepared, tokenizer, collator,
-                             recipe.train.loss)
-    if hasattr(model, "peft_config"):
-        # trl makes the adapter bfloat16 on every quantized base, also where nothing else is.
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.to(getattr(torch, precision.adapter))
-    return trainer
+    made = config(recipe, precision, device, folder)
+    with settled(model, precision):
+        return SftTrainer(model, made, prepared, tokenizer, collator, recipe.train.loss)
 
 
 def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Collator:
@@ -94,42 +79,9 @@ def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Co
 
 
 def config(recipe: Recipe, precision: Precision, device: str, folder: Path) -> SFTConfig:
-    """trl's arguments for a resolved recipe.  Evaluating, saving and stopping are led by ftui's own callback."""
-    train = recipe.train
-    micro, effective = int(train.micro_batch), int(train.effective_batch)
-    return SFTConfig(
-        output_dir=str(folder),
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=max(1, -(-effective // micro)),
-        num_train_epochs=train.epochs,
-        max_steps=train.max_steps or -1,
-        learning_rate=float(train.learning_rate),
-        lr_scheduler_type=train.schedule,
-        warmup_steps=train.warmup,
-        optim=OPTIMIZERS[train.optimizer],
-        weight_decay=train.weight_decay,
-        max_grad_norm=train.max_grad_norm,
-        gradient_checkpointing=bool(train.checkpointing),
-        gradient_checkpointing_kwargs={"use_reentrant": False} if train.checkpointing else None,
-        # On a CPU what the backward pass needs is in host memory as it is.
-        activation_offloading=train.activation_offload and device == "cuda",
-        neftune_noise_alpha=train.neftune,
-        seed=train.seed,
-        data_seed=train.seed,
-        bf16=precision.autocast == "bf16",
-        fp16=precision.autocast == "fp16",
-        use_cpu=device == "cpu",
-        logging_steps=train.logging_steps,
-        logging_nan_inf_filter=False,
-        eval_strategy="no",
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=device == "cuda",
-        max_length=None,
-        packing=False,
-        router_aux_loss_coef=0.0,
-        dataset_kwargs={"skip_prepare_dataset": True},
+    """trl's arguments for a resolved recipe: the rows come prepared, so that it has nothing to cut or pack."""
+    made: SFTConfig = arguments(
+        SFTConfig, recipe, precision, device, folder, activation_offloading=offloads(recipe, device), max_length=None,
+        packing=False, router_aux_loss_coef=0.0, dataset_kwargs={"skip_prepare_dataset": True},
     )
+    return made
