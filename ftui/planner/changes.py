@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ftui.data.document import Lengths
@@ -40,6 +40,47 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Priced:
+    """A setup with what it costs, each found out once and only where it is asked for."""
+
+    setup: Setup
+    costs: Costs
+
+    @cached_property
+    def pace(self) -> float:
+        """Seconds per token; 1 where nobody tells."""
+        return self.costs.pace(self.setup) if self.costs.pace else 1.0
+
+    @cached_property
+    def worth(self) -> float:
+        """Expected quality; 1 where nobody tells."""
+        return self.costs.worth(self.setup) if self.costs.worth else 1.0
+
+    @cached_property
+    def process(self) -> int:
+        """Bytes at the peak."""
+        return process_bytes(self.setup)[0]
+
+    def after(self, rung: Rung) -> Priced:
+        """The setup with that change."""
+        return Priced(rung.apply(self.setup), self.costs)
+
+    def slower(self, other: Priced) -> float:
+        """The share by which a step takes longer with `other`."""
+        return other.pace / self.pace - 1
+
+    def worse(self, other: Priced) -> float:
+        """The expected quality that `other` loses."""
+        return self.worth - other.worth
+
+    def price(self, rung: Rung) -> float:
+        """Quality that a change costs, its time counted as quality."""
+        after = self.after(rung)
+        doublings = math.log2(max(1.0, 1 + self.slower(after)))
+        return rung.toll + max(0.0, self.worse(after)) + DOUBLING * doublings
+
+
+@dataclass(frozen=True)
 class Rung:
     """One value of a setting: how the setup becomes with it, and what is worth saying beside time and quality."""
 
@@ -65,12 +106,12 @@ class Found:
 
 def find(setup: Setup, room: int, costs: Costs) -> Found:
     """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
-    ladders = list(_ladders(setup, costs))
+    now, ladders = Priced(setup, costs), list(_ladders(setup, costs))
     if not fits(_at_least(setup, ladders), room):
-        return _found(setup, _adapted(setup, room, costs), costs)
-    if single := _single(setup, room, ladders, costs):
-        return Found(tuple(_choice(setup, rung, costs) for rung in single[:OFFERED]))
-    return _found(setup, _combined(setup, room, ladders, costs), costs)
+        return _found(now, _adapted(setup, room, costs))
+    if single := _single(now, room, ladders):
+        return Found(tuple(_choice(now, rung) for rung in single[:OFFERED]))
+    return _found(now, _combined(now, room, ladders))
 
 
 def _at_least(setup: Setup, ladders: Sequence[list[Rung]]) -> Setup:
@@ -80,25 +121,23 @@ def _at_least(setup: Setup, ladders: Sequence[list[Rung]]) -> Setup:
     return setup
 
 
-def _found(setup: Setup, rungs: Sequence[Rung], costs: Costs) -> Found:
+def _found(now: Priced, rungs: Sequence[Rung]) -> Found:
     """Rungs that are needed together, each priced on top of those before it."""
-    current, choices = setup, []
+    current, choices = now, []
     for rung in rungs:
-        choices.append(_choice(current, rung, costs))
-        current = rung.apply(current)
-    return Found(
-        tuple(choices), together=len(choices) > 1, slower=_slower(setup, current, costs),
-        worse=_worse(setup, current, costs),
-    )
+        choices.append(_choice(current, rung))
+        current = current.after(rung)
+    return Found(tuple(choices), len(choices) > 1, now.slower(current), now.worse(current)) if rungs else Found()
 
 
-def _single(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
+def _single(now: Priced, room: int, ladders: Sequence[list[Rung]]) -> list[Rung]:
     """Of each idea that is enough by itself the mildest value, cheapest first."""
+    setup = now.setup
     enough = [
         next(rung for rung in ladder if fits(rung.apply(setup), room))
         for ladder in ladders if fits(ladder[-1].apply(setup), room)
     ]
-    return sorted(enough, key=lambda rung: _price(setup, rung, costs))
+    return sorted(enough, key=now.price)
 
 
 def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
@@ -106,10 +145,10 @@ def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
     if not setup.full:
         return []
     after = _as_lora(setup)
-    ladders = list(_ladders(after, costs))
+    now, ladders = Priced(after, costs), list(_ladders(after, costs))
     if not fits(_at_least(after, ladders), room):
         return []
-    more = _single(after, room, ladders, costs)[:1] or _combined(after, room, ladders, costs)
+    more = _single(now, room, ladders)[:1] or _combined(now, room, ladders)
     return [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER), *more] if more else []
 
 
@@ -135,14 +174,14 @@ def with_model(setup: Setup, sizes: Geometry) -> Setup:
     return replace(setup, geometry=sizes, targets=targets)
 
 
-def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Costs) -> list[Rung]:
+def _combined(now: Priced, room: int, ladders: Sequence[list[Rung]]) -> list[Rung]:
     """Every idea at its strongest; then without the needless ones, the dearest first; then each as mild as fits."""
-    order = sorted(ladders, key=lambda ladder: _price(setup, ladder[-1], costs))
+    order = sorted(ladders, key=lambda ladder: now.price(ladder[-1]))
     taken = list(range(len(order)))
     rungs = [ladder[-1] for ladder in order]
 
     def enough(indices: Sequence[int]) -> bool:
-        result = setup
+        result = now.setup
         for index in indices:
             result = rungs[index].apply(result)
         return fits(result, room)
@@ -160,12 +199,11 @@ def _combined(setup: Setup, room: int, ladders: Sequence[list[Rung]], costs: Cos
     return [rungs[index] for index in taken]
 
 
-def _choice(setup: Setup, rung: Rung, costs: Costs) -> Choice:
+def _choice(now: Priced, rung: Rung) -> Choice:
     """A rung as a setting, with what it saves and costs."""
-    after = rung.apply(setup)
-    saved = process_bytes(setup)[0] - process_bytes(after)[0]
-    slower, worse = _slower(setup, after, costs), _worse(setup, after, costs)
-    said = [f"saves {gib(max(0, saved))}"]
+    after = now.after(rung)
+    slower, worse = now.slower(after), now.worse(after)
+    said = [f"saves {gib(max(0, now.process - after.process))}"]
     if abs(slower) >= 0.02:
         said.append(f"steps take {abs(slower):.0%} {'longer' if slower > 0 else 'less'}")
     if worse >= 0.0005:
@@ -173,20 +211,6 @@ def _choice(setup: Setup, rung: Rung, costs: Costs) -> Choice:
     if rung.words:
         said.append(rung.words)
     return Choice(path=rung.path, value=rung.value, reason="; ".join(said), source="ftui memory formula")
-
-
-def _price(before: Setup, rung: Rung, costs: Costs) -> float:
-    after = rung.apply(before)
-    doublings = math.log2(max(1.0, 1 + _slower(before, after, costs)))
-    return rung.toll + max(0.0, _worse(before, after, costs)) + DOUBLING * doublings
-
-
-def _slower(before: Setup, after: Setup, costs: Costs) -> float:
-    return costs.pace(after) / costs.pace(before) - 1 if costs.pace else 0.0
-
-
-def _worse(before: Setup, after: Setup, costs: Costs) -> float:
-    return costs.worth(before) - costs.worth(after) if costs.worth else 0.0
 
 
 def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:

@@ -50,6 +50,7 @@ def _expected_longest(
     return max(expected, 1.0)
 
 
+@lru_cache(maxsize=256)
 def cut(lengths: Lengths, length: int) -> tuple[float, float]:
     """The share of rows longer than `length`, and the share of all tokens that cutting them loses."""
     if length >= lengths.max or not any(lengths.histogram):

@@ -42,7 +42,11 @@ class Work(NamedTuple):
 
     def plus(self, other: Work, times: float = 1.0) -> Work:
         """The sum with `times` of the other."""
-        return Work(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
+        return Work(
+            self.half + times * other.half, self.single + times * other.single, self.moved + times * other.moved,
+            self.kernels + times * other.kernels, self.weights + times * other.weights,
+            self.stream + times * other.stream, self.codes + times * other.codes,
+        )
 
     @property
     def products(self) -> float:
