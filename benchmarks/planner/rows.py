@@ -44,7 +44,7 @@ PEFT: dict[str, Any] = {
 }
 SWIFT: dict[str, Any] = {
     "train.trainer": "transformers", "train.loss": "full", "train.optimizer": "adamw",
-    "compute.stack": "2024-01", "compute.allocator": "native", "data.padding": "longest",
+    "compute.stack": "ms-swift-2024-01", "compute.allocator": "native", "data.padding": "longest",
 }
 AXOLOTL: dict[str, Any] = {"train.trainer": "transformers", "compute.allocator": "expandable"}
 TORCHTUNE: dict[str, Any] = {
@@ -260,7 +260,9 @@ def _kind(row: dict[str, str], project: str) -> Kind:
     notes = row["notes"]
     if "active" in notes or "allocated" in notes:
         return "allocated"
-    return "process" if "nvidia-smi" in notes or "process" in notes else "reserved"
+    # LLaMA-Factory logs no memory: its rounded gigabytes are what the driver shows.
+    driver = "nvidia-smi" in notes or "process" in notes or project == "LLaMA-Factory"
+    return "process" if driver else "reserved"
 
 
 def _machine(row: dict[str, str]) -> Hardware:

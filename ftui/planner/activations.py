@@ -35,6 +35,8 @@ class Layer:
     alone: tuple[Size, ...]
     """The highest moments of a forward pass that keeps nothing: an evaluation, a checkpoint's first pass."""
 
+    clung: Size = 0j
+    """The part of `kept` that the engine lets go of only with the whole graph, and no checkpoint's hooks reach."""
 
 class Parts(NamedTuple):
     """A decoder layer, the first one, whose input may get no gradient, and the norm behind the last one."""
@@ -88,7 +90,8 @@ def manner_of(setup: Setup, masked: bool) -> Manner:
         attention=setup.attention,
         masked=setup.length if masked else 0,
         scores=setup.length if holds_scores(setup) else 0,
-        cuda=setup.device == "cuda", checkpointed=setup.checkpointing, options=setup.options,
+        cuda=setup.device == "cuda", checkpointed=setup.checkpointing, clings=setup.stack.keeps_4_bit_inputs,
+        options=setup.options,
     )
 
 
@@ -141,7 +144,7 @@ def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False)
         held, grown = tape.asked
         points += [Point(point + held, grown) for point in ahead]
     first = highest(held + grown for held, grown in points)
-    return Layer(kept, first, highest(point.held for point in points), highest(ahead), highest(alone))
+    return Layer(kept, first, highest(point.held for point in points), highest(ahead), highest(alone), tape.clung())
 
 
 def _write(writer: Writer, x: Value) -> Value:

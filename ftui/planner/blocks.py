@@ -40,6 +40,8 @@ class Manner:
     """Length of the rows where the attention scores are held, 0 where they are not."""
     cuda: bool
     checkpointed: bool
+    clings: bool = False
+    """Products with 4-bit weights hold on to their inputs."""
     options: AdapterOptions | None = None
     """Those of an adapter other than LoRA; see `adapted`."""
 
@@ -107,8 +109,9 @@ class Writer:
         compute = self.manner.compute
         whole = complex(0, elements * compute)
         scales = complex(0, elements / 16)
-        y = self.tape.op((self.tape.cast(x, compute),), complex(outputs * compute), compute, work=whole,
-                         ahead=whole + scales)
+        given = self.tape.cast(x, compute)
+        y = self.tape.op((given,), complex(outputs * compute), compute, work=whole, ahead=whole + scales,
+                         clings=(given,) if self.manner.clings else ())
         return self.tape.cast(y, x.width)
 
     def _lora(self, x: Value, y: Value, target: Target, wide: float) -> Value:

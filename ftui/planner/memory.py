@@ -97,9 +97,10 @@ def _moments(setup: Setup) -> list[Moment]:
     masks = _masks(setup)
     around = _positions(setup) + (masks if setup.checkpointing else 0.0)
     stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
+    clung = _clung(setup, kinds)
     if setup.checkpointing:
         # Where positions are added, the embeddings, made to need gradients, stay beside the first layer's input.
-        around += stored if sizes.rotary == "none" and not setup.full else 0.0
+        around += clung + (stored if sizes.rotary == "none" and not setup.full else 0.0)
         kept = around + stored * sizes.layers
     else:
         before = kinds[0].parts
@@ -130,6 +131,7 @@ def _moments(setup: Setup) -> list[Moment]:
     if sizes.layers > 1:
         others = (sizes.layers - 1) / sizes.layers * last
         first = [kind.parts.first for kind in kinds]
+        around += 0.0 if setup.checkpointing else clung
         found.append(_highest("first layer backward", setup, first, passed + others, around + stored))
     if setup.full:
         # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.
@@ -141,6 +143,15 @@ def _moments(setup: Setup) -> list[Moment]:
     # A checkpoint is copied to the host tensor by tensor: saving takes nothing besides what stays.
     found += [step, _evaluation(setup, kinds, loss), Moment("saving")]
     return found if setup.objective == "sft" else [*found, *objectives.beside(setup, found)]
+
+
+def _clung(setup: Setup, kinds: tuple[Kind, ...]) -> float:
+    """What the layers' operations hold on to past their own backward pass: of checkpointed layers only where the
+    checkpoint builds no graph anew, but hooks into what operations save, which a plain attribute escapes.
+    """
+    if setup.checkpointing and setup.stack.reentrant:
+        return 0.0
+    return sum(kind.layers * at(kind.parts.layer.clung, setup.tokens) for kind in kinds)
 
 
 def _still_here(kinds: tuple[Kind, ...], stored: float, tokens: int) -> float:

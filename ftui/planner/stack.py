@@ -8,7 +8,7 @@ size, K = key/value heads × head size, V vocabulary; a coefficient is in bytes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ftui.errors import BadInput
 
@@ -44,6 +44,11 @@ class Stack:
     """The log-softmax, its gradient, and the gradient of what it was taken of."""
     quantizes_experts: bool = False
     """4 and 8 bits reach fused expert tensors too, which are turned into 16 bits a layer at a time."""
+    keeps_4_bit_inputs: bool = False
+    """Each product with a 4-bit weight holds its input as a plain attribute until the graph is gone (bitsandbytes
+    before 0.43.2, autograd/_functions.py, `MatMul4Bit`; mended by its pull request 1270)."""
+    reentrant: bool = True
+    """Checkpoints run their layers without a graph (torch's use_reentrant=True), not with hooks on what is saved."""
     logits_held: float = 0.0
     """Logits that the training loop's own variable holds until the next step's are there."""
 
@@ -88,10 +93,17 @@ AXOLOTL_EXPERTS = Stack(
 
 EARLY_2024 = Stack(
     name="2024-01",
-    source="modelscope/ms-swift@4312aeb28 (requirements/framework.txt, swift/trainers/trainers.py, llm/sft.py); "
-    "transformers 4.36 modeling_llama.py: float32 logits, a shifted copy of them, its log-softmax",
+    source="transformers 4.36 modeling_llama.py: float32 logits, a shifted copy of them, its log-softmax; bitsandbytes "
+    "0.41 autograd/_functions.py; the versions are those of modelscope/ms-swift@4312aeb28 (requirements/framework.txt, "
+    "docs/source/LLM/Benchmark.md)",
     versions={"torch": "2.1", "transformers": "4.36", "peft": "0.7", "trl": "0.7", "bitsandbytes": "0.41"},
-    full_logits_forward=10.0, foreach_optimizer=True,
+    full_logits_forward=10.0, foreach_optimizer=True, keeps_4_bit_inputs=True,
+)
+
+SWIFT_2024 = replace(
+    EARLY_2024, name="ms-swift-2024-01", reentrant=False,
+    source="2024-01 with modelscope/ms-swift@4312aeb28's own checkpoints (swift/llm/utils/model.py, "
+    "`fix_gradient_checkpointing_warning`: use_reentrant=False for every model)",
 )
 
 TORCHTUNE = Stack(
@@ -103,7 +115,7 @@ TORCHTUNE = Stack(
 )
 
 STACKS: dict[str, Stack] = {
-    stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, AXOLOTL_EXPERTS, TORCHTUNE, EARLY_2024)
+    stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, AXOLOTL_EXPERTS, TORCHTUNE, SWIFT_2024, EARLY_2024)
 }
 """Every table by its name, the newest first."""
 

@@ -94,6 +94,8 @@ class Tape:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
+        self.clinging: list[Storage] = []
+        """What operations hold besides what they save: the engine lets go of it only with the whole graph."""
         self.asked: Point | None = None
         """Gradients held when `backward` first asks for something saved, as a checkpoint's second forward pass begins.
         """
@@ -101,11 +103,13 @@ class Tape:
     def op(
         self, inputs: Sequence[Value], size: Size, width: float, saves: Collection[Value] = (), work: Size = 0,
         made: Sequence[Size | None] | None = None, saves_result: bool = False, ahead: Size = 0,
+        clings: Collection[Value] = (),
     ) -> Value:
         """A new tensor of `size` bytes made from `inputs`.
 
         `saves` are the tensors that its backward needs; `made` are the gradients' sizes, those of the inputs by
-        default; `work` and `ahead` are what its backward and its forward hold besides while they run.
+        default; `work` and `ahead` are what its backward and its forward hold besides while they run; to those that it
+        `clings` to it holds on until the graph is gone.
         """
         wanted = [value for value in inputs if value.needs]
         result = Value(size, width, bool(wanted))
@@ -115,6 +119,7 @@ class Tape:
             else:
                 sizes = [one for one, value in zip(made, inputs, strict=True) if value.needs]
             self._record((result,), wanted, sizes, (*saves, result) if saves_result else saves, work)
+            self._cling(clings)
         self._step(result, inputs, False, bool(wanted and (saves or saves_result)), ahead)
         return result
 
@@ -164,6 +169,12 @@ class Tape:
             storage.holders += 1
         self.nodes.append(Node(outputs, inputs, made, saved, work, bool(saves)))
 
+    def _cling(self, values: Collection[Value]) -> None:
+        for value in values:
+            if not value.storage.outside:
+                value.storage.holders += 1
+                self.clinging.append(value.storage)
+
     def _step(
         self, result: Value, inputs: Sequence[Value], view: bool, saves: bool = False, ahead: Size = 0
     ) -> None:
@@ -174,7 +185,12 @@ class Tape:
 
     def kept(self) -> Size:
         """Bytes that the forward pass leaves behind for the backward pass."""
-        return sum({id(one): one.size for node in self.nodes for one in node.saved}.values(), start=0j)
+        saved = [one for node in self.nodes for one in node.saved]
+        return sum({id(one): one.size for one in (*saved, *self.clinging)}.values(), start=0j)
+
+    def clung(self) -> Size:
+        """The part of `kept` that stays until the whole graph is gone."""
+        return sum({id(one): one.size for one in self.clinging}.values(), start=0j)
 
     def forward(self, given: Value, keeps: bool = True, stops: bool = False) -> list[Size]:
         """What is held at each point of the forward pass of `given`: what was saved, and what is still to be read.

@@ -47,7 +47,7 @@ def test_a_row_becomes_the_recipe_that_its_project_ran(score: ModuleType) -> Non
     wanted = {
         "adapter.kind": "lora", "adapter.rank": 8, "adapter.targets": ["q_proj", "k_proj", "v_proj"],
         "adapter.dtype": "bfloat16", "data.max_length": 2048, "data.padding": "longest", "train.effective_batch": 16,
-        "train.checkpointing": True, "model.attention": "flash_attention_2", "compute.stack": "2024-01",
+        "train.checkpointing": True, "model.attention": "flash_attention_2", "compute.stack": "ms-swift-2024-01",
         "compute.allocator": "native", "train.loss": "full",
     }
     assert {path: row.settings[path] for path in wanted} == wanted

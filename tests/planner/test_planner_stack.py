@@ -88,6 +88,18 @@ def test_float32_logits_and_their_shifted_copy_are_the_early_stacks(planned: Any
     assert old.parts.logits >= new.parts.logits
 
 
+def test_early_bitsandbytes_keeps_the_inputs_that_hooks_do_not_reach(planned: Any) -> None:
+    kept, sizes = {}, planned().geometry
+    for name in ("2024-01", "ms-swift-2024-01"):
+        setup = planned(model__quantization="nf4", compute__stack=name)
+        kept[name] = {moment.phase: moment.activations for moment in moments(setup)}
+    inputs = 2 * setup.tokens * sizes.layers * (2 * sizes.hidden + sizes.query + sizes.mlp)
+    for phase in ("loss forward", "first layer backward"):
+        assert kept["ms-swift-2024-01"][phase] - kept["2024-01"][phase] == pytest.approx(inputs, rel=0.01), phase
+    plain = [planned(compute__stack=name) for name in ("2024-01", "ms-swift-2024-01")]
+    assert memory(plain[0]).parts == memory(plain[1]).parts, "16-bit products save their inputs as autograd would"
+
+
 def test_the_settings_of_a_measurement_arrive_in_the_setup(planned: Any) -> None:
     found = planned(
         model__quantization="nf4", model__upcast="all", model__double_quantization=False, adapter__dtype="float32",
