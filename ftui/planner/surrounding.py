@@ -1,4 +1,4 @@
-"""Adapters around whole blocks and their hybrids with LoRA (`ftui.tuners`): what they train, what they do to activations.
+"""Adapters around whole blocks and their hybrids with LoRA (`ftui.tuners`): what they train and do to activations.
 
 Shapes and operations are those of `ftui/tuners/bottleneck.py`, and tested against the modules that it makes.
 """
@@ -6,7 +6,7 @@ Shapes and operations are those of `ftui/tuners/bottleneck.py`, and tested again
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ftui.planner.geometry import Geometry, Target
 from ftui.planner.tape import Value
@@ -62,8 +62,8 @@ def _places(o: Any) -> int:
     return 2 if o.placement == "houlsby" else 1
 
 
-def around(writer: Writer, block: Literal["attention", "mlp"], x: Value, y: Value) -> Value:
-    """`y`, what the block made of `x`, with the adapter that stands behind or beside it, if there is one."""
+def around(writer: Writer, block: str, x: Value, y: Value) -> Value:
+    """`y`, what the block ("attention" or "mlp") made of `x`, with the adapter behind or beside it, if there is one."""
     options = writer.manner.options
     if options is None or not hasattr(options, "placement"):
         return y

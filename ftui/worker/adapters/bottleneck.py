@@ -73,7 +73,7 @@ def _lora(recipe: Recipe) -> Any:
 
 
 def _need_blocks(model: Any, placement: str) -> None:
-    """BadInput where the model's layers hold no such blocks under a usual name (OPT has its MLP in the layer itself)."""
+    """BadInput where the layers hold no such blocks under a usual name (OPT has its MLP in the layer itself)."""
     from ftui.tuners.wrapping import sublayers
 
     attention, mlp = sublayers(model)
