@@ -14,6 +14,7 @@ from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
 from ftui.planner.experts import experts
 from ftui.planner.setup import Setup
+from ftui.planner.surrounding import around
 from ftui.planner.tape import Point, Size, Value, highest
 
 
@@ -34,9 +35,9 @@ class Layer:
     """The highest moments of the forward pass, what it keeps included."""
     alone: tuple[Size, ...]
     """The highest moments of a forward pass that keeps nothing: an evaluation, a checkpoint's first pass."""
-
     clung: Size = 0j
     """The part of `kept` that the engine lets go of only with the whole graph, and no checkpoint's hooks reach."""
+
 
 class Parts(NamedTuple):
     """A decoder layer, the first one, whose input may get no gradient, and the norm behind the last one."""
@@ -155,16 +156,16 @@ def _write(writer: Writer, x: Value) -> Value:
     width, order = writer.manner.geometry.hidden, writer.manner.geometry.order
     if order == "parallel":
         inputs = writer.norm(x, width)
-        held = attention(writer, inputs)
+        held = around(writer, "attention", inputs, attention(writer, inputs))
         writer.tape.hold(inputs)
         inputs = writer.norm(x, width) if writer.manner.geometry.norms > 1 else inputs
-        wide = mlp(writer, inputs)
+        wide = around(writer, "mlp", inputs, mlp(writer, inputs))
         writer.tape.hold(inputs)
         return writer.tape.add(writer.tape.add(wide, held), x)
     given = x
-    for part in (attention, mlp):
+    for block, part in (("attention", attention), ("mlp", mlp)):
         inputs = x if order == "post" else writer.norm(x, width)
-        held = part(writer, inputs)
+        held = around(writer, block, inputs, part(writer, inputs))
         writer.tape.hold(inputs)
         x = writer.tape.add(x, held if order == "pre" else writer.norm(held, width))
     writer.tape.hold(given)

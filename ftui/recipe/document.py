@@ -21,6 +21,7 @@ from ftui.methods import (
     RewardOptions,
     RlooOptions,
     SftOptions,
+    bottleneck,
     lowrank,
     mixtures,
     products,
@@ -412,7 +413,8 @@ Objective = Annotated[
 ]
 Adapter = Annotated[
     LoraOptions | NoAdapterOptions | lowrank.Options | products.Options | rotations.Options | shared.Options
-    | spectral.Options | sparse.Options | scaling.Options | prompts.Options | mixtures.Options,
+    | spectral.Options | sparse.Options | scaling.Options | prompts.Options | mixtures.Options
+    | bottleneck.Options,
     Field(discriminator="kind"),
 ]
 
