@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ftui.methods import (
+    bottleneck,
     distill,
     dpo,
     full,
@@ -10,6 +11,7 @@ from ftui.methods import (
     kto,
     lora,
     lowrank,
+    mixtures,
     orpo,
     products,
     prompts,
@@ -43,7 +45,7 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
 ADAPTERS: dict[str, AdapterRow] = {
     row.kind: row for row in (
         lora.ROW, full.ROW, *lowrank.ROWS, *products.ROWS, *rotations.ROWS, *shared.ROWS, *spectral.ROWS,
-        *sparse.ROWS, *scaling.ROWS, *prompts.ROWS,
+        *sparse.ROWS, *scaling.ROWS, *prompts.ROWS, *mixtures.ROWS, *bottleneck.ROWS,
     )
 }
 

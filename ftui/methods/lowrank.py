@@ -14,6 +14,15 @@ class AdaLoraOptions(Targeted):
 
     kind: Literal["adalora"] = kind("adalora", "AdaLoRA moves rank to the modules that use it.", "AdaLoRA")
     rank: int = rank(12, "The rank that each module starts with.")
+    target_rank: int | None = setting(
+        None, title="Final rank", help="The mean rank that is left at the end; empty takes two thirds of the first.",
+        why="Lower it to spend the rank on fewer modules.", term="rank", ge=1, le=4096,
+    )
+
+    @property
+    def final_rank(self) -> int:
+        """The mean rank of a module at the end."""
+        return self.target_rank or max(1, round(self.rank * 2 / 3))
 
 
 class DeloraOptions(Targeted):
@@ -108,56 +117,74 @@ Options = (
 
 ROWS = (
     AdapterRow(
-        kind="adalora", title="AdaLoRA", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="adalora", title="AdaLoRA", mergeable=True, on_nf4=True, on_int8=True,
         when="The budget of parameters is tight, and rank should go where it helps.",
+        formula="r·(d_in + d_out + 1) per module",
+        inference="none once merged", variants="the rank that is left at the end (final_rank); no DoRA",
         options=AdaLoraOptions, source="https://arxiv.org/abs/2303.10512",
         compared=Compared(0.373, 18_353_664, "rank 64"),
     ),
     AdapterRow(
-        kind="delora", title="DeLoRA", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="delora", title="DeLoRA", mergeable=True, on_nf4=False, on_int8=False,
         when="High learning rates must stay safe: the update's length is bounded.",
+        formula="r·(d_in + d_out) + 1 per module",
+        inference="none once merged", variants="the bound on the update's length is its own",
         options=DeloraOptions, source="https://arxiv.org/abs/2503.18225",
         compared=Compared(0.468, 9_175_096, "rank 32"),
     ),
     AdapterRow(
-        kind="hira", title="HiRA", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="hira", title="HiRA", mergeable=True, on_nf4=True, on_int8=True,
         when="LoRA's low rank is the limit, and there is memory for a second copy of the adapted weights.",
+        formula="r·(d_in + d_out) per module",
+        inference="none once merged",
         options=HiraOptions, source="https://openreview.net/pdf?id=TwJrTz9cRS",
         compared=Compared(0.513, 9_175_040),
     ),
     AdapterRow(
-        kind="gralora", title="GraLoRA", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="gralora", title="GraLoRA", mergeable=True, on_nf4=True, on_int8=True,
         when="The rank is 64 or more, where plain LoRA stops gaining.",
+        formula="r·(d_in + d_out) per module",
+        inference="none once merged", variants="more or fewer blocks",
         options=GraloraOptions, source="https://arxiv.org/abs/2505.20355",
         compared=Compared(0.495, 9_175_040),
     ),
     AdapterRow(
-        kind="lily", title="Lily", mergeable=False, on_nf4=True, on_int8=True, trains=False,
+        kind="lily", title="Lily", mergeable=False, on_nf4=True, on_int8=True,
         when="A few million parameters must do much: the comparison's best score. It can't be merged.",
+        formula="r·d_in per stride layers of each kind of module, shared·r·d_out per kind, shared·r per module",
+        inference="a router and two thin products per module, for ever",
         options=LilyOptions, source="https://arxiv.org/abs/2407.09946",
         compared=Compared(0.526, 9_485_280, "rank 140 on the MLP"),
     ),
     AdapterRow(
-        kind="miss", title="MiSS", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="miss", title="MiSS", mergeable=True, on_nf4=True, on_int8=True,
         when="Memory is short: it keeps no adapter input, and the comparison's leanest good row is its.",
+        formula="r·d_out per module; r·mini_rank in the variant mini",
+        inference="none once merged", variants="bat, which reads the weight; mini, which repeats a narrow matrix",
         options=MissOptions, source="https://arxiv.org/abs/2409.15371",
         compared=Compared(0.504, 7_340_032, "variant bat"),
     ),
     AdapterRow(
-        kind="glora", title="GLoRA", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="glora", title="GLoRA", mergeable=True, on_nf4=False, on_int8=False,
         when="A 16-bit base, and one adapter for changes of weights and of features.",
+        formula="2r·(d_in + d_out) per module; r·(d_in + 1) + 2 more where it has a bias",
+        inference="none once merged",
         options=GloraOptions, source="https://arxiv.org/abs/2306.07967",
         compared=Compared(0.418, 4_587_520),
     ),
     AdapterRow(
-        kind="deft", title="DEFT", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="deft", title="DEFT", mergeable=True, on_nf4=False, on_int8=False,
         when="Old knowledge should be replaced rather than added to.",
+        formula="r·(d_in + d_out) per module; r·d_out with para",
+        inference="none once merged", variants="PaRa, which only takes away",
         options=DeftOptions, source="https://github.com/huggingface/peft/tree/main/src/peft/tuners/deft",
         compared=Compared(0.482, 9_175_040, "rank 32"),
     ),
     AdapterRow(
-        kind="peanut", title="PEANuT", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="peanut", title="PEANuT", mergeable=True, on_nf4=False, on_int8=False,
         when="A 16-bit base, and an update that depends on the weight in a nonlinear way.",
+        formula="2r·d_out + 2·depth·r² per module",
+        inference="none once merged", variants="a deeper network",
         options=PeanutOptions, source="https://arxiv.org/abs/2410.01870",
         compared=Compared(0.449, 7_340_032),
     ),

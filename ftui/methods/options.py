@@ -33,6 +33,14 @@ def switch(default: bool, title: str, help: str, why: str) -> Any:
     return setting(default, title=title, help=help, why=why, advanced=True)
 
 
+def tasks() -> Any:
+    """How many tasks an adapter tells apart."""
+    return setting(
+        1, title="Tasks", help="How many tasks the rows belong to; each data source is one, in their order.",
+        why="As many as there are sources, where each is a task of its own.", ge=1, le=10_000,
+    )
+
+
 class AdapterOptions(Document):
     """What every adapter's options begin with."""
 

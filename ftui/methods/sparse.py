@@ -41,18 +41,24 @@ Options = ShiraOptions | SupertuningOptions | OsfOptions
 
 ROWS = (
     AdapterRow(
-        kind="shira", title="SHiRA", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="shira", title="SHiRA", mergeable=True, on_nf4=True, on_int8=True,
         when="Adapters are switched often or mixed: the change is sparse, and it keeps no adapter input.",
+        formula="r·(d_in + d_out) per module",
+        inference="none once merged",
         options=ShiraOptions, source="https://arxiv.org/abs/2406.13175", compared=Compared(0.510, 9_175_040),
     ),
     AdapterRow(
-        kind="supertuning", title="Supertuning", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="supertuning", title="Supertuning", mergeable=True, on_nf4=False, on_int8=False,
         when="A 16-bit base, and the change should touch as few weights as possible.",
+        formula="(1 − s)·d_in·d_out per module, s the sparsity",
+        inference="none once merged",
         options=SupertuningOptions, source="https://arxiv.org/abs/2607.09287",
     ),
     AdapterRow(
-        kind="osf", title="OSF", mergeable=True, on_nf4=False, on_int8=False, trains=False,
+        kind="osf", title="OSF", mergeable=True, on_nf4=False, on_int8=False,
         when="Continual learning, with the memory of full fine-tuning at hand.",
+        formula="k·(d_in + d_out + 1) per module, k = min(d_in, d_out) − frozen rank",
+        inference="none once merged",
         options=OsfOptions, source="https://arxiv.org/abs/2504.07097",
         compared=Compared(0.427, 194_535_936, "128 directions train"),
     ),

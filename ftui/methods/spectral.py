@@ -37,20 +37,26 @@ Options = FourierftOptions | WaveftOptions | C3aOptions
 
 ROWS = (
     AdapterRow(
-        kind="fourierft", title="FourierFT", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="fourierft", title="FourierFT", mergeable=True, on_nf4=True, on_int8=True,
         when="Adapter files must be tiny; the task is simple. It rebuilds each weight in every step.",
+        formula="its frequencies per module",
+        inference="none once merged",
         options=FourierftOptions, source="https://arxiv.org/abs/2405.03003",
         compared=Compared(0.096, 280_000, "5,000 frequencies"),
     ),
     AdapterRow(
-        kind="waveft", title="WaveFT", mergeable=True, on_nf4=True, on_int8=True, trains=False,
+        kind="waveft", title="WaveFT", mergeable=True, on_nf4=True, on_int8=True,
         when="As FourierFT, with local changes. It rebuilds each weight in every step.",
+        formula="its coefficients per module",
+        inference="none once merged",
         options=WaveftOptions, source="https://arxiv.org/abs/2505.12532",
         compared=Compared(0.403, 280_000, "5,000 coefficients"),
     ),
     AdapterRow(
-        kind="c3a", title="C3A", mergeable=True, on_nf4=True, on_int8=False, trains=False,
+        kind="c3a", title="C3A", mergeable=True, on_nf4=True, on_int8=False,
         when="A full-rank update at LoRA's size, and LoRA's low rank is the limit.",
+        formula="d_in·d_out/b per module, b the block size",
+        inference="none once merged",
         options=C3aOptions, source="https://arxiv.org/abs/2407.19342", compared=Compared(0.487, 5_505_024),
     ),
 )

@@ -106,6 +106,16 @@ def _low_rank(m: Module, x: Value) -> Value:
     return m.beside(y, m.times(m.product(m.times(middle), m.trained(m.options.rank * m.outputs), m.outputs)))
 
 
+def _lora(m: Module, x: Value) -> Value:
+    """The LoRA in a hybrid, without dropout: on a quantized base autocast alone casts its input."""
+    rank = m.options.rank
+    y = m.base(x)
+    if not (m.writer.manner.quantization != "none" and m.writer.manner.autocast):
+        x = m.like_adapter(x)
+    middle = m.product(x, m.trained(rank * m.inputs), rank)
+    return m.beside(y, m.times(m.product(middle, m.trained(rank * m.outputs), m.outputs)))
+
+
 def _adalora(m: Module, x: Value) -> Value:
     rank = m.options.rank
     y, x = m.base(x), m.tape.cast(x, m.width)
@@ -146,6 +156,15 @@ def _lily(m: Module, x: Value) -> Value:
     mixed = m.update((m.trained(shared * rank * m.outputs),), m.compute, elements=rank * m.outputs,
                      saves=(m.update((), m.compute, elements=shared * rank * m.outputs),))
     return m.beside(y, m.times(m.product(middle, mixed, m.outputs)))
+
+
+def _poly(m: Module, x: Value) -> Value:
+    """Each row's own two matrices, mixed from the skills'; the middle and the end come out in the adapter's format."""
+    rank, skills = m.options.rank, m.options.skills
+    y, x = m.base(x), m.tape.cast(x, m.width)
+    down = m.update((m.trained(skills * rank * m.inputs),), m.width, elements=rank * m.inputs)
+    up = m.update((m.trained(skills * rank * m.outputs),), m.width, elements=rank * m.outputs)
+    return m.beside(y, m.times(m.product(m.product(x, down, rank), up, m.outputs)))
 
 
 def _miss(m: Module, x: Value) -> Value:
@@ -377,5 +396,5 @@ FORWARDS: Mapping[str, Forward] = {
     "hra": _hra, "road": _road, "psoft": _psoft, "vera": _vera, "pvera": _pvera, "randlora": _randlora,
     "vblora": _low_rank, "unilora": _low_rank, "tinylora": _tinylora, "frod": _frod, "fourierft": _fourierft,
     "waveft": _waveft, "c3a": _c3a, "shira": _changed_weight, "supertuning": _changed_weight, "osf": _osf,
-    "ia3": _ia3, "beft": _beft,
+    "ia3": _ia3, "beft": _beft, "poly": _poly, "lora_bottleneck": _lora, "lora_prompt": _lora,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftui.planner.geometry import Geometry, Target
+from ftui.planner.surrounding import SURROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ def trained(kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometr
     """Every tensor that the adapter trains in the whole model; `options` are the recipe's own for that kind."""
     if each := PER_MODULE.get(kind):
         return tuple(Trained(*side, target.count) for target in targets for side in each(options, target))
+    if whole := SURROUNDING.get(kind):
+        return tuple(Trained(*tensor) for tensor in whole(options, targets, sizes))
     return tuple(PER_MODEL[kind](options, targets, sizes))
 
 
@@ -74,12 +77,17 @@ DIVIDES: Mapping[str, Callable[[Any, Target], Divisors]] = {
     "road": lambda o, t: ((t.outputs, o.group_size, "group_size"),),
     "boft": lambda o, t: ((t.inputs, o.block_size, "block_size"),),
     "miss": _miss_divisors,
+    "poly": lambda o, t: ((t.inputs, o.splits, "splits"), (t.outputs, o.splits, "splits")),
 }
+
+
+LENGTHENING = frozenset({"prompt_tuning", "multitask_prompt_tuning", "p_tuning", "cpt", "lora_prompt"})
+"""Kinds whose trained vectors pass through all layers like a row's own tokens."""
 
 
 def virtual_tokens(options: Any) -> int:
     """Trained vectors that an adapter puts before every row, which lengthen it for all layers and the loss."""
-    lengthens = options is not None and options.kind in ("prompt_tuning", "p_tuning")
+    lengthens = options is not None and options.kind in LENGTHENING
     return int(options.virtual_tokens) if lengthens else 0
 
 
@@ -88,7 +96,7 @@ def buffer_bytes(
 ) -> int:
     """Frozen tensors that the adapter brings along, in bytes; `weight_bytes` is the base's width per element."""
     if kind == "trainable_tokens":
-        return int(options.tokens) * sizes.hidden * weight_bytes  # the rows as they were
+        return int(options.count) * sizes.hidden * weight_bytes  # the rows as they were
     return BUFFERS[kind](options, targets, weight_bytes) if kind in BUFFERS and targets else 0
 
 
@@ -258,6 +266,10 @@ def _osf(o: Any, t: Target) -> Sides:
     return (t.outputs, low), (1, low), (low, t.inputs)
 
 
+def _poly(o: Any, t: Target) -> Sides:
+    return (o.skills * o.rank, t.inputs), (t.outputs, o.skills * o.rank), (o.tasks, o.splits * o.skills)
+
+
 def _ia3(o: Any, t: Target) -> Sides:
     return ((1, t.inputs if t.place.startswith("mlp") else t.outputs),)
 
@@ -271,7 +283,7 @@ PER_MODULE: Mapping[str, Callable[[Any, Target], Sides]] = {
     "deft": _deft, "peanut": _peanut, "loha": _loha, "lokr": _lokr, "oft": _oft, "boft": _boft, "hra": _hra,
     "road": _road, "psoft": _psoft, "vera": _vera, "pvera": _pvera, "randlora": _randlora, "frod": _frod,
     "fourierft": _spectrum, "waveft": _spectrum, "c3a": _c3a, "shira": _shira, "supertuning": _supertuning,
-    "osf": _osf, "ia3": _ia3, "beft": _beft,
+    "osf": _osf, "ia3": _ia3, "beft": _beft, "poly": _poly,
 }
 
 
@@ -337,13 +349,33 @@ def _adaption_prompt(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> It
 
 
 def _trainable_tokens(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> Iterator[Trained]:
-    yield Trained(o.tokens, sizes.hidden)
+    yield Trained(o.count, sizes.hidden)
+
+
+def _multitask(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> Iterator[Trained]:
+    yield Trained(o.virtual_tokens, sizes.hidden)
+    yield Trained(o.virtual_tokens, o.rank, o.tasks)
+    yield Trained(o.rank, sizes.hidden, o.tasks)
+
+
+def _cartridge(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> Iterator[Trained]:
+    yield Trained(o.virtual_tokens - o.frozen_tokens, sizes.layers * 2 * sizes.key)
+
+
+def _xlora(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> Iterator[Trained]:
+    """The gate's layers; the adapters that it mixes stay as they are."""
+    inputs = sizes.hidden
+    for outputs in (*((o.width,) * (o.depth - 1)), len(o.adapters)):
+        yield Trained(outputs, inputs)
+        yield Trained(1, outputs)
+        inputs = outputs
 
 
 PER_MODEL: Mapping[str, Callable[[Any, tuple[Target, ...], Geometry], Iterator[Trained]]] = {
     "lily": _lily, "vblora": _vblora, "unilora": _unilora, "tinylora": _tinylora, "ln_tuning": _ln_tuning,
     "prompt_tuning": _prompt_tuning, "p_tuning": _p_tuning, "prefix_tuning": _prefix_tuning,
-    "adaption_prompt": _adaption_prompt, "trainable_tokens": _trainable_tokens,
+    "adaption_prompt": _adaption_prompt, "trainable_tokens": _trainable_tokens, "cpt": _prompt_tuning,
+    "multitask_prompt_tuning": _multitask, "cartridge": _cartridge, "xlora": _xlora,
 }
 
 

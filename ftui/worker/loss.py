@@ -48,6 +48,9 @@ def add_loss(model: Any, kind: str = "chunked") -> None:
     # generate() checks its arguments against the signature of the class.
     @functools.wraps(type(model).forward)
     def forward(self: Any, *args: Any, summed_loss: bool = False, **kwargs: Any) -> Any:
+        if summed_loss and kwargs.get("output_hidden_states"):
+            # X-LoRA looks at the base model's hidden states first, with all that its second pass is given.
+            return plain_forward(*args, **{**kwargs, "labels": None})
         if not summed_loss:
             return plain_forward(*args, **kwargs)
         return summed(self, plain_forward, *args, **kwargs)

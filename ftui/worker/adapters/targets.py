@@ -6,6 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftui.errors import BadInput
+from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.recipe.document import Recipe
+
+
+def task_type(recipe: Recipe) -> str:
+    """peft's word for the head that the objective trains under: SEQ_CLS for scores, which train with the adapter."""
+    return "SEQ_CLS" if OBJECTIVES[recipe.objective.kind].head == "scores" else "CAUSAL_LM"
+
+
+def targeted(recipe: Recipe) -> dict[str, Any]:
+    """What the configurations of all adapters on chosen modules begin with."""
+    options: Any = recipe.adapter
+    return {"task_type": task_type(recipe), "target_modules": target_modules(options.targets)}
 
 
 def target_modules(targets: str | Sequence[str]) -> str | list[str]:
@@ -30,15 +43,22 @@ def linear_names(model: Any) -> list[str]:
 def wrapped(model: Any, config: Any) -> Any:
     """`model` with the adapter that `config` describes, everything else frozen.
 
-    Raises BadInput that names the modules there are where none is the target.
+    Raises BadInput that names the modules there are where none is the target, and with peft's own sentence where it
+    refuses the model for another reason.
     """
     from peft import get_peft_model
 
     try:
         return get_peft_model(model, config)
-    except ValueError as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         if "target modules" not in str(error).lower():
-            raise
+            kind = getattr(config.peft_type, "value", config.peft_type).lower()
+            title = next((row.title for row in ADAPTERS.values() if row.kind == kind), kind)
+            said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BadInput(
+                f"{title} can't be put on this base model: {said}",
+                "Change the adapter's settings or targets, or write adapter: {kind: lora}.",
+            ) from error
         raise BadInput(
             f"The base model has none of the modules that adapter.targets names: {config.target_modules}.",
             f"Use all-linear, or some of: {', '.join(linear_names(model))}.",

@@ -1,0 +1,56 @@
+"""Builders of adapters that mix several (`ftui.methods.mixtures`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ftui.errors import BadInput
+from ftui.recipe.document import Recipe
+from ftui.worker.adapters.targets import targeted, task_type, wrapped
+
+
+def poly(model: Any, recipe: Recipe) -> Any:
+    """Polytropon: a few LoRAs per module, of which each task mixes its own; rows without one are the first's."""
+    from peft import PolyConfig
+
+    options: Any = recipe.adapter
+    config = PolyConfig(
+        **targeted(recipe), r=options.rank, n_tasks=options.tasks, n_skills=options.skills, n_splits=options.splits
+    )
+    adapted = wrapped(model, config)
+
+    def first_task(router: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if named.get("task_ids") is None:
+            rows = named["input_ids"]
+            named["task_ids"] = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        return given, named
+
+    for name, module in adapted.named_modules():
+        if name.endswith("poly_router.default"):
+            module.register_forward_pre_hook(first_task, with_kwargs=True)
+    return adapted
+
+
+def xlora(model: Any, recipe: Recipe) -> Any:
+    """X-LoRA: finished LoRAs, frozen, mixed token by token by a classifier of the base model's hidden states."""
+    from peft import XLoraConfig
+
+    options: Any = recipe.adapter
+    folders = [Path(path).expanduser() for path in options.adapters]
+    for folder in folders:
+        if not (folder / "adapter_config.json").is_file():
+            raise BadInput(
+                f"adapter.adapters names {folder}, which holds no finished LoRA.",
+                "Name the output folders of finished LoRA runs on this base model.",
+            )
+    config = XLoraConfig(
+        task_type=task_type(recipe), hidden_size=model.get_input_embeddings().weight.shape[1],
+        adapters={str(place): str(folder) for place, folder in enumerate(folders)},
+        xlora_depth=options.depth, xlora_size=options.width, softmax_temperature=options.temperature,
+        top_k_lora=options.top,
+    )
+    model.config.use_cache = False
+    return wrapped(model, config)
