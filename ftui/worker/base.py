@@ -120,6 +120,7 @@ def load_model(
     model.config.use_cache = False
     if "quantization_config" in given:
         upcast(model, recipe.model.upcast)
+        keep_gradients(model)
     return model
 
 
@@ -137,6 +138,17 @@ def _with_scores(folder: Path, labels: Sequence[str], given: dict[str, Any]) -> 
     return AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=len(labels) or 1, **(names if labels else {}), **given
     )
+
+
+def keep_gradients(model: Any) -> None:
+    """Let 4-bit modules on a CPU compute one way, evaluating or training.
+
+    bitsandbytes packs their weights anew at the first forward in evaluation, where the CPU has AVX-512 for bfloat16:
+    the kernels for that have no backward, so no gradient passes from then on, and merging reads wrong weights.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def upcast(model: Any, which: str) -> None:
