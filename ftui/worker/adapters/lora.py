@@ -1,31 +1,225 @@
-"""LoRA's builder (https://arxiv.org/abs/2106.09685); on a base of 4 bits it is QLoRA."""
+"""LoRA's builder (https://arxiv.org/abs/2106.09685); on a base of 4 bits it is QLoRA.
+
+What `ftui.recipe.lora_combinations` refuses never comes here; what only the loaded model shows (a module that isn't
+there, a width that doesn't divide) is said here, with the names that there are.
+"""
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from ftui.errors import BadInput
+from ftui.methods.layers import chosen_layers, stacked_layers
+from ftui.methods.lora import LoraOptions
 from ftui.recipe.document import Recipe
-from ftui.worker.adapters.targets import target_modules, wrapped
+from ftui.worker.adapters.targets import linear_names, target_modules, task_type, wrapped
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import LoraConfig, PeftModel
+
+QUANTIZED = ("Linear4bit", "Linear8bitLt")
 
 
 def lora(model: Any, recipe: Recipe) -> PeftModel:
-    """`model` with LoRA matrices beside its target modules, everything else frozen."""
-    from peft import LoraConfig, TaskType
+    """`model` with LoRA matrices beside its target modules, everything else frozen.
 
+    `ftui.worker.adapters.lora_start` builds through this where the start reads rows, or is to be kept.
+    """
+    return built(model, config_of(model, recipe), resolved_options(recipe))
+
+
+def resolved_options(recipe: Recipe) -> LoraOptions:
+    """The recipe's options of LoRA, none of them left to the planner."""
     options = recipe.adapter
     if options.kind != "lora" or "auto" in (options.rank, options.alpha, options.dropout):
         raise ValueError(f"not a resolved LoRA recipe: {options}")
-    config = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
+    return options
+
+
+def built(model: Any, config: LoraConfig, options: LoraOptions) -> PeftModel:
+    """`model` with the adapter of `config`; BadInput where a name in `options` is none of the model's."""
+    with warnings.catch_warnings():
+        # peft remarks on patterns that match nothing, which is an error here, and on biases that can't be merged.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"peft\.")
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"peft\.")
+        adapted: PeftModel = wrapped(model, config)
+    _check_patterns(adapted, options)
+    if options.parameters:
+        _check_parameters(adapted, options)
+    if options.qalora_group:
+        from ftui.worker.adapters.qalora import group_inputs
+
+        group_inputs(adapted, options.qalora_group)
+    return adapted
+
+
+def config_of(model: Any, recipe: Recipe) -> LoraConfig:
+    """peft's configuration for a resolved recipe on this base model."""
+    from peft import EvaConfig, LoraConfig
+    from peft.tuners.lora.config import CordaConfig, LoraGAConfig
+
+    options = resolved_options(recipe)
+    depth = model.config.get_text_config().num_hidden_layers
+    stack = _replication(model, options.layer_replication, depth) if options.layer_replication else None
+    if stack:
+        depth = sum(end - start for start, end in stack)
+    layers = chosen_layers(options.layers, depth) if options.layers else None
+    targets = _targets(model, options, layers, stack is not None)
+    return LoraConfig(
+        task_type=task_type(recipe),
         r=int(options.rank),
         lora_alpha=options.alpha,  # type: ignore[arg-type]  # peft takes fractions as well
         lora_dropout=float(options.dropout),
-        target_modules=target_modules(options.targets),
+        target_modules=targets,
+        layers_to_transform=list(layers) if layers is not None and not isinstance(targets, str) else None,
+        target_parameters=list(options.parameters) or None,
+        rank_pattern=dict(options.rank_pattern),
+        alpha_pattern=dict(options.alpha_pattern),
         use_rslora=options.rslora,
         use_dora=options.dora,
+        lora_bias=options.bias,
+        init_lora_weights=_init(options),
+        eva_config=EvaConfig(rho=options.eva_rho) if options.init == "eva" else None,
+        corda_config=CordaConfig(corda_method=options.corda_method) if options.init == "corda" else None,
+        lora_ga_config=LoraGAConfig() if options.init == "lora_ga" else None,
+        trainable_token_indices=_token_ids(model, options) or None,
+        layer_replication=stack,
+        **_whole_modules(model, options),
     )
-    adapted: PeftModel = wrapped(model, config)
-    return adapted
+
+
+def _init(options: LoraOptions) -> Any:
+    match options.init:
+        # LoftQ's matrices come after: peft's own way would quantize the base anew, and needs CUDA for it.
+        case "default" | "loftq":
+            return True
+        case "pissa":
+            return f"pissa_niter_{options.pissa_iterations}" if options.pissa_iterations else "pissa"
+        case name:
+            return name
+
+
+def _targets(model: Any, options: LoraOptions, layers: tuple[int, ...] | None, replicated: bool) -> str | list[str]:
+    """Names or a pattern as peft takes them; single layers only go with names, so a pattern is resolved for them."""
+    targets = options.targets
+    if isinstance(targets, str) and targets.startswith("re:"):
+        pattern = targets.removeprefix("re:")
+        if layers is None or replicated:
+            return pattern
+        found = [path for path in linear_paths(model) if re.fullmatch(pattern, path)]
+        if not found:
+            raise BadInput(
+                f"The base model has no linear module whose path matches adapter.targets: {targets}.",
+                f"Use all-linear, or some of: {', '.join(linear_names(model))}.",
+            )
+        return found
+    if targets != "all-linear":
+        return target_modules(targets)
+    # CorDA and LoRA-GA look for the modules before peft has spelled out what all-linear means.
+    if options.init in ("corda", "lora_ga") and layers is None:
+        return linear_paths(model)
+    return linear_names(model) if layers is not None else targets
+
+
+def linear_paths(model: Any) -> list[str]:
+    """The whole names of all linear modules but the head."""
+    head = model.get_output_embeddings()
+    return [
+        name for name, module in model.named_modules()
+        if module is not head and type(module).__name__ in ("Linear", "Conv1D", *QUANTIZED)
+    ]
+
+
+def _replication(model: Any, text: str, depth: int) -> list[tuple[int, int]]:
+    """The new stack as peft takes it: runs of old layers, their ends excluded."""
+    if getattr(model.config.get_text_config(), "layer_types", None):
+        raise BadInput(
+            "adapter.layer_replication: this base model's configuration lists its layers one by one, which a deeper "
+            "stack would outrun.", "Write adapter.layer_replication: null, or take a Llama or Mistral model.",
+        )
+    runs: list[tuple[int, int]] = []
+    for layer in stacked_layers(text, depth):
+        if runs and runs[-1][1] == layer:
+            runs[-1] = (runs[-1][0], layer + 1)
+        else:
+            runs.append((layer, layer + 1))
+    return runs
+
+
+def _whole_modules(model: Any, options: LoraOptions) -> dict[str, Any]:
+    """Modules that train whole; where head and embedding are one, that one is named and stays one."""
+    if not options.modules_to_save:
+        return {}
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = bool(model.config.get_text_config().tie_word_embeddings) and head is not None
+    names, ties = [], False
+    for name in options.modules_to_save:
+        found = {path: module for path, module in model.named_modules() if path == name or path.endswith(f".{name}")}
+        if not found:
+            parts = sorted({path.rsplit(".", 1)[-1] for path, module in model.named_modules() if path})
+            raise BadInput(
+                f"The base model has no module {name}, which adapter.modules_to_save names.",
+                f"It has: {', '.join(part for part in parts if not part.isdigit())}.",
+            )
+        if any(type(module).__name__ in QUANTIZED for part in found.values() for module in part.modules()):
+            raise BadInput(
+                f"adapter.modules_to_save: {name} is quantized, and integers can't be trained.",
+                "Name modules that stay as they are (lm_head, embed_tokens, norms), or write model.quantization: none.",
+            )
+        if tied and any(module is head or module is embedding for module in found.values()):
+            ties = True
+            name = next(path for path, module in model.named_modules() if module is embedding).rsplit(".", 1)[-1]
+        names.append(name)
+    return {"modules_to_save": list(dict.fromkeys(names)), "ensure_weight_tying": ties}
+
+
+def _token_ids(model: Any, options: LoraOptions) -> list[int]:
+    """The ids of the tokens that train; texts have become ids before (`lora_start.with_token_ids`)."""
+    ids = [token for token in options.tokens if isinstance(token, int)]
+    if len(ids) != len(options.tokens):
+        raise ValueError(f"tokens are still texts: {options.tokens}")
+    count = model.get_input_embeddings().num_embeddings
+    if ids and not 0 <= min(ids) <= max(ids) < count:
+        raise BadInput(
+            f"adapter.tokens: the base model has tokens 0 to {count - 1:,}, and {max(ids):,} is asked for.",
+            "Name tokens that its vocabulary has.",
+        )
+    return sorted(set(ids))
+
+
+def _check_patterns(model: Any, options: LoraOptions) -> None:
+    """BadInput for a name in rank_pattern or alpha_pattern that no adapted module has.
+
+    peft renames what is targeted in a mixture's fused experts, so there the names can't be held against the model's.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    config = model.peft_config["default"]
+    if config.target_parameters:
+        return
+    adapted = (path for path, module in model.named_modules() if isinstance(module, LoraLayer))
+    names = [path.removeprefix("base_model.model.") for path in adapted]
+    for setting in ("rank_pattern", "alpha_pattern"):
+        for pattern in getattr(options, setting):
+            if not any(re.match(rf"(.*\.)?({pattern})$", name) for name in names):
+                last = sorted({name.rsplit(".", 1)[-1] for name in names})
+                raise BadInput(
+                    f"adapter.{setting}: no adapted module is called {pattern}.",
+                    f"Use some of: {', '.join(last)}, or a pattern of their paths, such as {names[0]}.",
+                )
+
+
+def _check_parameters(model: Any, options: LoraOptions) -> None:
+    """BadInput for a tensor in adapter.parameters that the model doesn't have."""
+    adapted = {
+        f"{path}.{module.parameter_name}".replace(".base_layer", "")
+        for path, module in model.named_modules() if type(module).__name__ == "ParamWrapper"
+    }
+    for wanted in options.parameters:
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in adapted):
+            raise BadInput(
+                f"The base model has no tensor {wanted} outside of linear modules, which adapter.parameters names.",
+                "Look at: ftui models show; fused experts are called mlp.experts.gate_up_proj and the like.",
+            )
