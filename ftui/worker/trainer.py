@@ -17,6 +17,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ftui.data.token_rows import UNTRAINED
 from ftui.worker import checkpoints
+from ftui.worker.adapters.state import load_state, save_state
 from ftui.worker.precision import Precision
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class RunTrainer(_Base):
 
         def fill(folder: Path) -> None:
             self.save_model(str(folder), _internal_call=True)
+            save_state(self._trained_model(), folder)
             self._save_optimizer_and_scheduler(str(folder))
             self._save_scaler(str(folder))
             self._save_rng_state(str(folder))
@@ -150,6 +152,11 @@ class RunTrainer(_Base):
 
     def _trained_model(self) -> Any:
         return self.model
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """As ever, and then what peft's files leave out of an adapter that is still in training."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        load_state(self._trained_model(), Path(resume_from_checkpoint))
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""

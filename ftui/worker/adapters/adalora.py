@@ -76,8 +76,8 @@ class Budget(TrainerCallback):
         self.config.total_step = total
         self.config.tinit, self.config.tfinal = int(STARTS * total), int(SETTLES * total)
         self.config.deltaT = max(1, total // 200)
-        if state.global_step > total - self.config.tfinal:
-            # A resumed run is past the last allocation: what is zero was taken away.
+        if state.global_step >= total - self.config.tfinal:
+            # A resumed run has had its last allocation: what is zero was taken away.
             self.kept = {
                 name: (values != 0).flatten().tolist()
                 for name, values in self.model.named_parameters() if "lora_E" in name

@@ -127,7 +127,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     """Model, adapter and trainer of a resolved recipe, from files, on the device that the recipe means."""
     from transformers import set_seed
 
-    from ftui.worker.adapters import BUILDERS
+    from ftui.worker.adapters import BUILDERS, callbacks
     from ftui.worker.objectives import builder
     from ftui.worker.precision import choose
 
@@ -143,6 +143,8 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     model = BUILDERS[recipe.adapter.kind](base, recipe)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
+    for callback in callbacks(model):
+        trainer.add_callback(callback)
     return Built(trainer, model, tokenizer, precision, device)
 
 
