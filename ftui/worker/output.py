@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ftui.data import Prepared
+from ftui.methods import LoraOptions
 from ftui.recipe import write
 from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
 from ftui.runs.folder import versions
+from ftui.worker.adapters.lora_result import make_plain
 from ftui.worker.checkpoints import aside
 
 METADATA = "ftui.json"
@@ -20,11 +22,12 @@ METADATA = "ftui.json"
 
 def save(
     target: Path, trainer: Any, tokenizer: Any, recipe: Recipe, info: RunInfo, prepared: Prepared, *, base: str,
-    licence: str | None, metrics: dict[str, Any],
+    licence: str | None, metrics: dict[str, Any], start: Path,
 ) -> None:
     """Write adapter or model, tokenizer, model card and metadata into `target`, complete or not at all.
 
-    `base` is what the adapter calls its base model: a hub id, or an absolute folder.
+    `base` is what the adapter calls its base model: a hub id, or an absolute folder; `start` is where an adapter's
+    start was kept, if it was.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     is_adapter = hasattr(model, "peft_config")
@@ -35,6 +38,8 @@ def save(
                 config.revision = recipe.model.revision
             # "auto" would ask the hub for the base's configuration to see whether the vocabulary has grown.
             model.save_pretrained(str(folder), save_embedding_layers=False)
+            if isinstance(recipe.adapter, LoraOptions):
+                make_plain(folder, recipe.adapter, start)
         else:
             model.config.use_cache = True
             model.save_pretrained(str(folder))

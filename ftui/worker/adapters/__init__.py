@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.adalora import Budget, adalora
 from ftui.worker.adapters.bottleneck import bottleneck, compacter, lora_bottleneck, lora_prompt
 from ftui.worker.adapters.lora import lora
+from ftui.worker.adapters.lora_start import started
 from ftui.worker.adapters.lowrank import deft, delora, glora, gralora, hira, lily, miss, peanut
 from ftui.worker.adapters.mixtures import poly, xlora
 from ftui.worker.adapters.products import loha, lokr
@@ -48,6 +50,16 @@ BUILDERS: dict[str, Builder] = {
     "trainable_tokens": trainable_tokens, "poly": poly, "xlora": xlora, "bottleneck": bottleneck,
     "compacter": compacter, "lora_bottleneck": lora_bottleneck, "lora_prompt": lora_prompt,
 }
+
+
+def adapted(model: Any, recipe: Recipe, rows: Sequence[Any], tokenizer: Any, kept: Path) -> Any:
+    """The model to train, from the loaded base model and what some starts read besides.
+
+    `rows` are the prepared ones; in the folder `kept` a start that can't be made twice is kept for later attempts.
+    """
+    if recipe.adapter.kind == "lora":
+        return started(model, recipe, rows, tokenizer, kept)
+    return BUILDERS[recipe.adapter.kind](model, recipe)
 
 
 def callbacks(model: Any) -> list[Any]:

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from ftui.worker.session import Session
 
 
+START = "start"
+"""The folder in a run's in which an adapter's start is kept, where it can't be made twice."""
+
+
 class TrialFailed(MemoryError):
     """Out of memory in the trial step, before anything was trained."""
 
@@ -127,7 +131,8 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     """Model, adapter and trainer of a resolved recipe, from files, on the device that the recipe means."""
     from transformers import set_seed
 
-    from ftui.worker.adapters import BUILDERS, callbacks
+    from ftui.worker.adapters import adapted, callbacks
+    from ftui.worker.adapters.lora_optimizer import set_optimizer
     from ftui.worker.objectives import builder
     from ftui.worker.precision import choose
 
@@ -140,9 +145,10 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     set_seed(recipe.train.seed)
     base = load_model(recipe, folder, precision, device, prepared.labels)
     set_threads(recipe, base.num_parameters())
-    model = BUILDERS[recipe.adapter.kind](base, recipe)
+    model = adapted(base, recipe, prepared.train, tokenizer, context.folder / START)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
+    set_optimizer(trainer, recipe)
     for callback in callbacks(model):
         trainer.add_callback(callback)
     return Built(trainer, model, tokenizer, precision, device)
@@ -153,6 +159,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     import torch
 
     from ftui.worker import canary
+    from ftui.worker.adapters.lora_start import changes_base
     from ftui.worker.answers import answer, prompts_of
     from ftui.worker.session import Session
     from ftui.worker.tracking import add_trackers
@@ -160,7 +167,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     trainer, model, tokenizer, precision, device = build(context, recipe, folder, prepared)
     kept = context.folder / "checkpoints"
     prompts = prompts_of(recipe, prepared)
-    adapted = hasattr(model, "disable_adapter")
+    adapted = hasattr(model, "disable_adapter") and not changes_base(recipe)
 
     def answers(base: bool) -> list[str]:
         with model.disable_adapter() if base and adapted else nullcontext():
@@ -187,7 +194,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
         session.remember(resumed.memory())
         trainer.tokens_seen = resumed.memory()["tokens_seen"]
     elif session.evaluates and not adapted:
-        # Once full tuning has begun there is no base model left to ask.
+        # Once full tuning has begun, or an adapter's start has changed the base, there is no base model left to ask.
         session.base_answers = answers(True)
     began = time.monotonic()
     with warnings.catch_warnings():
@@ -253,7 +260,7 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
     context.progress("Saving the result", 0, None, unit="row")
     shape = _describe(recipe)
     output.save(
-        context.output, trainer, trained.tokenizer, recipe, context.info, prepared,
+        context.output, trainer, trained.tokenizer, recipe, context.info, prepared, start=context.folder / START,
         base=public_name(recipe.model.base, folder), licence=shape.licence if shape else None, metrics=metrics,
     )
     ending = _ending(context, session, step, trainer.state.max_steps, saved_step)

@@ -45,6 +45,7 @@ def precision_of(recipe: Recipe, here: World) -> Precision:
 def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     """The trainer that the worker, or with train.trainer another library, would train `recipe` with."""
     from ftui.worker.adapters import BUILDERS
+    from ftui.worker.adapters.lora_start import sizes_only
     from ftui.worker.base import quantization_config
     from ftui.worker.trace.trainers import BUILDERS as TRAINERS
 
@@ -53,7 +54,7 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     quantization = quantization_config(recipe, precision) if recipe.adapter.kind != "none" else None
     base = load(config, dtype=precision.weights, attention=attention, quantization=quantization,
                 upcast=recipe.model.upcast)  # fmt: skip
-    model = BUILDERS[recipe.adapter.kind](base, recipe)
+    model = BUILDERS[recipe.adapter.kind](base, sizes_only(recipe))
     # Nothing is written there.
     with tempfile.TemporaryDirectory() as folder:
         return TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))
