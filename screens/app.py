@@ -41,7 +41,7 @@ class FtuiApp(App[int]):
     # VS Code takes ctrl+p, tmux ctrl+b, screen ctrl+a; ctrl+k deletes to the end of a line in every input.
     COMMAND_PALETTE_BINDING = "ctrl+o"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (32, "-roomy")]
     SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {"runs": _runs, "glossary": _glossary}
     BINDINGS = [
         Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True, tooltip="Leave; runs go on"),

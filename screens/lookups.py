@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ftui.hardware.document import Hardware
     from ftui.models import Entry, Found
     from ftui.models.document import ModelShape
+    from ftui.planner import WhyNot
+    from ftui.planner.document import Plan
     from ftui.recipe import Recipe
     from ftui.runs import Layout, Run
     from ftui.runs.launch import Obstacle
@@ -91,6 +93,26 @@ def columns(source: SourceLike) -> tuple[str, ...]:
     files = map(open_file, find_files(source))
     read = (raw for file in files for _, raw in file.read(file.path))
     return tuple(columns_of(list(islice((raw for raw in read if not isinstance(raw, Broken)), SAMPLE_ROWS))))
+
+
+def ways(
+    plan: Plan, hardware: Hardware, shape: ModelShape, profile: DataProfile | None, draft: Recipe
+) -> tuple[WhyNot, ...]:
+    """Each of the plan's ways beside the one that it recommends."""
+    from ftui import planner
+    from ftui.calibration import calibration
+
+    return planner.ways(plan, hardware, shape, profile, draft, calibration())
+
+
+def other_values(layout: Layout, path: str) -> tuple[WhyNot, ...]:
+    """Each value of a setting beside the one that it has."""
+    from ftui import planner
+    from ftui.calibration import calibration
+
+    return planner.compare(
+        layout.plan, layout.recipe, layout.hardware, layout.shape, layout.profile, path, calibration()
+    )
 
 
 def obstacles(layout: Layout) -> list[Obstacle]:

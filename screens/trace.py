@@ -12,7 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from ftui import tracing
+from ftui import planner, tracing
 from ftui.planner.document import MemoryEstimate, Trace
 from ftui.runs.control import stop
 from ftui.runs.folder import Run
@@ -49,12 +49,13 @@ class TraceScreen(Page[Trace | None]):
 
     def __init__(
         self, recipe: Recipe, shape: ModelShape, hardware: Hardware, profile: DataProfile | None,
-        estimate: MemoryEstimate,
+        *, command: str,
     ) -> None:
-        """`recipe` is resolved; `estimate` is what the formula says of it."""
+        """`recipe` is resolved; `command` does the same without a screen."""
         super().__init__()
         self._asked = (recipe, shape, hardware, profile)
-        self._model, self._estimate = shape.name, estimate
+        self._model, self._command = shape.name, command
+        self._estimate = planner.estimate(recipe, hardware, shape, profile).memory
         self._trace: Trace | None = None
         self._run: Run | None = None
 
@@ -64,7 +65,7 @@ class TraceScreen(Page[Trace | None]):
             yield Static(id="found")
 
     def on_mount(self) -> None:
-        self.say(status=plain(self._model), command="ftui plan --recipe RECIPE.yaml --trace")
+        self.say(status=plain(self._model), command=self._command)
         self._look(full=False)
 
     def on_resize(self) -> None:

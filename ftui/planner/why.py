@@ -109,7 +109,8 @@ def answer(
         text = f"{path}={shown(value)} is what is taken{_because(choice)}."
         return WhyNot(
             **common, value=value, is_picked=True, settings=settings, fit=now.verdict.fit, verdict=now.verdict,
-            process_bytes=now.memory.process_bytes, more_bytes=0, time_ratio=1.0, quality=now.quality, better=0.0, text=text,
+            process_bytes=now.memory.process_bytes, more_bytes=0, time_ratio=1.0, quality=now.quality, better=0.0,
+            text=text,
         )
     more = then.memory.process_bytes - now.memory.process_bytes
     ratio = then.time.total_seconds / now.time.total_seconds
@@ -124,7 +125,8 @@ def answer(
     ))
     return WhyNot(
         **common, value=value, is_picked=False, settings=settings, fit=then.verdict.fit, verdict=then.verdict,
-        process_bytes=then.memory.process_bytes, more_bytes=more, time_ratio=ratio, quality=then.quality, better=better, trains=trains, text=text,
+        process_bytes=then.memory.process_bytes, more_bytes=more, time_ratio=ratio, quality=then.quality,
+        better=better, trains=trains, text=text,
     )
 
 
@@ -231,7 +233,7 @@ def _best_of(
 def _with_companions(recipe: Recipe, path: str, value: Any) -> dict[str, Any]:
     """The value with what must change beside it, in the order in which they are to be set."""
     section, _, name = path.partition(".")
-    changes = dict(_companions(recipe, path, value))
+    changes = {other: new for other, new in _companions(recipe, path, value).items() if get(recipe, other) != new}
     if section == "adapter" and name != "kind" and name not in OPTIONS["adapter"][recipe.adapter.kind]:
         changes = {"adapter.kind": "lora", **changes}
     return {**changes, path: value}

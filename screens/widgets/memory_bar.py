@@ -7,28 +7,34 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from ftui.planner.document import Badge, MemoryEstimate
+from ftui.planner.document import MemoryEstimate
 from ftui.timeline import MARKS, OTHER, parts_of
 from ftui.units import GiB, MiB, gib
+
+from .badge import trusted
 
 COLOURS = {
     "weights": "$primary", "adapter": "$success", "gradients": "$warning", "optimizer": "$error",
     "activations": "$accent", "logits": "$secondary", "workspace": "$text-primary", "context": "dim", "slack": "dim",
 }
 """A part without a line here is drawn in the text's colour."""
-BADGES: dict[Badge, tuple[str, str]] = {
-    "estimate": ("≈ estimate", "dim"), "traced": ("◆ traced", "$text-accent"),
-    "measured": ("✔ measured", "$text-success"),
-}
-"""How far a number can be trusted: a formula, the step itself without a GPU, the device's own word."""
+GAP = "  "
 
 
 class MemoryBar(Widget):
-    """One line of bar with a mark where the free memory ends, and a legend of one or two lines below."""
+    """A bar with a mark where the room for the run ends; below it the peak, unless it is said elsewhere, and a legend.
+
+    The legend takes what height there is: parts for which there is no room are summed up.
+    """
 
     memory: reactive[MemoryEstimate | None] = reactive(None)
     budget_bytes: reactive[int] = reactive(0)
     reserve_bytes: reactive[int] = reactive(0)
+
+    def __init__(self, *, peak: bool = True) -> None:
+        """`peak` says whether the expected peak with its badge and interval stands below the bar."""
+        super().__init__()
+        self._peak = peak
 
     def show(self, memory: MemoryEstimate | None, budget_bytes: int, reserve_bytes: int = 0) -> None:
         """Show `memory` against `budget_bytes` of free memory, of which `reserve_bytes` are kept free."""
@@ -37,7 +43,10 @@ class MemoryBar(Widget):
     def render(self) -> RenderResult:
         if self.memory is None or not self.budget_bytes:
             return Content("The memory appears here once the model and the data are known.").stylize("dim")
-        return Content("\n").join([self._bar(self.memory), *self._legend(self.memory)])
+        lines = [self._bar(self.memory)]
+        if self._peak:
+            lines.append(Content(GAP).join([trusted(self.memory), self._limit()]))
+        return Content("\n").join([*lines, *self._legend(self.memory, self.size.height - len(lines))])
 
     def _bar(self, memory: MemoryEstimate) -> Content:
         width = max(self.size.width - 1, 10)
@@ -55,31 +64,46 @@ class MemoryBar(Widget):
         cells.insert(limit, ("┃", "bold $error" if memory.high_bytes * scale > limit else "bold $text"))
         return Content.assemble(*_runs(cells))
 
-    def _legend(self, memory: MemoryEstimate) -> list[Content]:
-        total = memory.process_bytes
-        # One unit for all, said once: a legend of eight is read faster so.
-        unit, name_of_unit, digits = (GiB, "GiB", 1) if total >= GiB else (MiB, "MiB", 0)
-        entries = [
-            Content.assemble(
-                (MARKS.get(name, OTHER), COLOURS.get(name, "$text")), f" {name} ", (f"{size / unit:.{digits}f}", "bold")
-            )
-            for name, size in parts_of(memory.parts).items()
-            if size >= total / 200
-        ]
-        entries.append(Content.assemble(("┃", "bold"), " free ", (gib(self.budget_bytes), "bold")))
-        low, high = memory.low_bytes / unit, memory.high_bytes / unit
-        sure = Content.assemble(
-            BADGES[memory.badge], " ", (f"{total / unit:.{digits}f}", "bold"),
-            (f" ({low:.{digits}f}–{high:.{digits}f}) {name_of_unit}", "dim"),
+    def _limit(self) -> Content:
+        free, kept = self.budget_bytes, self.reserve_bytes
+        return Content.assemble(
+            ("┃", "bold"), " ", (gib(free - kept), "bold"), (f": {gib(free)} free less reserve", "dim")
         )
-        lines, width = [sure], self.size.width
-        for entry in entries:
-            joined = lines[-1] + "  " + entry
-            if joined.cell_length <= width:
-                lines[-1] = joined
-            else:
-                lines.append(entry)
-        return lines
+
+    def _legend(self, memory: MemoryEstimate, height: int) -> list[Content]:
+        # One unit for all, which the peak names: a legend of eight is read faster so.
+        total = memory.process_bytes
+        unit, digits = (GiB, 1) if total >= GiB / 10 else (MiB, 0)
+        sizes = {name: size for name, size in parts_of(memory.parts).items() if size >= total / 200}
+        room = f"{(self.budget_bytes - self.reserve_bytes) / unit:.{digits}f}"
+        limit = [] if self._peak else [Content.assemble(("┃", "bold"), " limit ", (room, "bold"))]
+        unsure = [Content.styled("╌ up to the high end", "dim")] if memory.high_bytes > total else []
+        rest, lines = 0, []
+        while sizes:
+            parts = [
+                Content.assemble((MARKS.get(name, OTHER), COLOURS.get(name, "$text")), f" {name} ",
+                                 (f"{size / unit:.{digits}f}", "bold"))
+                for name, size in sizes.items()
+            ]
+            others = [Content.assemble("others ", (f"{rest / unit:.{digits}f}", "bold"))] if rest else []
+            for more in (unsure, []):
+                lines = _wrapped([*limit, *parts, *others, *more], self.size.width)
+                if len(lines) <= height:
+                    return lines
+            rest += sizes.pop(min(sizes, key=lambda name: sizes[name]))
+        return lines[: max(height, 0)]
+
+
+def _wrapped(entries: list[Content], width: int) -> list[Content]:
+    """Entries one after the other, on as many lines of this width as they take."""
+    lines: list[Content] = []
+    for entry in entries:
+        joined = lines[-1] + GAP + entry if lines else entry
+        if lines and joined.cell_length <= width:
+            lines[-1] = joined
+        else:
+            lines.append(entry)
+    return lines
 
 
 def _runs(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.planner.document import Method
 from ftui.recipe import Recipe
+from ftui.recipe.document import Compute, Goal
 
 if TYPE_CHECKING:
     from ftui.models import Entry
@@ -41,13 +42,13 @@ def judge(hardware: Hardware, entry: Entry, draft: Recipe) -> Judged:
     Stands on the goal and the device only: the data may not be known yet, and what was edited for another model says
     nothing about this one.
     """
-    return _judged(hardware, entry.shape, Recipe(goal=draft.goal, compute=draft.compute))
+    return _judged(hardware, entry.shape, draft.goal, draft.compute)
 
 
 @lru_cache(maxsize=256)
-def _judged(hardware: Hardware, shape: ModelShape, asked: Recipe) -> Judged:
+def _judged(hardware: Hardware, shape: ModelShape, goal: Goal, compute: Compute) -> Judged:
     """Kept, so that the list stands at once when one comes back to it."""
-    plan = planner.plan(hardware, shape, None, asked, calibration())
+    plan = planner.plan(hardware, shape, None, Recipe(goal=goal, compute=compute), calibration())
     fitting = [each for each in (plan.recommendation, *plan.alternatives) if each.verdict.fit != "no"]
     methods = {option.method for option in fitting}
     words = ", ".join(word for method, word in NAMES.items() if method in methods)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from ftui.units import clock, gib, signed_gib
+from ftui.units import MiB, clock, signed_gib
 
+from ..widgets.badge import ESTIMATE, trusted
 from .state import WizardState
+from .weighed import FIT_STYLES
 
-FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
+FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 
 
-def cost_line(state: WizardState) -> Content:
-    """Memory and time of the recipe as it stands, each with what the last edit did to it."""
-    now, before = state.estimate, state.before
+def cost_line(state: WizardState, *, wide: bool = False) -> Content:
+    """Memory and time of the recipe as it stands, each with what the last edit did; `wide` has the time's interval."""
+    now, moved = state.estimate, state.moved
     if now is None:
         return Content("")
-    memory, time = now.memory.process_bytes, now.time.total_seconds
-    parts: list[str | Content | tuple[str, str]] = [("memory ", "dim"), (gib(memory), "bold")]
-    if before and before.memory.process_bytes != memory:
-        parts.append(_change(signed_gib(memory - before.memory.process_bytes), memory > before.memory.process_bytes))
-    parts += ["  ", (now.verdict.fit.replace("no", "doesn't fit"), f"bold {FIT_STYLES[now.verdict.fit]}")]
-    parts += [("    time ", "dim"), (clock(time), "bold")]
-    if before and abs(before.time.total_seconds - time) >= 1:
-        slower = time > before.time.total_seconds
-        parts.append(_change(f"{'+' if slower else '−'}{clock(abs(time - before.time.total_seconds))}", slower))
+    time = now.time
+    parts: list[str | Content | tuple[str, str]] = [trusted(now.memory)]
+    if moved and abs(moved.bytes) >= MiB:
+        parts.append(_change(signed_gib(moved.bytes), moved.bytes > 0))
+    parts += ["  ", (FITS[now.verdict.fit], f"bold {FIT_STYLES[now.verdict.fit]}")]
+    parts += ["  ", (f"{ESTIMATE} ", "dim"), (clock(time.total_seconds), "bold")]
+    if wide:
+        parts.append((f" ({clock(time.low_seconds)} to {clock(time.high_seconds)})", "dim"))
+    if moved and abs(moved.seconds) >= 1:
+        slower = moved.seconds > 0
+        parts.append(_change(f"{'+' if slower else '−'}{clock(abs(moved.seconds))}", slower))
     return Content.assemble(*parts)
 
 
 def _change(text: str, worse: bool) -> tuple[str, str]:
-    return f" ({text})", "$text-warning" if worse else "$text-success"
+    return f" {text}", "$text-warning" if worse else "$text-success"

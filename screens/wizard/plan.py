@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from ftui import recipe
+from ftui.errors import FtuiError
 from ftui.planner import resolve
-from ftui.planner.document import MemoryEstimate, Option, Plan
+from ftui.planner.document import Choice, Method, Option, Plan, Verdict
 from ftui.runs.command import plan_command
 from ftui.units import clock, count, gib
 
+from .. import lookups
+from ..widgets.badge import ESTIMATE, between, signed
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .state import WizardState
-from .step import GoOn, OptionChosen, Step, TraceAsked, said
+from .step import Assigned, GoOn, OptionChosen, TraceAsked, said
+from .weighed import FIT_STYLES, FIT_WORDS, Weighed, ways_out
 from .words import short_source, shown_value
 
-FIT_STYLES = {"fits": "$text-success", "tight": "$text-warning", "no": "$text-error"}
-FIT_WORDS = {"fits": "fits", "tight": "tight", "no": "no"}
+if TYPE_CHECKING:
+    from .why_not import Taken
+
+FIXED_ELSEWHERE = ("name", "goal.task", "goal.priority", "model.base", "model.revision", "data.sources", "compute.gpus")
+"""What the steps before have asked for."""
 
 
-class PlanStep(Step):
-    """Enter takes the option under the cursor with all its settings and goes on; t traces it."""
-
-    BINDINGS = [Binding("t", "trace", "Trace", tooltip="Run the option's step without a GPU: the peak to the percent")]
+class PlanStep(Weighed):
+    """Enter takes the option under the cursor with all its settings and goes on."""
 
     def compose(self) -> ComposeResult:
         yield Static(classes="said")
         yield ChoiceTable(
-            Column("", 1), Column("Method"), Column("Rank", 4, right=True), Column("Batch", 5, right=True),
-            Column("Length", 6, right=True), Column("Ckpt", 4), Column("Memory", 9, right=True), Column("Fits", 5),
-            Column("Time", 7, right=True), Column("Quality", 7, right=True, wide=True),
-            Column("Result", 9, right=True, wide=True), id="options", narrow=96,
+            Column("", 1), Column("Method"), Column("Fits", 5), Column("Quality", 7, right=True),
+            Column("Memory", 10, right=True), Column("From–to GiB", 11, right=True, wide=True),
+            Column(f"{ESTIMATE} Time", 7, right=True), Column("Batch", 5, right=True), Column("Length", 6, right=True),
+            Column("Rank", 4, right=True, wide=True), Column("Checkp.", 7, wide=True),
+            Column("Result", 8, right=True, wide=True), id="options", narrow=110,
         )
         yield MemoryBar()
         with VerticalScroll(id="why"):
@@ -76,21 +84,19 @@ class PlanStep(Step):
         title = Content(option.title)
         if option is plan.recommendation:
             title += Content.styled(" ★", "$text-success")
-        settings = option.settings
-        fit = Content.styled(FIT_WORDS[option.verdict.fit], FIT_STYLES[option.verdict.fit])
-        rank = "–" if option.method == "full" else self._value(settings, "adapter.rank")
+        best, settings = self._best(option), option.settings
+        fit = best.verdict.fit
         return Row(key, (
-            mark, title, rank, self._value(settings, "train.micro_batch"),
+            mark, title, Content.styled(FIT_WORDS[fit], FIT_STYLES[fit]), f"{option.quality:.1%}",
+            signed(best.memory), "–".join(between(best.memory)),
+            "–" if fit == "no" else clock(option.time.total_seconds), self._value(settings, "train.micro_batch"),
             self._value(settings, "data.max_length"),
+            "–" if option.method == "full" else self._value(settings, "adapter.rank"),
             "on" if self._value(settings, "train.checkpointing") in ("True", "true") else "off",
-            gib(self._memory(option).process_bytes), fit,
-            clock(option.time.total_seconds), f"{option.quality:.0%}", gib(option.adapter_bytes),
+            gib(option.adapter_bytes),
         ))
 
     def _value(self, settings: dict[str, Any], path: str) -> str:
-        from ftui import recipe
-        from ftui.errors import FtuiError
-
         if path in settings:
             return str(settings[path])
         try:
@@ -98,9 +104,9 @@ class PlanStep(Step):
         except FtuiError:
             return "–"
 
-    def _memory(self, option: Option) -> MemoryEstimate:
-        """What is known best of the option: measured, traced, or the formula's."""
-        return self.state.known.get(option.method, option.memory)
+    def _best(self, option: Option) -> Option:
+        """The option as it is known best: measured, traced, or the formula's."""
+        return self.state.known.get(option.method, option)
 
     def _at(self) -> Option | None:
         plan, key = self.state.plan, self.query_one(ChoiceTable).key
@@ -114,26 +120,68 @@ class PlanStep(Step):
         plan, option = self.state.plan, self._at()
         if plan is None or option is None:
             return
-        self.query_one(MemoryBar).show(self._memory(option), plan.budget_bytes, plan.reserve_bytes)
-        self.query_one("#reasons", Static).update(Content("\n").join(reasons(option, plan, self._memory(option))))
+        best = self._best(option)
+        self.query_one(MemoryBar).show(best.memory, plan.budget_bytes, plan.reserve_bytes)
+        self.query_one("#reasons", Static).update(Content("\n").join(reasons(best, plan, self._fixed())))
+        self.refresh_bindings()
+
+    def _fixed(self) -> list[str]:
+        """The settings that were set by hand, and which every way keeps."""
+        paths = sorted(self.state.edited - set(FIXED_ELSEWHERE))
+        return [f"{path}={shown_value(recipe.get(self.state.draft, path))}" for path in paths]
 
     @on(ChoiceTable.Picked)
     def _picked(self, event: ChoiceTable.Picked) -> None:
-        plan, option = self.state.plan, self._at()
-        if plan is None or option is None:
-            return
-        self.post_message(OptionChosen(None if option is plan.recommendation else option.method))
-        self.post_message(GoOn())
+        if option := self._at():
+            self._choose(option.method)
+            self.post_message(GoOn())
+
+    def _choose(self, method: Method) -> None:
+        plan = self.state.plan
+        self.post_message(OptionChosen(None if plan and method == plan.recommendation.method else method))
+
+    # The keys of what is weighed.
+
+    def verdict(self) -> Verdict | None:
+        option = self._at()
+        return self._best(option).verdict if option else None
+
+    def take(self, changes: Sequence[Choice]) -> None:
+        if option := self._at():
+            self._choose(option.method)
+            self.post_message(Assigned({change.path: change.value for change in changes}))
 
     def action_trace(self) -> None:
         plan, option = self.state.plan, self._at()
         if plan is not None and option is not None:
-            self.post_message(TraceAsked(resolve(self.state.draft, plan, option), option.memory))
+            self.post_message(TraceAsked(resolve(self.state.draft, plan, option), f"{self.command()} --trace"))
+
+    def action_why_not(self) -> None:
+        from .why_not import WhyNotDialog
+
+        state, option = self.state, self._at()
+        if state.plan is None or state.hardware is None or state.shape is None or option is None:
+            return
+        plan = state.plan
+        names = {each.method: each.title for each in (plan.recommendation, *plan.alternatives, *plan.rejected)}
+        ask = partial(lookups.ways, plan, state.hardware, state.shape, state.profile, state.draft)
+        title = f"Why {plan.recommendation.title}, and why not another way?"
+        self.app.push_screen(WhyNotDialog(title, ask, at=option.method, names=names), self._answered)
+
+    def _answered(self, taken: Taken | None) -> None:
+        if taken is None:
+            return
+        answer, changes = taken
+        if answer.method is not None:
+            self.query_one(ChoiceTable).move(answer.method)
+            self._choose(answer.method)
+        if changes:
+            self.post_message(Assigned({change.path: change.value for change in changes}))
 
     def next_line(self) -> str:
         if self.state.plan is None:
             return "The ways to train stand here as soon as the machine, the model and the data are known."
-        return "Enter takes the way under the cursor, t proves its memory; the next step can change any setting."
+        return "Enter takes this way, w compares, t traces; tab, then ↓, reads the reasons."
 
     def command(self) -> str:
         return plan_command(self.state.draft, reference=self.state.preset)
@@ -145,25 +193,25 @@ class PlanStep(Step):
         )
 
 
-def reasons(option: Option, plan: Plan, memory: MemoryEstimate) -> list[Content]:
-    """Why this option: its note, whether it fits, what it trains, and for the recommendation each value's reason."""
-    verdict, time = option.verdict, option.time
+def reasons(option: Option, plan: Plan, fixed: Sequence[str] = ()) -> list[Content]:
+    """Why this option: whether it fits and what would make it, its note, what it trains, and of the recommendation each
+    value's reason; `fixed` are the settings that no way may change.
+    """
+    verdict, time, memory = option.verdict, option.time, option.memory
     lines = [
-        Content(option.note),
         Content.styled(verdict.text, FIT_STYLES[verdict.fit]),
+        *ways_out(verdict),
+        Content(option.note),
         Content.assemble(
-            ("peak ", "dim"), f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)} ({memory.badge}), at the ",
-            memory.phase, ("   time ", "dim"),
+            ("peak in ", "dim"), memory.phase, (f" ({memory.badge})", "dim"), ("   time ", "dim"),
             f"{clock(time.low_seconds)} to {clock(time.high_seconds)} for {count(time.steps)} steps",
             ("   trains ", "dim"), f"{count(option.trainable_parameters)} parameters",
         ),
     ]
-    if len(verdict.changes) > 1:
-        lines.append(Content("All of these together would do:" if verdict.together else "Any one of these would do:"))
-    for change in verdict.changes:
-        change_line = f"{change.path}={change.value}  {change.reason}"
-        lines.append(Content.assemble(("→ ", "$text-accent"), Content(change_line)))
-    if option is plan.recommendation:
+    if fixed:
+        back = ("; r in Settings takes it back", "dim")
+        lines.append(Content.assemble(("set by you ", "dim"), ", ".join(fixed), back))
+    if option.method == plan.recommendation.method:
         lines += [
             Content.assemble((f"{choice.path}={shown_value(choice.value)}", "bold"), "  ", Content(choice.reason),
                              (f"  [{short_source(choice.source)}]", "dim"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ftui import planner
+from ftui import planner, trust
 from ftui.calibration import calibration
-from ftui.runs.launch import lay_out
-from ftui.trust import better
+from ftui.recipe import Recipe
+from ftui.runs.launch import Layout, lay_out
 
-from .state import WizardState
+from .state import Moved, WizardState
 
-PLANNED = ("plan", "layout", "known", "before")
+PLANNED = ("plan", "layout", "known", "moved")
 """What `replan` changes in a state."""
 
 
@@ -18,17 +18,38 @@ def can_plan(state: WizardState) -> bool:
     return None not in (state.hardware, state.shape, state.profile)
 
 
+def counted(draft: Recipe) -> object:
+    """What the reading of the data depends on: while it stays, the data need not be read again."""
+    return draft.data.sources, draft.data.template, draft.objective.loss_on
+
+
 def replan(state: WizardState) -> WizardState:
     """`state` with its plan and its layout made anew.  Raises FtuiError where the planner refuses."""
     hardware, shape, profile = state.hardware, state.shape, state.profile
     if hardware is None or shape is None or profile is None:
-        return state.having(plan=None, layout=None, before=None)
-    plan = planner.plan(hardware, shape, profile, state.draft, calibration())
-    known = {
-        option.method: memory
-        for option in (plan.recommendation, *plan.alternatives, *plan.rejected)
-        if (memory := better(planner.resolve(state.draft, plan, option), shape, hardware, profile)) is not None
-    }
-    state = state.having(before=state.estimate, plan=plan, known=known)
-    layout = lay_out(state.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
-    return state.having(layout=layout)
+        return state.having(plan=None, layout=None, moved=None)
+    rates = calibration()
+    plan = planner.plan(hardware, shape, profile, state.draft, rates)
+    known = trust.options(plan, state.draft, hardware, shape, profile, rates)
+    planned = state.having(plan=plan, known=known)
+    layout = lay_out(planned.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
+    return planned.having(layout=layout, moved=_moved(state, layout))
+
+
+def _moved(state: WizardState, now: Layout) -> Moved | None:
+    """What the edit before `now` did; that of the one before where the recipe is the same, as after a trace."""
+    before = state.layout
+    if before is None or before.shape is not now.shape:
+        return None
+    if before.recipe == now.recipe:
+        return state.moved
+    old, new = before.estimate, now.estimate
+    if old.memory.badge != new.memory.badge:
+        # A formula's number less a traced one would say how far the two are apart.
+        old, new = (
+            planner.estimate(each.recipe, each.hardware, each.shape, each.profile, calibration())
+            for each in (before, now)
+        )
+    return Moved(
+        new.memory.process_bytes - old.memory.process_bytes, new.time.total_seconds - old.time.total_seconds
+    )

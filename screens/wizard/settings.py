@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,34 +15,38 @@ from textual.widgets import Input, Static
 
 from ftui import recipe
 from ftui.errors import FtuiError
+from ftui.planner.document import Choice, Verdict
 from ftui.recipe import Setting
+from ftui.runs.command import plan_command
 
+from .. import lookups
 from ..background import Problem
 from ..dialogs import Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
 from .cost import cost_line
+from .setting_lines import lines, meaning, shown, values
 from .state import WizardState
-from .step import Assigned, GoOn, Reset, Step, TraceAsked, problem_text, said
-from .words import short_source, shown_value
+from .step import Assigned, GoOn, Reset, TraceAsked, problem_text, said
+from .weighed import Weighed, ways_out
+from .words import short_source
 
-SECTION_TITLES = {
-    "general": "General", "goal": "Goal", "model": "Model", "data": "Data", "objective": "Objective",
-    "adapter": "Adapter", "train": "Training", "evaluate": "Evaluation", "recovery": "Recovery",
-    "tracking": "Tracking", "compute": "Compute",
-}
+if TYPE_CHECKING:
+    from .why_not import Taken
+
+WIDE = 100
+"""Columns from which the time's interval has room."""
 GO_ON = "go on"
 """The key of the first row, where the cursor starts, so that enter alone leads from step to step."""
 
 
-class SettingsStep(Step):
+class SettingsStep(Weighed):
     """One list and one line to edit or to search in: sixty mounted inputs would cost more than the whole app."""
 
     BINDINGS = [
         Binding("slash", "find", "Find", key_display="/", tooltip="Search the settings"),
         Binding("a", "advanced", "Advanced", tooltip="Show the advanced settings, too, or hide them"),
-        Binding("t", "trace", "Trace", tooltip="Run the step as it is set now without a GPU: the peak to the percent"),
-        Binding("r", "reset", "Reset", tooltip="Back to the recommended value"),
+        Binding("r", "reset", "Reset", show=False, tooltip="Back to the recommended value"),
         Binding("left", "turn(-1)", "Previous value", show=False),
         Binding("right", "turn(1)", "Next value", show=False),
         Binding("escape", "close", "Close", show=False),
@@ -58,15 +66,22 @@ class SettingsStep(Step):
             yield Static(id="label", markup=False)
             yield Input(id="editor", compact=True, disabled=True)
         yield Static(id="about")
-        yield MemoryBar()
+        yield MemoryBar(peak=False)
         yield Static(id="cost")
+        yield Static(id="ways-out")
 
     def show(self, state: WizardState) -> None:
         super().show(state)
         self.query_one(ChoiceTable).show(self._rows())
         if state.estimate and state.plan:
             self.query_one(MemoryBar).show(state.estimate.memory, state.plan.budget_bytes, state.plan.reserve_bytes)
-        self.query_one("#cost", Static).update(said(state, "plan") or cost_line(state))
+        wide = self.app.size.width >= WIDE
+        self.query_one("#cost", Static).update(said(state, "plan") or cost_line(state, wide=wide))
+        verdict = self.verdict()
+        ways = ways_out(verdict) if verdict else []
+        self.query_one("#ways-out", Static).update(Content("\n").join(ways))
+        self.query_one("#ways-out").display = bool(ways)
+        self.refresh_bindings()
         self._explain()
 
     def set_focus(self) -> None:
@@ -85,28 +100,9 @@ class SettingsStep(Step):
         ]
 
     def _rows(self) -> list[Row]:
-        section, edited = "", self.state.edited
-        whole = "Go on as set" if edited else "Leave all as it is"
-        rows = [] if self._words else [Row(GO_ON, ("→", whole, "", "every setting has its value: on to the review"))]
-        for setting in self._shown():
-            if setting.section != section:
-                section = setting.section
-                rows.append(Row(None, (SECTION_TITLES.get(section, section.capitalize()),)))
-            by_hand = setting.path in edited
-            value = Content(shown(self.state, setting)).stylize("bold" if by_hand else "")
-            mark = Content.styled("•", "bold $text-accent") if by_hand else ""
-            rows.append(Row(setting.path, (mark, setting.title, value, self._why(setting, by_hand))))
-        return rows
-
-    def _why(self, setting: Setting, by_hand: bool) -> Content:
-        choice = self.state.reason(setting.path)
-        if by_hand:
-            was = shown_value(recommended(self.state, setting))
-            whose = "recommended" if choice else "preset" if self.state.preset else "default"
-            return Content.styled(f"yours; {whose} {was}" if was else "yours", "$text-accent")
-        if choice and shown_value(choice.value, setting.separator) != shown(self.state, setting):
-            return Content.assemble(("the preset's; otherwise ", "dim"), Content(choice.reason))
-        return Content(choice.reason if choice else setting.help).stylize("" if choice else "dim")
+        whole = "Go on as set" if self.state.edited else "Leave all as it is"
+        first = Row(GO_ON, ("→", whole, "", "every setting has its value: on to the review"))
+        return [*([] if self._words else [first]), *lines(self.state, self._shown())]
 
     def _at(self) -> Setting | None:
         key = self.query_one(ChoiceTable).key
@@ -120,15 +116,17 @@ class SettingsStep(Step):
             return
         if setting := self._at():
             choice = self.state.reason(setting.path)
-            source = f"{choice.reason} [{short_source(choice.source)}]" if choice else ""
-            lines = (
+            # The reason comes before the explanation, which a small terminal cuts.
+            reason = f"{choice.reason} [{short_source(choice.source)}]" if choice else ""
+            said_of_it = (
                 Content.assemble((setting.path, "bold"), ("  takes ", "dim"), Content(setting.limits)),
+                Content.assemble(("recommended ", "dim"), Content(reason)) if reason else Content(""),
                 Content(f"{setting.help} {setting.why}"),
-                Content.assemble(("recommended ", "dim"), Content(source)) if source else Content(""),
             )
-            about.update(Content("\n").join(lines))
+            about.update(Content("\n").join(line for line in said_of_it if line))
         else:
-            about.update(Content("Each line below is one setting with its value and why; enter on it changes it."))
+            about.update(Content("Each line below is one setting with its value and why; enter on it changes it, "
+                                 "w says what its other values would change, a shows the advanced ones."))
 
     # Editing.
 
@@ -143,9 +141,9 @@ class SettingsStep(Step):
         if setting.kind == "bool" and not setting.nullable:
             self.action_turn(1)
         elif setting.kind in ("bool", "choice"):
-            values = {value: _meaning(setting, value, self.state) for value in _values(setting)}
+            meanings = {value: meaning(setting, value, self.state) for value in values(setting)}
             at = shown(self.state, setting)
-            self.app.push_screen(Pick(setting.title, values, at), lambda value: self._chosen(setting, value))
+            self.app.push_screen(Pick(setting.title, meanings, at), lambda value: self._chosen(setting, value))
         else:
             self._editing = setting
             self._open(setting.title, shown(self.state, setting))
@@ -159,19 +157,41 @@ class SettingsStep(Step):
         setting = self._at()
         if setting is None or setting.kind not in ("bool", "choice"):
             return
-        values = list(_values(setting))
+        turned = values(setting)
         now = shown(self.state, setting)
-        at = values.index(now) if now in values else 0
-        self.post_message(Assigned({setting.path: values[(at + by) % len(values)]}))
+        at = turned.index(now) if now in turned else 0
+        self.post_message(Assigned({setting.path: turned[(at + by) % len(turned)]}))
 
     def action_reset(self) -> None:
         if setting := self._at():
             self.post_message(Reset((setting.path,)))
 
+    # The keys of what is weighed.
+
+    def verdict(self) -> Verdict | None:
+        return self.state.estimate.verdict if self.state.estimate else None
+
+    def take(self, changes: Sequence[Choice]) -> None:
+        self.post_message(Assigned({change.path: change.value for change in changes}))
+
     def action_trace(self) -> None:
-        state = self.state
-        if state.resolved is not None and state.estimate is not None:
-            self.post_message(TraceAsked(state.resolved, state.estimate.memory))
+        if self.state.resolved is not None:
+            command = plan_command(self.state.asked, reference=self.state.preset)
+            self.post_message(TraceAsked(self.state.resolved, f"{command} --trace"))
+
+    def action_why_not(self) -> None:
+        from .why_not import WhyNotDialog
+
+        setting, layout = self._at(), self.state.layout
+        if setting is None or layout is None:
+            return
+        title = f"{setting.title}: why {shown(self.state, setting)}, and why not another value?"
+        self.app.push_screen(WhyNotDialog(title, partial(lookups.other_values, layout, setting.path)), self._answered)
+
+    def _answered(self, taken: Taken | None) -> None:
+        if taken is not None:
+            answer, changes = taken
+            self.post_message(Assigned(answer.settings | {change.path: change.value for change in changes}))
 
     def action_advanced(self) -> None:
         self._advanced = not self._advanced
@@ -193,7 +213,10 @@ class SettingsStep(Step):
     def _typed(self, event: Input.Changed) -> None:
         if self._editing is None:
             self._words = event.value
-            self.query_one(ChoiceTable).show(self._rows())
+            words, found = event.value.lower().split(), self._shown()
+            # What is called so comes before what only mentions it.
+            named = (each.path for each in found if all(w in f"{each.path} {each.title}".lower() for w in words))
+            self.query_one(ChoiceTable).show(self._rows(), at=next(named, None) if words else None)
         else:
             problem = self._wrong(self._editing, event.value)
             event.input.set_class(problem is not None, "-invalid")
@@ -238,9 +261,11 @@ class SettingsStep(Step):
     # The frame.
 
     def next_line(self) -> str:
-        if self._at() is None:
-            return "Enter goes on to the review; down leads to the settings, / finds one."
-        return "Enter edits, ← → turn a choice, / finds, t traces; ctrl+n goes on to the review."
+        setting = self._at()
+        if setting is None:
+            return "Enter goes on to the review; ↓ leads to the settings, / finds one."
+        back = "r takes it back" if setting.path in self.state.edited else "← → turn a choice"
+        return f"Enter edits, {back}, w compares other values; ctrl+n goes on."
 
     def command(self) -> str:
         setting = self._at()
@@ -249,37 +274,3 @@ class SettingsStep(Step):
     def term(self) -> str | None:
         setting = self._at()
         return setting.term if setting else None
-
-
-def _values(setting: Setting) -> tuple[str, ...]:
-    values = ("true", "false") if setting.kind == "bool" else setting.offered
-    return (*(("auto",) if setting.auto else ()), *values, *(("null",) if setting.nullable else ()))
-
-
-def _meaning(setting: Setting, value: str, state: WizardState) -> str:
-    if value == "auto":
-        choice = state.reason(setting.path)
-        return f"the planner's: {shown_value(choice.value)}" if choice else "left to the planner"
-    return ""
-
-
-def recommended(state: WizardState, setting: Setting) -> object:
-    """What the setting would be without the hand: the planner's value, else the preset's or the default."""
-    choice = state.reason(setting.path)
-    if choice:
-        return choice.value
-    try:
-        return recipe.get(state.base, setting.path)
-    except FtuiError:
-        return setting.default
-
-
-def shown(state: WizardState, setting: Setting) -> str:
-    """The setting's value as it would be launched, in the words in which it can be typed."""
-    for holder in (state.resolved, state.asked):
-        if holder is not None:
-            try:
-                return shown_value(recipe.get(holder, setting.path), setting.separator)
-            except FtuiError:
-                continue
-    return shown_value(setting.default, setting.separator)

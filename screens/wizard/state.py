@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import SkipValidation
 
@@ -11,7 +11,7 @@ from ftui.data.document import DataProfile
 from ftui.documents import Document
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
-from ftui.planner.document import Choice, Estimate, MemoryEstimate, Method, Option, Plan
+from ftui.planner.document import Choice, Estimate, Method, Option, Plan
 from ftui.recipe import Recipe
 from ftui.runs.launch import Layout
 
@@ -25,6 +25,13 @@ STEPS: dict[StepName, str] = {
 ORDER: tuple[StepName, ...] = tuple(STEPS)
 KEPT = ("step", "furthest", "draft", "preset", "option")
 """What is written to disk; the rest is found out again, so that a resumed wizard shows what is true now."""
+
+
+class Moved(NamedTuple):
+    """By how much an edit changed the expected peak and the time of the whole run."""
+
+    bytes: int
+    seconds: float
 
 
 class WizardState(Document):
@@ -49,10 +56,10 @@ class WizardState(Document):
     """For the draft: the table of the Plan step."""
     layout: SkipValidation[Layout | None] = None
     """What would be launched: the asked recipe resolved on this machine."""
-    known: dict[Method, MemoryEstimate] = {}
-    """What is known better than by formula of the plan's options: traced or measured."""
-    before: Estimate | None = None
-    """The estimate before the last edit, for the difference that it made."""
+    known: dict[Method, Option] = {}
+    """Those of the plan's options of which more is known than the formula says: traced or measured."""
+    moved: Moved | None = None
+    """What the last edit changed."""
     problems: dict[str, Problem] = {}
     """By subject: "hardware", "model", "data", "plan"."""
     busy: dict[str, str] = {}

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
-from ftui.planner.document import MemoryEstimate, Method
+from ftui.planner.document import Method
 from ftui.recipe import Recipe
 
 from ..background import Problem
@@ -55,10 +55,10 @@ class GoOn(Message):
 
 @dataclass
 class TraceAsked(Message):
-    """A dry trace of this resolved recipe is wanted; `memory` is what the formula says of it."""
+    """A dry trace of this resolved recipe is wanted; `command` does the same."""
 
     recipe: Recipe
-    memory: MemoryEstimate
+    command: str
 
 
 @dataclass

@@ -25,7 +25,7 @@ from ..memory import forget, recall, remember
 from ..page import Page
 from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
-from .replan import PLANNED, can_plan, replan
+from .replan import PLANNED, can_plan, counted, replan
 from .state import ORDER, STEPS, StepName, WizardState
 from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step, TraceAsked
 
@@ -117,8 +117,8 @@ class WizardScreen(Page[None]):
 
         state = self.state
         if state.hardware is not None and state.shape is not None:
-            screen = TraceScreen(message.recipe, state.shape, state.hardware, state.profile, message.memory)
-            self.app.push_screen(screen, self._traced)
+            asked = (message.recipe, state.shape, state.hardware, state.profile)
+            self.app.push_screen(TraceScreen(*asked, command=message.command), self._traced)
 
     def _traced(self, trace: Trace | None) -> None:
         """What was traced is kept on disk, where the next plan finds it."""
@@ -145,7 +145,7 @@ class WizardScreen(Page[None]):
         new = state.draft
         if new.model.base != old.model.base or new.model.revision != old.model.revision:
             self._describe()
-        elif new.data != old.data:
+        elif counted(new) != counted(old):
             self._profile()
         self._plan()
         self._change(self.state)

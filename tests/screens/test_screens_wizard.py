@@ -87,7 +87,7 @@ async def test_the_demo_goes_the_whole_way_on_the_keyboard(size: tuple[int, int]
         assert "★" in text(app)
         await pilot.press("enter")
         await at(pilot, "settings")
-        assert "memory" in text(app)
+        assert "estimate" in text(app)
         await pilot.press("ctrl+n")
         await at(pilot, "review")
         assert "ftui launch cpu-demo" in text(app)
