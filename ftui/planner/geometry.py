@@ -221,7 +221,8 @@ def _order(shape: ModelShape) -> Order:
 def chosen(sizes: Geometry, wanted: str | tuple[str, ...], *, lora: bool = True) -> tuple[Target, ...]:
     """The kinds of module that get an adapter: all of them, those named, or those that a pattern names.
 
-    peft matches a single string as a pattern on whole module paths; a path's last part decides here.  Only LoRA
+    peft matches a single string as a pattern on whole module paths (a recipe has `re:` before it); a path's last part
+    decides here.  Only LoRA
     (`lora`) reaches fused experts, and only in the families of `ADAPTED_EXPERTS`.
     """
     plain = tuple(t for t in sizes.targets if not t.packed)
@@ -230,6 +231,7 @@ def chosen(sizes: Geometry, wanted: str | tuple[str, ...], *, lora: bool = True)
     if wanted == "all-linear":
         names = known
     elif isinstance(wanted, str):
+        wanted = wanted.removeprefix("re:")
         words = set(re.findall(r"\w+", wanted))
         names = {name for name in known if name in words or _spelled(name, wanted)} or known
     else:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
+from ftui.methods.lora import CHANGES_BASE
 from ftui.planner import rules
 from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
@@ -78,9 +79,16 @@ def allowed(draft: Draft, job: Job) -> tuple[Method, ...]:
     return tuple(methods)
 
 
+UNQUANTIZED = (*CHANGES_BASE, "mica", "orthogonal")
+"""Starts of LoRA that need the base's own weights."""
+
+
 def _runs(method: Method, job: Job) -> bool:
     """Whether bitsandbytes serves the device (not Apple's; 8 bits from compute capability 7.5 on) and the adapter."""
     if method == "lora-int8" and getattr(job.draft.adapter, "dora", False):
+        return False
+    init = getattr(job.draft.adapter, "init", "default")
+    if (method in ("qlora", "lora-int8") and init in UNQUANTIZED) or (method != "qlora" and init == "loftq"):
         return False
     row = ADAPTERS[job.draft.adapter.kind]
     if row.kind != "none" and ((method == "qlora" and not row.on_nf4) or (method == "lora-int8" and not row.on_int8)):

@@ -27,6 +27,7 @@ from ftui.planner.asked_objective import body, objective_fields
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
+from ftui.planner.lora import lora_targets, lora_trained, stacked
 from ftui.planner.room import Device, budget, reserve
 from ftui.planner.stack import CURRENT, Stack, stack_named
 from ftui.recipe.document import Recipe
@@ -65,7 +66,8 @@ class Setup:
     adapter: str = "lora"
     """The kind of adapter; see `adapters`."""
     options: AdapterOptions | None = None
-    """An adapter's own options; None for LoRA, whose rank, dropout and DoRA stand here."""
+    """An adapter's own options; None for LoRA, whose rank, dropout and DoRA stand here, and all else in `lora`."""
+    lora: LoraOptions | None = None
     rank: int = 0
     targets: tuple[Target, ...] = ()
     dropout: bool = False
@@ -119,13 +121,15 @@ class Setup:
 
     @cached_property
     def adapter_parameters(self) -> int:
-        """Elements that train beside the frozen base: two matrices per target, with DoRA a magnitude per output row."""
+        """Elements that train beside the frozen base: for LoRA two matrices per target and what its options add."""
         if self.options is not None:
             return adapters.parameters(self.adapter, self.options, self.targets, self.geometry)
-        return sum(
-            t.count * (self.rank * t.ranks * (t.inputs + t.outputs) + (t.outputs if self.dora else 0))
-            for t in self.targets
-        )
+        return sum(one.elements * one.count for one in self.lora_trained)
+
+    @cached_property
+    def lora_trained(self) -> list[adapters.Trained]:
+        """Every tensor of LoRA's that trains."""
+        return lora_trained(self.lora or LoraOptions(dora=self.dora), self.rank, self.targets, self.geometry)
 
 
 def method_of(recipe: Recipe) -> Method:
@@ -173,6 +177,7 @@ def assemble(
     lora = recipe.adapter if isinstance(recipe.adapter, LoraOptions) and method != "full" else None
     other = recipe.adapter if isinstance(recipe.adapter, AdapterOptions) and method != "full" else None
     quantized = method != "full" and quantization not in ("none", "auto")
+    sizes = stacked(lora, sizes) if lora else sizes
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
     length += adapters.virtual_tokens(other)
@@ -188,7 +193,7 @@ def assemble(
         rank=rank if method != "full" else 0,
         adapter=other.kind if other else "lora", options=other,
         targets=() if method == "full" else _targets(recipe.adapter, sizes),
-        dropout=dropout and method != "full", dora=bool(lora and lora.dora),
+        dropout=dropout and method != "full", dora=bool(lora and lora.dora), lora=lora,
         accumulation=accumulation, loss=recipe.train.loss,
         compute_capability=gpu.compute_capability if gpu else None, stack=stack,
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
@@ -218,7 +223,7 @@ def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
             raise BadInput(f"{ADAPTERS[adapter.kind].title} can't be put on this model: {reason}.",
                            "Choose another value, or name other modules in adapter.targets.")
         return targets
-    return chosen(sizes, adapter.targets if isinstance(adapter, LoraOptions) else "all-linear")
+    return lora_targets(adapter, sizes) if isinstance(adapter, LoraOptions) else chosen(sizes, "all-linear")
 
 
 def strategy_of(recipe: Recipe) -> Strategy:

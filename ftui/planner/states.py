@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ftui.methods import LoraOptions
 from ftui.planner import adapters
 from ftui.planner.adapters import Trained
+from ftui.planner.lora import lora_frozen
 from ftui.planner.setup import Setup
 
 PAGED_ELEMENTS = 100_000
@@ -47,6 +49,9 @@ def adapter_bytes(setup: Setup) -> int:
     """The adapter on the device, with the frozen tensors that some kinds bring along; 0 in full tuning."""
     if setup.full:
         return 0
+    if setup.options is None:
+        frozen = lora_frozen(setup.lora or LoraOptions(), setup.rank, setup.targets, setup.geometry)
+        return (setup.adapter_parameters + frozen) * setup.adapter_bytes
     frozen = adapters.buffer_bytes(
         setup.adapter, setup.options, setup.targets, setup.geometry, setup.weight_bytes
     )
@@ -110,10 +115,7 @@ def trained(setup: Setup) -> list[Trained]:
     if not setup.full:
         if setup.options is not None:
             return list(adapters.trained(setup.adapter, setup.options, setup.targets, sizes))
-        matrices = [
-            Trained(setup.rank * t.ranks, side, t.count) for t in setup.targets for side in (t.inputs, t.outputs)
-        ]
-        return matrices + ([Trained(1, t.outputs, t.count) for t in setup.targets] if setup.dora else [])
+        return setup.lora_trained
     matrices = [
         # A layer's fused experts are one tensor; its last two sides are what Adafactor factors.
         Trained(t.outputs * t.per_layer, t.inputs, t.count // t.per_layer) if t.packed
