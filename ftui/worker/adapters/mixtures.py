@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +54,21 @@ def xlora(model: Any, recipe: Recipe) -> Any:
         top_k_lora=options.top,
     )
     model.config.use_cache = False
-    return wrapped(model, config)
+    adapted = wrapped(model, config)
+    adapted.save_pretrained = types.MethodType(_save_with_gate, adapted)
+    return adapted
+
+
+def _save_with_gate(adapted: Any, save_directory: str, **kwargs: Any) -> None:
+    """As peft saves, and the gate besides: peft takes its layer "0" for a part of the adapter of that name.
+
+    The adapters that are mixed come into folders "0", "1" and so on, for `from_pretrained(..., adapters=...)`.
+    """
+    from safetensors.torch import save_file
+
+    type(adapted).save_pretrained(adapted, save_directory, **kwargs)
+    gate = {
+        name: parameter.detach().cpu().contiguous().clone()
+        for name, parameter in adapted.named_parameters() if "internal_xlora_classifier" in name
+    }
+    save_file(gate, Path(save_directory) / "adapter_model.safetensors", metadata={"format": "pt"})

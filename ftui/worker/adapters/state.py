@@ -1,8 +1,9 @@
 """What a checkpoint needs of an adapter besides peft's own files.
 
 peft saves an adapter as it is used: the vectors that a prompt's network makes, and not the network; those that a
-prompt has moved to, and not from where.  Loaded into a model in training, such a file would train on as something else,
-without a word.  Here the trained tensors themselves are kept, and AdaLoRA's running averages.
+prompt has moved to, and not from where.  Loaded into a model in training, such a file trains on as something else
+without a word, or doesn't fit; of X-LoRA's files the trainer loads the adapters that are mixed and not their gate.
+Here the trained tensors themselves are kept, and AdaLoRA's running averages.
 """
 
 from __future__ import annotations
@@ -21,50 +22,46 @@ def save_state(model: Any, folder: Path) -> None:
     """Write into `folder` what peft's files leave out of `model`; nothing where they hold everything."""
     from safetensors.torch import save_file
 
-    if tensors := _kept(model):
+    if tensors := {**_trained(model), **_averages(model)}:
         save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, folder / FILE)
 
 
-def load_state(model: Any, folder: Path) -> None:
-    """Put back what `save_state` wrote, in place; nothing where it wrote nothing."""
+def load_state(model: Any, folder: Path) -> bool:
+    """Put back what `save_state` wrote, in place; True where that is all there is, and peft's files are not needed."""
     from safetensors.torch import load_file
 
     if not (folder / FILE).exists():
-        return
+        return False
     saved = load_file(folder / FILE)
+    parameters = _trained(model)
     with torch.no_grad():
-        for name, parameter in _prompts(model).items():
+        for name, parameter in parameters.items():
             parameter.copy_(saved[name])
     if allocator := _allocator(model):
-        devices = {name: parameter.device for name, parameter in allocator_parameters(model)}
+        devices = {name: parameter.device for name, parameter in model.base_model.model.named_parameters()}
         for average in AVERAGES:
-            kept: dict[str, torch.Tensor] = getattr(allocator, average)
-            kept.clear()
-            for name, tensor in saved.items():
-                if name.startswith(f"{average}:"):
-                    own = name.removeprefix(f"{average}:")
-                    kept[own] = tensor.to(devices[own])
-        # peft makes all three when the first is missing; this one is written anew at every step.
+            found = {name.removeprefix(f"{average}:"): each for name, each in saved.items() if name.startswith(average)}
+            setattr(allocator, average, {name: each.to(devices[name]) for name, each in found.items()})
+        # peft begins all three anew where the first is missing; this one is written at every step.
         allocator.ipt = {name: torch.zeros_like(tensor) for name, tensor in allocator.exp_avg_ipt.items()}
+    return bool(parameters)
 
 
-def allocator_parameters(model: Any) -> Any:
-    """(name, parameter) as AdaLoRA's allocator calls them."""
-    return model.base_model.model.named_parameters()
+def _trained(model: Any) -> dict[str, torch.nn.Parameter]:
+    """What trains, with all that makes virtual tokens, of a model whose own files don't bring it back; else nothing."""
+    mixes = any(config.peft_type == "XLORA" for config in getattr(model, "peft_config", {}).values())
+    if not mixes and not isinstance(getattr(model, "prompt_encoder", None), torch.nn.Module):
+        return {}
+    return {
+        name: parameter for name, parameter in model.named_parameters()
+        if parameter.requires_grad or name.startswith("prompt_encoder.")
+    }
 
 
-def _kept(model: Any) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = dict(_prompts(model))
-    if allocator := _allocator(model):
-        for average in AVERAGES:
-            tensors |= {f"{average}:{name}": tensor for name, tensor in getattr(allocator, average).items()}
-    return tensors
-
-
-def _prompts(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The parameters of what makes the virtual tokens, frozen ones included."""
-    encoders = getattr(model, "prompt_encoder", None)
-    return dict(encoders.named_parameters()) if isinstance(encoders, torch.nn.Module) else {}
+def _averages(model: Any) -> dict[str, torch.Tensor]:
+    if (allocator := _allocator(model)) is None:
+        return {}
+    return {f"{average}:{name}": each for average in AVERAGES for name, each in getattr(allocator, average).items()}
 
 
 def _allocator(model: Any) -> Any:
