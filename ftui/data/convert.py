@@ -76,7 +76,10 @@ def text(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def preference(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A better and a worse answer; the prompt is a column of its own or what both conversations begin with."""
+    """A better and a worse answer; the prompt is a column of its own or what both conversations begin with.
+
+    A margin says by how much the chosen one is better, for a reward model.
+    """
     chosen = _turns(_value(row, columns, "chosen"), "assistant", columns["chosen"])
     rejected = _turns(_value(row, columns, "rejected"), "assistant", columns["rejected"])
     shared = 0
@@ -93,7 +96,7 @@ def preference(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     if chosen == rejected:
         raise RowError("chosen and rejected are the same")
     return {"prompt": [*_system(row, columns, prompt), *prompt], "chosen": chosen, "rejected": rejected,
-            **_tools(row, columns)}  # fmt: skip
+            **_margin(row, columns), **_tools(row, columns)}  # fmt: skip
 
 
 def kto(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -140,7 +143,8 @@ FORMATS: dict[str, Format] = {
         Format("messages", "conversation", conversation, ("messages",), ("system", "tools")),
         Format("prompt-completion", "conversation", prompt_completion, ("prompt", "completion"), ("system", "tools")),
         Format("text", "text", text, ("text",)),
-        Format("preference", "preference", preference, ("chosen", "rejected"), ("prompt", "system", "tools")),
+        Format("preference", "preference", preference, ("chosen", "rejected"),
+               ("prompt", "margin", "system", "tools")),
         Format("kto", "labelled", kto, ("label",), ("messages", "prompt", "completion", "system", "tools")),
         Format("prompt", "prompt", prompt, ("prompt",), ("system", "tools")),
         Format("classification", "class", classification, ("text", "label")),
@@ -278,6 +282,17 @@ def _tools(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
         raise RowError(f"column {columns['tools']!r} holds {_kind(value)} where a list of functions should be")
     return {"tools": value}
+
+
+def _margin(row: Mapping[str, Any], columns: Columns) -> dict[str, float]:
+    """By how much the chosen answer is better, where a column says it."""
+    value = row.get(columns["margin"]) if "margin" in columns else None
+    if value is None or _is_nan(value):
+        return {}
+    try:
+        return {"margin": float(value)}
+    except (TypeError, ValueError) as error:
+        raise RowError(f"column {columns['margin']!r} holds {str(value)[:40]!r} where a number should be") from error
 
 
 def _label(value: Any, column: str) -> bool:

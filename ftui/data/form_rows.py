@@ -12,23 +12,6 @@ from ftui.data.masking import Tokens
 from ftui.data.token_rows import StoredRows, TokenStore
 
 
-class PairRows(StoredRows):
-    """A prompt with a better and a worse answer.
-
-    {"prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask"}: the masks say which tokens of an
-    answer are the assistant's own, 1 or 0.
-    """
-
-    def _row(self, members: list[int]) -> dict[str, Any]:
-        chosen, rejected = (self._store.row(member) for member in members)
-        begin = min(_prompt_length(chosen), _prompt_length(rejected))
-        return {
-            "prompt_ids": chosen.ids[:begin].tolist(),
-            "chosen_ids": chosen.ids[begin:].tolist(), "rejected_ids": rejected.ids[begin:].tolist(),
-            "chosen_mask": list(chosen.trained[begin:]), "rejected_mask": list(rejected.trained[begin:]),
-        }
-
-
 class BesideRows(StoredRows):
     """Rows of one stored sequence each, with something beside it."""
 
@@ -37,6 +20,28 @@ class BesideRows(StoredRows):
     ) -> None:
         super().__init__(store, groups)
         self._beside = beside
+
+
+class PairRows(BesideRows):
+    """A prompt with a better and a worse answer.
+
+    {"prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask"}: the masks say which tokens of an
+    answer are the assistant's own, 1 or 0.  "margin" says by how much the chosen one is better, where any row says it.
+    """
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        chosen, rejected = (self._store.row(member) for member in members)
+        begin = min(_prompt_length(chosen), _prompt_length(rejected))
+        margin = {"margin": self._beside.get(members[0], {}).get("margin", 0.0)} if self._beside else {}
+        return {
+            "prompt_ids": chosen.ids[:begin].tolist(),
+            "chosen_ids": chosen.ids[begin:].tolist(), "rejected_ids": rejected.ids[begin:].tolist(),
+            "chosen_mask": list(chosen.trained[begin:]), "rejected_mask": list(rejected.trained[begin:]), **margin,
+        }
+
+    def lengths(self) -> list[int]:
+        """Twice the longer side: both are padded to one width."""
+        return [2 * max(map(self._store.length, self.members(index))) for index in range(len(self))]
 
 
 class LabelledRows(BesideRows):

@@ -21,6 +21,7 @@ _OPTIONAL_NAMES: dict[str, tuple[str, ...]] = {
     "system": ("system", "system_prompt"),
     "history": ("history",),
     "tools": ("tools", "functions"),
+    "margin": ("margin",),
 }
 
 _KNOWN: tuple[tuple[FormatName, dict[str, tuple[str, ...]], float], ...] = (

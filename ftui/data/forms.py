@@ -50,6 +50,8 @@ def beside(row: Row, form: RowForm) -> list[dict[str, Any]]:
         case "labelled":
             verdicts = [value["label"]] if row.kind == "labelled" else [True, False]
             return [{"label": verdict} for verdict in verdicts]
+        case "pair":
+            return [{"margin": value["margin"]}] if "margin" in value else []
         case "class":
             return [{"labels": value["labels"], "multi": value["multi"]}]
         case "prompt":

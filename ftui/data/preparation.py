@@ -268,7 +268,7 @@ def _rows(
 ) -> StoredRows:
     """The rows of a side in the form that the objective trains on."""
     if pile.form == "pair":
-        return PairRows(pile.store, (range(*pile.pieces[row]) for row in rows))
+        return PairRows(pile.store, (range(*pile.pieces[row]) for row in rows), pile.beside)
     stored = [piece for row in rows for piece in range(*pile.pieces[row])]
     single = ((piece,) for piece in stored)
     match pile.form:

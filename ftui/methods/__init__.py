@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ftui.methods import (
     bottleneck,
+    cpo,
     distill,
     dpo,
     full,
@@ -24,6 +25,7 @@ from ftui.methods import (
     sparse,
     spectral,
 )
+from ftui.methods.cpo import CpoOptions
 from ftui.methods.distill import DistillOptions
 from ftui.methods.dpo import DpoOptions
 from ftui.methods.full import NoAdapterOptions
@@ -39,7 +41,7 @@ from ftui.methods.sft import SftOptions
 
 OBJECTIVES: dict[str, ObjectiveRow] = {
     row.kind: row for row in (
-        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, distill.ROW,
+        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, cpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, distill.ROW,
     )
 }
 ADAPTERS: dict[str, AdapterRow] = {
@@ -50,7 +52,7 @@ ADAPTERS: dict[str, AdapterRow] = {
 }
 
 __all__ = [
-    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "DistillOptions", "DpoOptions",
+    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "CpoOptions", "DistillOptions", "DpoOptions",
     "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "OrpoOptions", "RewardOptions",
     "RlooOptions", "SftOptions", "Targeted",
 ]

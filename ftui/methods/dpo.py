@@ -42,6 +42,38 @@ class DpoOptions(CompletionOptions):
         ge=0,
         lt=0.5,
     )
+    imitation: float = setting(
+        0.0,
+        title="Imitation",
+        help="The weight of imitating the chosen answer beside preferring it.",
+        why="DPO may make both answers less likely; a weight about 1 keeps the chosen one likely, as RPO does.",
+        advanced=True,
+        ge=0,
+        le=100,
+    )
+    divergence: Literal["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] = setting(
+        "reverse_kl",
+        title="Divergence",
+        help="How the distance to the untrained model is measured, by trl's names.",
+        why="'js_divergence' and 'forward_kl' let answers vary more (https://arxiv.org/abs/2309.16240).",
+        advanced=True,
+    )
+    tail_weight: float | None = setting(
+        None,
+        title="Weight of the tail",
+        help="How much the longer answer's tokens count beyond the shorter one's length; empty counts them in full.",
+        why="Lower it when answers get longer and longer (LD-DPO, https://arxiv.org/abs/2409.06411).",
+        advanced=True,
+        ge=0,
+        le=1,
+    )
+    weighting: bool = setting(
+        False,
+        title="Weigh by likelihood",
+        help="Weighs each pair by how likely the model is to write it.",
+        why="For answers that other models wrote (WPO, https://arxiv.org/abs/2406.11827).",
+        advanced=True,
+    )
     precompute_reference: bool = precomputed_reference()
 
 

@@ -50,5 +50,4 @@ ROW = ObjectiveRow(
     form="labelled",
     options=KtoOptions,
     source="https://arxiv.org/abs/2402.01306",
-    trains=False,
 )

@@ -33,5 +33,4 @@ ROW = ObjectiveRow(
     form="pair",
     options=OrpoOptions,
     source="https://arxiv.org/abs/2403.07691",
-    trains=False,
 )

@@ -39,5 +39,5 @@ ROW = ObjectiveRow(
     head="scores",
     options=RewardOptions,
     source="https://arxiv.org/abs/2203.02155",
-    trains=False,
+    best="accuracy",
 )

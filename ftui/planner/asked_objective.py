@@ -1,10 +1,10 @@
 """From a recipe's objective to the fields of a `Setup`: rows that pass together, reference, prompt and completion.
 
-trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.py`, `trl/experimental/orpo`):
+trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.py`, `trl/experimental/{orpo,cpo}`):
 
-* DPO, ORPO and reward concatenate chosen and rejected into one forward pass: two sequences per row;
-* DPO, KTO, GRPO and RLOO score tokens by trl's fused head whatever loss the recipe names; ORPO makes all logits, a
-  reward model none;
+* DPO, ORPO, CPO and reward concatenate chosen and rejected into one forward pass: two sequences per row;
+* DPO, KTO, GRPO and RLOO score tokens by trl's fused head whatever loss the recipe names; ORPO and CPO make all logits,
+  a reward model none;
 * the reference is the model with its adapter switched off, or in full tuning a second model in the same number format,
   unless its log-probabilities were computed before; GRPO and RLOO have none at beta 0;
 * distillation calls the backbone itself, past the forward that accelerate wraps in autocast;
@@ -29,7 +29,7 @@ from ftui.methods import (
 from ftui.planner.geometry import Geometry
 from ftui.recipe.document import Recipe
 
-PAIRED = ("dpo", "orpo", "reward")
+PAIRED = ("dpo", "orpo", "cpo", "reward")
 """Objectives whose rows are two sequences in one forward pass."""
 GENERATING = ("grpo", "rloo", "distill")
 """Objectives that train on completions which the model has just written."""
@@ -47,7 +47,7 @@ def objective_fields(
     if isinstance(options, SftOptions):
         return {}
     fields: dict[str, Any] = {
-        "objective": options.kind, "loss": "full" if options.kind == "orpo" else "tiled",
+        "objective": options.kind, "loss": "full" if options.kind in ("orpo", "cpo") else "tiled",
         "sequences": 2 if options.kind in PAIRED else 1, "padded": True,
     }
     held: str = "copy" if full else "adapter off"

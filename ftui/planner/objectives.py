@@ -30,7 +30,7 @@ def loss(setup: Setup) -> Loss:
             return loss_of(setup)
         case "reward":
             return _score_loss(setup)
-        case "orpo":
+        case "orpo" | "cpo":
             return _odds_ratio_loss(setup)
         case "distill":
             return _divergence_loss(setup)

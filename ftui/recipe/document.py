@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ftui.documents import Document
 from ftui.methods import (
+    CpoOptions,
     DistillOptions,
     DpoOptions,
     GrpoOptions,
@@ -408,7 +409,8 @@ class Compute(Document):
 
 
 Objective = Annotated[
-    SftOptions | DpoOptions | KtoOptions | OrpoOptions | RewardOptions | GrpoOptions | RlooOptions | DistillOptions,
+    SftOptions | DpoOptions | KtoOptions | OrpoOptions | CpoOptions | RewardOptions | GrpoOptions | RlooOptions
+    | DistillOptions,
     Field(discriminator="kind"),
 ]
 Adapter = Annotated[

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ftui.data import Prepared
+from ftui.methods import OBJECTIVES
 from ftui.recipe.document import Recipe
 
 EXCERPT_TOKENS = 16
@@ -26,7 +27,12 @@ class Prompt:
 
 
 def prompts_of(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
-    """The recipe's own prompts, else those of held-out conversations, else the beginnings of held-out texts."""
+    """The recipe's own prompts, else those of held-out conversations, else the beginnings of held-out texts.
+
+    None for a model that gives scores: it writes no answers.
+    """
+    if OBJECTIVES[recipe.objective.kind].head == "scores":
+        return []
     if recipe.evaluate.prompts:
         return [asked(prompt, prepared.template) for prompt in recipe.evaluate.prompts]
     if prepared.samples:

@@ -134,10 +134,19 @@ def _with_scores(folder: Path, labels: Sequence[str], given: dict[str, Any]) -> 
     """The model with a new head that gives a score for each label, or a single one where there are no labels."""
     from transformers import AutoModelForSequenceClassification
 
+    from transformers.utils import logging
+
     names = {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=len(labels) or 1, **(names if labels else {}), **given
-    )
+    # That the head's weights are new is the point, and no reason for a table in worker.log.
+    logger = logging.get_logger("transformers.modeling_utils")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=len(labels) or 1, **(names if labels else {}), **given
+        )
+    finally:
+        logger.setLevel(level)
 
 
 def keep_gradients(model: Any) -> None:

@@ -32,6 +32,8 @@ class Best:
     value: float | None = None
     step: int | None = None
     since: int = 0
+    loss: float | None = None
+    """Decides between equals: an accuracy of 1 may be reached long before the last step that brings something."""
 
 
 _OWN_NAMES = ("loss", "learning_rate", "grad_norm", "epoch", "runtime", "samples_per_second", "steps_per_second")
@@ -169,10 +171,12 @@ class Session(TrainerCallback):
                 f"Write one of: {', '.join(sorted(values))}.",
             )
         value = values[self.judged_by]
-        better = is_better(self.judged_by, value, self.best.value)
+        better = is_better(self.judged_by, value, self.best.value) or (
+            value == self.best.value and is_better("loss", values["loss"], self.best.loss)
+        )
         self.eval_loss, self._evaluated_at = values["loss"], step
         if better:
-            self.best = Best(value, step, 0)
+            self.best = Best(value, step, 0, values["loss"])
         else:
             self.best.since += 1
         others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
@@ -222,12 +226,12 @@ class Session(TrainerCallback):
         """What the next attempt must know; goes into each checkpoint."""
         return {
             "best_value": self.best.value, "best_step": self.best.step, "since_best": self.best.since,
-            "loss_sum": self.loss_sum, "loss_steps": self.loss_steps, "base_told": self._base_told,
+            "best_loss": self.best.loss, "loss_sum": self.loss_sum, "loss_steps": self.loss_steps, "base_told": self._base_told,
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
         """Take over from the attempt that wrote `memory()`."""
-        self.best = Best(memory["best_value"], memory["best_step"], memory["since_best"])
+        self.best = Best(memory["best_value"], memory["best_step"], memory["since_best"], memory["best_loss"])
         self.loss_sum, self.loss_steps = memory["loss_sum"], memory["loss_steps"]
         self._base_told = memory["base_told"]
 

@@ -7,7 +7,7 @@ import contextlib
 import heapq
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +82,16 @@ class RunTrainer(_Base):
         model = self._trained_model()
         was_training = model.training
         model.eval()
-        total, weight = 0.0, 0
+        total, counts = 0.0, []
         with torch.no_grad():
             for inputs in dataloader:
                 inputs.pop("tokens", None)
                 loss, count = self.judge_batch(self._prepare_inputs(inputs))
                 total += loss
-                weight += count
-        measured = self.measured("eval")
+                counts.append(count)
+        measured = self.measured("eval", counts)
         model.train(was_training)
-        metrics = {"loss": total / weight if weight else float("nan"), **measured}
+        metrics = {"loss": total / sum(counts) if counts else float("nan"), **measured}
         nothing: Any = None
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(nothing, nothing, named, len(dataloader.dataset))
@@ -103,11 +103,14 @@ class RunTrainer(_Base):
             loss: Any = self.compute_loss(model, inputs)
         return float(loss) * rows, rows
 
-    def measured(self, mode: str) -> dict[str, float]:
-        """The means of what the trainer has measured since the last time; `mode` is "train" or "eval"."""
+    def measured(self, mode: str, counts: Sequence[int] = ()) -> dict[str, float]:
+        """The means of what the trainer has measured since the last time; `mode` is "train" or "eval".
+
+        With `counts`, the rows of each batch, a batch weighs as much as it has rows.
+        """
         kept: dict[str, list[float]] = getattr(self, "_metrics", {}).get(mode, {})
         means = {
-            name: sum(values) / len(values) for name, values in kept.items() if values and name not in _ALREADY_TOLD
+            name: _mean(values, counts) for name, values in kept.items() if values and name not in _ALREADY_TOLD
         }
         kept.clear()
         return means
@@ -154,13 +157,19 @@ class RunTrainer(_Base):
         return self.model
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """As ever, and then what peft's files leave out of an adapter that is still in training."""
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        load_state(self._trained_model(), Path(resume_from_checkpoint))
+        """As ever, but for what peft's files leave out of an adapter that is still in training."""
+        if not load_state(self._trained_model(), Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""
         self._load_from_checkpoint(str(checkpoint))
+
+
+def _mean(values: Sequence[float], counts: Sequence[int]) -> float:
+    """Weighed by `counts`; not where there is none for each value, as with what not every batch shows."""
+    weights = counts if len(values) == len(counts) and any(counts) else [1] * len(values)
+    return sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
 
 
 @contextlib.contextmanager

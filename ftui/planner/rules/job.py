@@ -19,7 +19,7 @@ TASK_NAMES = {
     "classify": "a classification task", "instruct": "an instruction task", "chat": "a chat task",
     "reasoning": "a reasoning task", "code": "a code task", "domain": "learning a domain",
 }
-PREFERENCE = ("dpo", "kto", "orpo")
+PREFERENCE = ("dpo", "kto", "orpo", "cpo")
 ONLINE = ("grpo", "rloo")
 """Objectives that train on the model's own completions."""
 

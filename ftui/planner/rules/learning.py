@@ -12,6 +12,7 @@ from ftui.units import count
 EPOCHS = {"classify": 3, "instruct": 2, "chat": 2, "reasoning": 2, "code": 2}
 OBJECTIVE_RATES = {
     "dpo": (5e-6, 5e-7, sources.ZEPHYR), "kto": (5e-6, 5e-7, sources.TRL_KTO), "orpo": (8e-6, 8e-6, sources.TRL_ORPO),
+    "cpo": (5e-6, 1e-6, sources.SIMPO),
     "reward": (1e-4, 1e-5, sources.TRL_REWARD), "grpo": (5e-6, 1e-6, sources.TRL_GRPO),
     "rloo": (5e-6, 1e-6, sources.TRL_GRPO),
 }

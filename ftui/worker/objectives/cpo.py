@@ -1,0 +1,35 @@
+"""Contrastive preference optimization and SimPO: trl's experimental CPOTrainer, fed with tokens of `ftui.data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+from ftui.data import Prepared
+from ftui.recipe.document import Recipe
+from ftui.worker.arguments import arguments
+from ftui.worker.collate_pairs import SidesCollator
+from ftui.worker.experimental import ExperimentalTrainer
+from ftui.worker.precision import Precision
+from ftui.worker.trainer import settled
+
+
+class CpoTrainer(ExperimentalTrainer, CPOTrainer):
+    """trl's trainer, but the rows come as tokens."""
+
+
+def build(
+    model: Any, recipe: Recipe, prepared: Prepared, tokenizer: Any, precision: Precision, device: str, folder: Path
+) -> CpoTrainer:
+    """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
+    options: Any = recipe.objective
+    made = arguments(
+        CPOConfig, recipe, precision, device, folder, max_length=int(recipe.data.max_length), beta=options.beta,
+        loss_type=options.loss_type, cpo_alpha=options.cpo_alpha, simpo_gamma=options.simpo_gamma,
+        label_smoothing=options.label_smoothing,
+    )
+    collator = SidesCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1)
+    with settled(model, precision):
+        return CpoTrainer(model, made, prepared, tokenizer, collator)
