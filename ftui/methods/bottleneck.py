@@ -105,28 +105,28 @@ _FOR_EVER = "a narrow network behind each adapted block, for ever"
 
 ROWS = (
     AdapterRow(
-        kind="bottleneck", title="Bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True,
+        kind="bottleneck", title="Bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True, tuners=True,
         when="A nonlinear adapter is wanted, many tasks are to be switched on one base, and nothing needs merging.",
         formula="w·(2h + 1) + h per adapted block: two of a layer for houlsby, else one (w is the width)",
         inference=_FOR_EVER, variants="placement houlsby, pfeiffer or parallel",
         options=BottleneckOptions, source="https://arxiv.org/abs/1902.00751",
     ),
     AdapterRow(
-        kind="compacter", title="Compacter", mergeable=False, on_nf4=True, on_int8=True,
+        kind="compacter", title="Compacter", mergeable=False, on_nf4=True, on_int8=True, tuners=True,
         when="As a bottleneck adapter, with far fewer parameters: many adapters are to be stored, or rows are few.",
         formula="n³ + (2r·(h + w) + h + w) per adapted block, n the products, w the width",
         inference=_FOR_EVER, variants="placement pfeiffer is the paper's Compacter++",
         options=CompacterOptions, source="https://arxiv.org/abs/2106.04647",
     ),
     AdapterRow(
-        kind="lora_bottleneck", title="LoRA + bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True,
+        kind="lora_bottleneck", title="LoRA + bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True, tuners=True,
         when="LoRA alone has stopped gaining with its rank, and the result needn't be merged.",
         formula="r·(d_in + d_out) per module, and w·(2h + 1) + h per adapted block",
         inference=f"LoRA's two thin products per module and {_FOR_EVER}", variants="the bottleneck's placement",
         options=LoraBottleneckOptions, source="https://arxiv.org/abs/2110.04366",
     ),
     AdapterRow(
-        kind="lora_prompt", title="LoRA + soft prompt", mergeable=False, on_nf4=True, on_int8=True,
+        kind="lora_prompt", title="LoRA + soft prompt", mergeable=False, on_nf4=True, on_int8=True, tuners=True,
         when="One LoRA is to begin from an instruction that is learnt with it.",
         formula="r·(d_in + d_out) per module, and h per virtual token",
         inference="LoRA's two thin products per module, and longer rows",

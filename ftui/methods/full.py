@@ -28,6 +28,7 @@ ROW = AdapterRow(
     mergeable=False,
     on_nf4=False,
     on_int8=False,
+    saved="model",
     options=NoAdapterOptions,
     source="https://arxiv.org/abs/2405.09673",
     compared=Compared(0.472, 3_212_749_824),

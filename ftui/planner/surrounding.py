@@ -64,7 +64,7 @@ def _places(o: Any) -> int:
 
 def around(writer: Writer, block: str, x: Value, y: Value) -> Value:
     """`y`, what the block ("attention" or "mlp") made of `x`, with the adapter behind or beside it, if there is one."""
-    options = writer.manner.options
+    options: Any = writer.manner.options
     if options is None or not hasattr(options, "placement"):
         return y
     if block == "attention" and options.placement != "houlsby":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftui.data import Prepared
-from ftui.methods import LoraOptions
+from ftui.methods import ADAPTERS, AdapterRow, LoraOptions
 from ftui.recipe import write
 from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
@@ -71,20 +71,24 @@ def model_card(
         front.append(f"base_model: {base}")
     if licence:
         front.append(f"license: {licence}")
-    front.append("tags: [ftui, sft" + (", lora]" if is_adapter else "]"))
+    row = ADAPTERS[recipe.adapter.kind]
+    front.append("tags: [ftui, sft" + ("]" if row.kind == "none" else f", {row.kind}]"))
     numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
-    what = "A LoRA adapter for" if is_adapter else "A full fine-tuning of"
+    what = f"An adapter ({row.title}) for" if is_adapter else f"A fine-tuning ({row.title}) of"
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
         f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by supervised fine-tuning on {rows:,} rows.\n\n"
-        f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{snippet('.', base, is_adapter)}```\n\n"
+        f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{snippet('.', base, row)}```\n\n"
         f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
         + ", ".join(f"{name} {version}" for name, version in used.items()) + "\n"
     )
 
 
-def snippet(folder: str, base: str, is_adapter: bool) -> str:
-    """Python that loads the result from `folder` and answers a question, without ftui."""
+def snippet(folder: str, base: str, row: AdapterRow) -> str:
+    """Python that loads the result from `folder` and answers a question, without ftui but for the methods that it gives
+    peft.
+    """
+    is_adapter = row.saved == "adapter"
     load = (
         f'model = AutoModelForCausalLM.from_pretrained("{base}", dtype="auto", device_map="auto")\n'
         f'model = PeftModel.from_pretrained(model, "{folder}")\n'
@@ -92,7 +96,8 @@ def snippet(folder: str, base: str, is_adapter: bool) -> str:
         else f'model = AutoModelForCausalLM.from_pretrained("{folder}", dtype="auto", device_map="auto")\n'
     )
     return (
-        ("from peft import PeftModel\n" if is_adapter else "")
+        ("import ftui.tuners  # pip install ftui: it gives peft this kind of adapter\n" if row.tuners else "")
+        + ("from peft import PeftModel\n" if is_adapter else "")
         + "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")\n{load}'
         'messages = [{"role": "user", "content": "Hello!"}]\n'

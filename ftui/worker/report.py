@@ -137,13 +137,14 @@ def _remarks(events: list[Event]) -> str:
 def _use(run: Run, recipe: Recipe, base: str) -> str:
     from ftui.worker.output import snippet
 
-    folder = str(run.output)
+    folder, row = str(run.output), ADAPTERS[recipe.adapter.kind]
+    besides = ", but for the kind of adapter that it gives peft" if row.tuners else ""
     where = shlex.quote(f"{getpass.getuser()}@{socket.gethostname()}:{folder}/")
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
         "## Use it\n\n"
         f"Side by side with the base model: `ftui try {run.id}`\n\n"
-        f"In Python, without ftui:\n\n```python\n{snippet(folder, base, recipe.adapter.kind != 'none')}```\n\n"
+        f"In Python, without ftui{besides}:\n\n```python\n{snippet(folder, base, row)}```\n\n"
         "Copy the result away (from the other machine; put in the name by which you reach this one):\n\n"
         f"```\nrsync -av {where} {recipe.name}/\n```\n\n{used}\n"
     )

@@ -21,6 +21,7 @@ from ftui.planner import adapted, adapters, estimate, plan, resolve
 from ftui.planner.activations import at, peak
 from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
+from ftui.planner.surrounding import SURROUNDING
 from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
 from ftui.recipe.trainable import planned_only
@@ -140,7 +141,7 @@ def wrapped(kind: str, options: Any, model: Any, targets: tuple[Target, ...]) ->
 
 
 def test_every_planned_adapter_has_its_counts() -> None:
-    kinds = set(ADAPTERS) - {"lora", "none"}
+    kinds = set(ADAPTERS) - {"lora", "none", *SURROUNDING}
     assert kinds == set(adapters.PER_MODULE) | set(adapters.PER_MODEL) == set(PEFT) == set(OPTIONS)
     assert set(adapters.BUFFERS) <= kinds
 
