@@ -133,7 +133,6 @@ def _with_words(folder: Path, given: dict[str, Any]) -> PreTrainedModel:
 def _with_scores(folder: Path, labels: Sequence[str], given: dict[str, Any]) -> PreTrainedModel:
     """The model with a new head that gives a score for each label, or a single one where there are no labels."""
     from transformers import AutoModelForSequenceClassification
-
     from transformers.utils import logging
 
     names = {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}

@@ -226,12 +226,13 @@ class Session(TrainerCallback):
         """What the next attempt must know; goes into each checkpoint."""
         return {
             "best_value": self.best.value, "best_step": self.best.step, "since_best": self.best.since,
-            "best_loss": self.best.loss, "loss_sum": self.loss_sum, "loss_steps": self.loss_steps, "base_told": self._base_told,
+            "best_loss": self.best.loss, "loss_sum": self.loss_sum, "loss_steps": self.loss_steps,
+            "base_told": self._base_told,
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
         """Take over from the attempt that wrote `memory()`."""
-        self.best = Best(memory["best_value"], memory["best_step"], memory["since_best"], memory["best_loss"])
+        self.best = Best(memory["best_value"], memory["best_step"], memory["since_best"], memory.get("best_loss"))
         self.loss_sum, self.loss_steps = memory["loss_sum"], memory["loss_steps"]
         self._base_told = memory["base_told"]
 
