@@ -7,6 +7,7 @@ from ftui.methods import (
     cpo,
     distill,
     dpo,
+    freezing,
     full,
     grpo,
     kto,
@@ -47,7 +48,7 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
 ADAPTERS: dict[str, AdapterRow] = {
     row.kind: row for row in (
         lora.ROW, full.ROW, *lowrank.ROWS, *products.ROWS, *rotations.ROWS, *shared.ROWS, *spectral.ROWS,
-        *sparse.ROWS, *scaling.ROWS, *prompts.ROWS, *mixtures.ROWS, *bottleneck.ROWS,
+        *sparse.ROWS, *scaling.ROWS, *prompts.ROWS, *mixtures.ROWS, *bottleneck.ROWS, *freezing.ROWS,
     )
 }
 

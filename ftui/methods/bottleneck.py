@@ -119,7 +119,8 @@ ROWS = (
         options=CompacterOptions, source="https://arxiv.org/abs/2106.04647",
     ),
     AdapterRow(
-        kind="lora_bottleneck", title="LoRA + bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True, tuners=True,
+        kind="lora_bottleneck", title="LoRA + bottleneck adapter", mergeable=False, on_nf4=True, on_int8=True,
+        tuners=True,
         when="LoRA alone has stopped gaining with its rank, and the result needn't be merged.",
         formula="r·(d_in + d_out) per module, and w·(2h + 1) + h per adapted block",
         inference=f"LoRA's two thin products per module and {_FOR_EVER}", variants="the bottleneck's placement",

@@ -23,6 +23,7 @@ from ftui.methods import (
     RlooOptions,
     SftOptions,
     bottleneck,
+    freezing,
     lowrank,
     mixtures,
     products,
@@ -416,7 +417,7 @@ Objective = Annotated[
 Adapter = Annotated[
     LoraOptions | NoAdapterOptions | lowrank.Options | products.Options | rotations.Options | shared.Options
     | spectral.Options | sparse.Options | scaling.Options | prompts.Options | mixtures.Options
-    | bottleneck.Options,
+    | bottleneck.Options | freezing.Options,
     Field(discriminator="kind"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ftui.errors import BadInput
+from ftui.methods import ADAPTERS
 from ftui.recipe.document import Recipe
 
 
@@ -26,7 +27,7 @@ def choose(recipe: Recipe, *, cuda: bool, bf16: bool) -> Precision:
     Unless the recipe says otherwise, adapters on a 16-bit base are float32 (peft's default) and train under autocast;
     on a quantized base they are bfloat16 (QLoRA, https://arxiv.org/abs/2305.14314 §3), but float32 with float16, whose
     gradients must be unscaled.
-    Full tuning holds everything in the recipe's format, only float16 needs float32 weights under autocast.
+    Tuning of the model's own weights holds everything in the recipe's format, only float16 needs float32 weights under autocast.
     """
     wanted, reason = recipe.model.dtype, "as the recipe says"
     if wanted == "auto":
@@ -47,7 +48,7 @@ def choose(recipe: Recipe, *, cuda: bool, bf16: bool) -> Precision:
         )
     if wanted == "float32":
         return Precision("float32", "float32", "float32" if asked == "auto" else asked, None, reason)
-    full = recipe.adapter.kind == "none"
+    full = ADAPTERS[recipe.adapter.kind].saved == "model"
     quantized = not full and recipe.model.quantization not in ("none", "auto")
     if wanted == "float16":
         return Precision("float32" if full else "float16", "float16", "float32", "fp16", reason)

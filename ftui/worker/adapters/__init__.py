@@ -9,6 +9,7 @@ from typing import Any
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.adalora import Budget, adalora
 from ftui.worker.adapters.bottleneck import bottleneck, compacter, lora_bottleneck, lora_prompt
+from ftui.worker.adapters.freezing import bitfit, freeze
 from ftui.worker.adapters.lora import lora
 from ftui.worker.adapters.lora_start import started
 from ftui.worker.adapters.lowrank import deft, delora, glora, gralora, hira, lily, miss, peanut
@@ -48,7 +49,8 @@ BUILDERS: dict[str, Builder] = {
     "prompt_tuning": prompt_tuning, "multitask_prompt_tuning": multitask_prompt_tuning, "p_tuning": p_tuning,
     "prefix_tuning": prefix_tuning, "cartridge": cartridge, "cpt": cpt, "adaption_prompt": adaption_prompt,
     "trainable_tokens": trainable_tokens, "poly": poly, "xlora": xlora, "bottleneck": bottleneck,
-    "compacter": compacter, "lora_bottleneck": lora_bottleneck, "lora_prompt": lora_prompt,
+    "compacter": compacter, "lora_bottleneck": lora_bottleneck, "lora_prompt": lora_prompt, "freeze": freeze,
+    "bitfit": bitfit,
 }
 
 

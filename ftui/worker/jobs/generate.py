@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ftui.data.template import choose_template
 from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
+from ftui.methods import ADAPTERS
 from ftui.recipe.document import Recipe
 from ftui.runs.folder import find
 from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
@@ -76,11 +77,13 @@ def _both(
     model: Any = load_model(recipe, folder, precision, device)
     set_threads(recipe, model.num_parameters())
     base = ask(model, "base")
-    if recipe.adapter.kind == "none":
+    if ADAPTERS[recipe.adapter.kind].saved == "model":
         del model
         model = load_model(recipe, result, precision, device)
     else:
         from peft import PeftModel
+
+        import ftui.tuners  # noqa: F401  # gives peft the kinds of adapter that it lacks
 
         model = PeftModel.from_pretrained(model, str(result))
     return ask(model, "tuned"), base
