@@ -85,7 +85,7 @@ def _liger(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs:
     kept = hidden[:, :-1][trained]
     loss = LigerFusedLinearCrossEntropyLoss(reduction="sum", softcap=cap)
     total = loss(
-        head.weight, kept if factor == 1.0 else kept * factor, labels[:, 1:][trained], getattr(head, "bias", None)
+        weight_of(head), kept if factor == 1.0 else kept * factor, labels[:, 1:][trained], getattr(head, "bias", None)
     )
     return LossOutput(loss=total, count=trained.sum())
 
@@ -95,9 +95,18 @@ def trained_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Modu
     trained = labels[:, 1:] != UNTRAINED
     kept = hidden[:, :-1][trained]
     total = _ChunkedCrossEntropy.apply(
-        kept, head.weight, getattr(head, "bias", None), labels[:, 1:][trained].to(kept.device), *_scaling(config)
+        kept, weight_of(head), getattr(head, "bias", None), labels[:, 1:][trained].to(kept.device), *_scaling(config)
     )
     return LossOutput(loss=total, count=trained.sum())
+
+
+def weight_of(head: Any) -> torch.Tensor:
+    """The head's weight, with the rows of trained tokens in it where it is tied to an embedding that has such."""
+    if hasattr(head, "get_merged_weights") and not head.disable_adapters:
+        merged: torch.Tensor = head.get_merged_weights(head.active_adapters)
+        return merged
+    weight: torch.Tensor = head.weight
+    return weight
 
 
 def _scaling(config: Any) -> tuple[float | None, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,10 @@ class SftTrainer(RunTrainer, SFTTrainer):
         # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
         # token in place of the twenty-four of an Arrow table.
         first = Dataset.from_list([prepared.train[0]])
-        super().__init__(
-            model=model, args=args, train_dataset=first, processing_class=tokenizer, data_collator=collator
-        )
+        with _plain_head(model):
+            super().__init__(
+                model=model, args=args, train_dataset=first, processing_class=tokenizer, data_collator=collator
+            )
         self.train_dataset = prepared.train
         self.eval_dataset = prepared.validation
         # The trained tokens of a whole optimizer step are counted before it, and `compute_loss` divides by them.
@@ -56,6 +59,23 @@ class SftTrainer(RunTrainer, SFTTrainer):
         """By tokens: whatever the batches, the same mean, which a mean of means is not."""
         output = self.model_wrapped(**inputs, summed_loss=True)
         return output.loss.item(), int(output.count)
+
+
+@contextlib.contextmanager
+def _plain_head(model: Any) -> Iterator[None]:
+    """Around the making of trl's trainer: trained tokens in a tied head are out of its sight.
+
+    trl refuses any adapter there, for its own loss would read the head's weight past it; ftui's reads the whole.
+    """
+    head = model.get_output_embeddings()
+    if not hasattr(head, "get_merged_weights"):
+        yield
+        return
+    model.get_output_embeddings = lambda: head.base_layer
+    try:
+        yield
+    finally:
+        del model.get_output_embeddings
 
 
 def build(

@@ -1,0 +1,127 @@
+"""Adapters that a training loop can get wrong, through the whole worker: resumed runs go on to the bit, the best
+checkpoint is what is saved, AdaLoRA's budget is spent, trained tokens reach a tied head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftui.recipe import assign
+from ftui.recipe.document import Recipe
+
+pytestmark = [
+    pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker"),
+    # Said when the model is asked: relative positions need none.
+    pytest.mark.filterwarnings("ignore:Position ids are not supported:UserWarning"),
+]
+
+IN_FRONT: dict[str, dict[str, Any]] = {
+    "prompt_tuning": {"virtual_tokens": 5, "text": "Answer briefly."},
+    "multitask_prompt_tuning": {"virtual_tokens": 5},
+    "p_tuning": {"virtual_tokens": 5},
+    "prefix_tuning": {"virtual_tokens": 5, "projection": True},
+    "cartridge": {"virtual_tokens": 8, "text": "The capital of France is Paris."},
+    "cpt": {"virtual_tokens": 12, "prompts": ["What is it?"], "answers": ["A bird."]},
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "adalora": {"rank": 6, "target_rank": 2}, "poly": {"rank": 4}, "adaption_prompt": {"virtual_tokens": 4},
+    "trainable_tokens": {"names": ["<|im_start|>", "<|im_end|>"]},
+}
+
+
+def adapted(resolved: Callable[..., Recipe], kind: str, options: dict[str, Any], **settings: Any) -> Recipe:
+    adapter = Recipe.model_validate({"adapter": {"kind": kind, **options}}).adapter
+    recipe = resolved().model_copy(update={"adapter": adapter})
+    return assign(recipe, {name.replace("__", "."): value for name, value in settings.items()})
+
+
+def tensors(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(folder / "adapter_model.safetensors"))
+
+
+@pytest.mark.parametrize("kind", [*IN_FRONT, *OTHERS])
+def test_a_resumed_run_of_any_adapter_equals_an_unbroken_one_to_the_bit(
+    kind: str, resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any],
+    commanded: Callable[..., Any], random_demo: Path,
+) -> None:
+    recipe = adapted(resolved, kind, {**IN_FRONT, **OTHERS}[kind], train__learning_rate=1e-2)
+    whole = work(make(recipe))
+    assert whole.end["status"] == "finished", whole.end
+    broken = work(make(recipe), commanded({5: RuntimeError("the power went")}))
+    assert work(broken.run).end["status"] == "finished", broken.end
+    assert broken.losses == whole.losses
+    ours, theirs = tensors(broken.run.output), tensors(whole.run.output)
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+
+
+@pytest.mark.parametrize("kind", ["p_tuning", "cpt", "prefix_tuning", "adalora"])
+def test_the_best_checkpoint_is_what_is_saved(
+    kind: str, resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    recipe = adapted(
+        resolved, kind, {**IN_FRONT, **OTHERS}[kind], train__learning_rate=1.0, train__schedule="constant",
+        train__warmup=0.0, train__eval_steps=1, train__max_grad_norm=0.0, train__optimizer="sgd",
+    )
+    # Downhill for two steps, then uphill.
+    def uphill(context: Any) -> None:
+        from ftui.worker.jobs import train
+        from ftui.worker.objectives.sft import SftTrainer
+
+        def loss(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+            found = plain(trainer, *args, **kwargs)
+            return -found if trainer.state.global_step >= 2 else found
+
+        plain = SftTrainer.compute_loss
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(SftTrainer, "compute_loss", loss)
+            train.run(context)
+
+    ran = work(make(recipe), uphill)
+    losses = {event.step: event.data["eval_loss"] for event in ran.of("evaluation")}
+    best = min(losses, key=losses.__getitem__)
+    assert best != recipe.train.max_steps, "the last step is the best one, which shows nothing"
+    kept, saved = tensors(ran.run.checkpoints / f"checkpoint-{best}"), tensors(ran.run.output)
+    assert all((kept[name] == saved[name]).all() for name in saved)
+
+
+def test_adalora_ends_with_the_ranks_that_were_asked_for(
+    resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    recipe = adapted(resolved, "adalora", OTHERS["adalora"], train__max_steps=20, train__learning_rate=1e-2)
+    ran = work(make(recipe))
+    saved = {name: values for name, values in tensors(ran.run.output).items() if "lora_E" in name}
+    left = [int((values != 0).sum()) for values in saved.values()]
+    assert sum(left) == 2 * len(saved)
+    assert {values.numel() for values in saved.values()} == {6}
+
+
+def test_trained_tokens_reach_a_tied_head(
+    resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    """The first step's loss and gradients are those of the model's own forward pass."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from ftui.worker.adapters import BUILDERS
+    from ftui.worker.loss import add_loss
+
+    recipe = adapted(resolved, "trainable_tokens", OTHERS["trainable_tokens"])
+    model = BUILDERS["trainable_tokens"](AutoModelForCausalLM.from_pretrained(random_demo), recipe)
+    [tokens] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        tokens.add_(torch.randn_like(tokens))
+    ids = torch.randint(0, 9, (2, 8), generator=torch.Generator().manual_seed(0))
+    plain = model(input_ids=ids, labels=ids).loss
+    [expected] = torch.autograd.grad(plain, tokens)
+    add_loss(model.get_base_model())
+    output = model(input_ids=ids, labels=ids, summed_loss=True)
+    [found] = torch.autograd.grad(output.loss / output.count, tokens)
+    assert (output.loss / output.count).item() == pytest.approx(plain.item(), rel=1e-6)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert expected.abs().max() > 0
