@@ -27,7 +27,8 @@ def choose(recipe: Recipe, *, cuda: bool, bf16: bool) -> Precision:
     Unless the recipe says otherwise, adapters on a 16-bit base are float32 (peft's default) and train under autocast;
     on a quantized base they are bfloat16 (QLoRA, https://arxiv.org/abs/2305.14314 §3), but float32 with float16, whose
     gradients must be unscaled.
-    Tuning of the model's own weights holds everything in the recipe's format, only float16 needs float32 weights under autocast.
+    Tuning of the model's own weights holds everything in the recipe's format, only float16 needs float32 weights under
+    autocast.
     """
     wanted, reason = recipe.model.dtype, "as the recipe says"
     if wanted == "auto":
