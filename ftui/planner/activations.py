@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from ftui.planner.adapters import trains_inputs
 from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
 from ftui.planner.experts import experts
@@ -89,8 +90,9 @@ def manner_of(setup: Setup, masked: bool) -> Manner:
         norm=setup.adapter_bytes if setup.adapter == "ln_tuning" else norm, adapter=setup.adapter_bytes,
         rank=0 if setup.full else setup.rank, targets=setup.targets, dropout=setup.dropout, dora=setup.dora,
         attention=setup.attention,
-        masked=setup.length if masked else 0,
-        scores=setup.length if holds_scores(setup) else 0,
+        masked=setup.keys if masked else 0,
+        scores=setup.keys if holds_scores(setup) else 0,
+        prefix=setup.prefix / setup.length,
         cuda=setup.device == "cuda", checkpointed=setup.checkpointing, clings=setup.stack.keeps_4_bit_inputs,
         options=setup.options,
     )
@@ -119,7 +121,7 @@ def _parts(manner: Manner) -> Parts:
     layer, checkpointed = _layer(manner, True), manner.checkpointed
     return Parts(
         layer=layer,
-        first=layer if manner.full or checkpointed else _layer(manner, False),
+        first=layer if trains_inputs(manner.options) or manner.full or checkpointed else _layer(manner, False),
         norm=_final_norm(manner),
     )
 

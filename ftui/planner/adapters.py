@@ -91,12 +91,29 @@ def virtual_tokens(options: Any) -> int:
     return int(options.virtual_tokens) if lengthens else 0
 
 
+def prefix_tokens(options: Any) -> int:
+    """Trained keys and values that stand before those of every row, in each layer."""
+    return int(options.virtual_tokens) if options is not None and options.kind in PREFIXES else 0
+
+
+PREFIXES = frozenset({"prefix_tuning", "cartridge"})
+"""Kinds that train keys and values; peft refuses them under gradient checkpointing, which drops the cache they are in.
+"""
+
+
+def trains_inputs(options: Any) -> bool:
+    """Whether what enters the first layer gets a gradient: vectors before the rows, or rows of the table, train."""
+    return options is not None and options.kind in LENGTHENING | {"trainable_tokens"}
+
+
 def buffer_bytes(
     kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometry, weight_bytes: int
 ) -> int:
     """Frozen tensors that the adapter brings along, in bytes; `weight_bytes` is the base's width per element."""
     if kind == "trainable_tokens":
         return int(options.count) * sizes.hidden * weight_bytes  # the rows as they were
+    if kind == "cartridge":
+        return 4 * int(options.frozen_tokens) * sizes.layers * 2 * sizes.key
     return BUFFERS[kind](options, targets, weight_bytes) if kind in BUFFERS and targets else 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Target
-from ftui.planner.tape import Value
+from ftui.planner.tape import Storage, Value
 
 
 def attention(writer: Writer, x: Value) -> Value:
@@ -18,6 +18,8 @@ def attention(writer: Writer, x: Value) -> Value:
         key = writer.norm(key, sizes.key, sizes.kv_heads)
     if sizes.rotary != "none":
         query, key = _rotary(writer, query), _rotary(writer, key)
+    if writer.manner.prefix:
+        key, value = _after_prefix(writer, key), _after_prefix(writer, value)
     held = _scores(writer, query, key, value) if writer.manner.scores else _fused(writer, query, key, value)
     if sizes.rotary == "joined" and not writer.manner.scores:
         # Put together anew, the query lies head by head; so does the output, which the projection wants otherwise.
@@ -75,6 +77,16 @@ def _rotary(writer: Writer, x: Value) -> Value:
     return writer.tape.op((turned,), turned.size, turned.width) if joined else turned
 
 
+def _after_prefix(writer: Writer, x: Value) -> Value:
+    """Keys or values behind the trained ones, put together anew as transformers' DynamicCache does it.
+
+    Both sides' gradients are views of the whole one; the prefix's is read last of all, when every layer's is there.
+    """
+    before = writer.manner.prefix * x.size
+    trained = Value(before, x.width, True, storage=Storage(before, outside=True))
+    return writer.tape.op((x, trained), x.size + before, x.width, made=(None, None))
+
+
 def _fused(writer: Writer, query: Value, key: Value, value: Value) -> Value:
     """Flash and memory-efficient kernels keep query, key, value, their output and a float32 log-sum per head.
 
@@ -101,10 +113,11 @@ def _repeated(writer: Writer, x: Value) -> Value:
     sizes = writer.manner.geometry
     if sizes.key == sizes.query:
         return x
+    size = x.size * (sizes.query / sizes.key)
     if sizes.kv_heads == 1:
         # A single head is seen by all queries as it lies there.
-        return writer.tape.slice(x, complex(sizes.query * x.width))
-    return writer.tape.op((x,), complex(sizes.query * x.width), x.width)
+        return writer.tape.slice(x, size)
+    return writer.tape.op((x,), size, x.width)
 
 
 def _scores(writer: Writer, query: Value, key: Value, value: Value) -> Value:

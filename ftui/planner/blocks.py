@@ -42,6 +42,8 @@ class Manner:
     checkpointed: bool
     clings: bool = False
     """Products with 4-bit weights hold on to their inputs."""
+    prefix: float = 0.0
+    """Trained keys and values before a row's own, for each of its tokens."""
     options: AdapterOptions | None = None
     """Those of an adapter other than LoRA; see `adapted`."""
 

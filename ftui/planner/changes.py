@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ftui.data.document import Lengths
+from ftui.methods import ADAPTERS
 from ftui.models.document import ModelShape
 from ftui.planner.document import Choice
 from ftui.planner.geometry import Geometry, chosen, geometry
@@ -227,10 +228,10 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
         yield [put("model.attention", "sdpa", "the same result", attention="sdpa")]
     if setup.rows > 1:
         yield [_micro_batch(rows, masked=costs.masked) for rows in _halved(setup.rows, 1)]
-    if not setup.checkpointing:
+    if not (setup.checkpointing or setup.prefix):
         yield [put("train.checkpointing", True, "layers are computed again going backward", checkpointing=True)]
     yield from _optimizers(setup, put, cuda=cuda)
-    if setup.quantization == "none" and not setup.full and setup.compute_bytes == 2:
+    if setup.quantization == "none" and not setup.full and setup.compute_bytes == 2 and ADAPTERS[setup.adapter].on_nf4:
         yield [put("model.quantization", "nf4", "", method="qlora", quantization="nf4", adapter_bytes=2)]
     if not setup.full and setup.rank > 8:
         yield [put("adapter.rank", rank, "the adapter can learn less", rank=rank) for rank in _halved(setup.rank, 8)]

@@ -7,7 +7,7 @@ embedding's, the optimizer step, evaluation, saving.  Microseconds, standard lib
 
 from __future__ import annotations
 
-from ftui.planner import allocator, objectives, sharding
+from ftui.planner import allocator, objectives, prefixes, sharding
 from ftui.planner.activations import Kind, Layer, at, layers_of, peak, residual_bytes
 from ftui.planner.document import MemoryEstimate, MemoryParts
 from ftui.planner.losses import Loss
@@ -106,6 +106,7 @@ def _moments(setup: Setup) -> list[Moment]:
         before = kinds[0].parts
         kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)
         kept += at(before.first.kept, tokens) - at(before.layer.kept, tokens)
+        kept += prefixes.encoder_bytes(setup)
     if setup.activation_offload:
         kept = min(kept, around + _still_here(kinds, stored, tokens))
     end = kinds[0].parts.norm
@@ -116,10 +117,11 @@ def _moments(setup: Setup) -> list[Moment]:
     passed = resident + head
     # Without checkpoints the layers have saved them anyhow, and counted them.
     casts = _cached_casts(setup) if setup.checkpointing else 0.0
+    cache = prefixes.cache_bytes(setup)
     found = [
         Moment("load", workspace=_dequantized(setup), optimizer=False),
-        _forward(setup, kinds, resident, kept + (casts if setup.checkpointing else masks)),
-        Moment("loss forward", resident, kept + norm + casts, loss.forward),
+        _forward(setup, kinds, resident, kept + cache + (casts if setup.checkpointing else masks)),
+        Moment("loss forward", resident, kept + cache + norm + casts, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
         Moment("head backward", passed, kept + norm, loss.left),
         Moment("final norm backward", passed, kept + peak(_points(setup, end), tokens)),
@@ -132,7 +134,8 @@ def _moments(setup: Setup) -> list[Moment]:
         others = (sizes.layers - 1) / sizes.layers * last
         first = [kind.parts.first for kind in kinds]
         around += 0.0 if setup.checkpointing else clung
-        found.append(_highest("first layer backward", setup, first, passed + others, around + stored))
+        waiting = prefixes.waiting_bytes(setup)
+        found.append(_highest("first layer backward", setup, first, passed + others, around + stored + waiting))
     if setup.full:
         # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.
         table = sizes.embedding * setup.weight_bytes
@@ -212,7 +215,7 @@ def _cached_casts(setup: Setup) -> float:
 def _masks(setup: Setup) -> float:
     """The attention masks of a micro-batch, one byte per pair of tokens, or for eager attention a number."""
     sizes = setup.geometry
-    pairs = float(setup.length * (setup.tokens if setup.padded else setup.length))
+    pairs = float(setup.keys * (setup.tokens if setup.padded else setup.length))
     mixed = 2 if 0 < sizes.sliding_layers < sizes.layers else 1
     if setup.attention == "eager":
         return setup.weight_bytes * pairs * mixed

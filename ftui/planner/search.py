@@ -15,6 +15,7 @@ from typing import Any
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.methods.lora import CHANGES_BASE
 from ftui.planner import rules
+from ftui.planner.adapters import PREFIXES
 from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
@@ -112,7 +113,7 @@ def best(job: Job, draft: Draft, method: Method, sizes: Geometry, rate: Rate, ro
                 return found
             if smallest is None:
                 # Whether anything can fit is asked only where the first try does not.
-                last, lean = _frame(job, draft, method, sizes, lengths[-1]), _checkpointing(draft)[-1]
+                last, lean = _frame(job, draft, method, sizes, lengths[-1]), _checkpointing(draft, method)[-1]
                 smallest = next(_batches(job, draft, method, rate, room, last, optimizers[-1], lean))
             if smallest.fit == "no":
                 return smallest
@@ -130,7 +131,7 @@ def _preferred(
     slower = 1.5 if draft.recipe.goal.priority == "memory" else 1.03
     found: list[Candidate] = []
     most = math.inf
-    for checkpointing in _checkpointing(draft):
+    for checkpointing in _checkpointing(draft, method):
         for candidate in _batches(job, draft, method, rate, room, frame, optimizer, checkpointing):
             if candidate.seconds > most:
                 continue
@@ -162,8 +163,10 @@ def _optimizers(job: Job, draft: Draft, method: Method) -> list[str]:
     return ["adamw", *quantized, *(["paged_adamw_8bit"] if quantized and not job.cpu else [])]
 
 
-def _checkpointing(draft: Draft) -> list[bool]:
-    return [False, True] if draft.open("train.checkpointing") else [bool(draft.value("train.checkpointing"))]
+def _checkpointing(draft: Draft, method: Method) -> list[bool]:
+    if not draft.open("train.checkpointing"):
+        return [bool(draft.value("train.checkpointing"))]
+    return [False] if method != "full" and draft.recipe.adapter.kind in PREFIXES else [False, True]
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,16 @@ class Setup:
     def full(self) -> bool:
         return self.method == "full"
 
+    @property
+    def prefix(self) -> int:
+        """Trained keys and values before those of every row."""
+        return adapters.prefix_tokens(self.options)
+
+    @property
+    def keys(self) -> int:
+        """How many keys a row's queries meet."""
+        return self.length + self.prefix
+
     @cached_property
     def adapter_parameters(self) -> int:
         """Elements that train beside the frozen base: for LoRA two matrices per target and what its options add."""
@@ -172,6 +182,9 @@ def assemble(
 
     Raises BadInput for a library stack that ftui does not know, and for an adapter that the model can't take.
     """
+    if checkpointing and method != "full" and recipe.adapter.kind in adapters.PREFIXES:
+        raise BadInput(f"{ADAPTERS[recipe.adapter.kind].title} can't train with gradient checkpointing, which drops "
+                       "the cache that its keys and values are in.", "Set train.checkpointing to false.")
     device = device_of(recipe, hardware)
     gpu = hardware.gpu if device == "cuda" else None
     lora = recipe.adapter if isinstance(recipe.adapter, LoraOptions) and method != "full" else None
@@ -181,6 +194,8 @@ def assemble(
     compute = recipe.compute
     length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
     length += adapters.virtual_tokens(other)
+    # No kernel's causal mask lets queries see keys before the first of them.
+    padded = padded or adapters.prefix_tokens(other) > 0
     accumulation = max(1, -(-effective // (rows * devices_of(recipe))))
     stack = stack_named(compute.stack)
     formats = number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer)
