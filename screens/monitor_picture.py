@@ -179,11 +179,17 @@ class Picture:
         loss = _number(data.get("eval_loss"))
         if event.step is None or not 0 <= event.step < 1 << 62:
             return
-        self.series.setdefault("eval_loss", Series()).append(event.step, loss, event.attempt)
-        self._find_best()
-        best = self.best is not None and self.best[0] == event.step
         took = f" in {clock(data['seconds'])}" if _number(data.get("seconds")) is not None else ""
-        self._say(event, f"loss {short(loss)}{took}{', the best so far' if best else ''}", tone="good")
+        if "eval_loss" in data:
+            self.series.setdefault("eval_loss", Series()).append(event.step, loss, event.attempt)
+            self._find_best()
+            best, told = self.best is not None and self.best[0] == event.step, f"loss {short(loss)}"
+        else:
+            # Answers that were generated have a reward, and no loss that would say anything.
+            values = data.get("values") if isinstance(data.get("values"), dict) else {}
+            name, value = next(iter(values.items()), ("", None))
+            best, told = bool(data.get("best")), f"{name} {short(_number(value))}".strip()
+        self._say(event, f"{told}{took}{', the best so far' if best else ''}", tone="good")
 
     def _take_sample(self, event: Event, data: dict[str, Any]) -> None:
         step, index = event.step or 0, int(_number(data.get("index")) or 0)

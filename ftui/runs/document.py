@@ -35,7 +35,8 @@ class Event(_Written):
                 gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,
                 gpu_utilization (0..1), gpu_temperature_c, gpu_power_w, rss_bytes, values (name -> number: what the
                 objective measures besides, such as rewards/margins)
-    evaluation  eval_loss, seconds, best (bool), reason ("schedule" | "asked" | "end"), values (as above)
+    evaluation  eval_loss (not where only a reward tells), seconds, best (bool), reason ("schedule" | "asked" | "end"),
+                values (as above)
     sample      prompt, text, index, base (the untuned model's answer, on the first evaluation)
     checkpoint  path (relative to the run folder), bytes, best (bool), reason
     warning     text, hint

@@ -43,6 +43,7 @@ def save(
         else:
             model.config.use_cache = True
             model.save_pretrained(str(folder))
+        trainer.keep_beside(folder)
         tokenizer.save_pretrained(str(folder))
         metadata: dict[str, Any] = {
             "run": info.id,

@@ -75,19 +75,28 @@ class ReferenceTrainer(RunTrainer):
 
 
 @contextlib.contextmanager
-def reference_of(model: Any, recipe: Recipe, library: Any) -> Iterator[None]:
-    """Around the making of a trainer of trl's module `library`: its reference is as this recipe needs it.
+def reference_of(model: Any, recipe: Recipe, library: Any = None) -> Iterator[None]:
+    """Around the making of one of trl's trainers: its reference is as this recipe needs it.
 
     trl copies every adapter.  But while one was only just put on, the reference is the model with its adapter switched
     off, which takes no memory, and also stands for the adapters of which peft can't hold two.  Where the start took
     from the base what it put into the adapter, the base alone is another model, and the copy is made here: trl's own
     would start anew and take from the base a second time.
     """
-    # Of all weights, only to name a file that isn't written.
+    with contextlib.ExitStack() as stack:
+        if library is not None:
+            stack.enter_context(_unhashed(library))
+        if hasattr(model, "peft_config"):
+            stack.enter_context(_uncopied(model, recipe))
+        yield
+
+
+@contextlib.contextmanager
+def _unhashed(library: Any) -> Iterator[None]:
+    """trl's module `library` hashes all weights, only to name a file that isn't written here."""
     hashed, library.hash_module = library.hash_module, lambda _: ""
     try:
-        with _uncopied(model, recipe) if hasattr(model, "peft_config") else contextlib.nullcontext():
-            yield
+        yield
     finally:
         library.hash_module = hashed
 

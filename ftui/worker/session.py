@@ -163,7 +163,7 @@ class Session(TrainerCallback):
     def judge(self, values: dict[str, float], step: int) -> bool:
         """Take in an evaluation: tell of it, answer the prompts, stop early; True where it is the best so far.
 
-        `values` are what was measured by name, "loss" among them.
+        `values` are what was measured by name; "loss" is among them where there is one.
         """
         if self.judged_by not in values:
             raise BadInput(
@@ -174,15 +174,15 @@ class Session(TrainerCallback):
         better = is_better(self.judged_by, value, self.best.value) or (
             value == self.best.value and is_better("loss", values["loss"], self.best.loss)
         )
-        self.eval_loss, self._evaluated_at = values["loss"], step
+        self.eval_loss, self._evaluated_at = values.get("loss"), step
         if better:
             self.best = Best(value, step, 0, values["loss"])
         else:
             self.best.since += 1
         others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
         self.context.emit(
-            "evaluation", step, eval_loss=values["loss"], seconds=self._eval_seconds, best=better,
-            reason=self._reasons["evaluate"], **({"values": others} if others else {}),
+            "evaluation", step, seconds=self._eval_seconds, best=better, reason=self._reasons["evaluate"],
+            **({"eval_loss": self.eval_loss} if "loss" in values else {}), **({"values": others} if others else {}),
         )
         self._reasons["evaluate"] = "schedule"
         if better:

@@ -50,9 +50,13 @@ class RunTrainer(_Base):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """One forward and backward; counts the real tokens of the micro-batch."""
-        self.tokens_seen += inputs.pop("tokens")
+        self.tokens_seen += self.count_tokens(inputs)
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
+
+    def count_tokens(self, inputs: Any) -> int:
+        """The real tokens of a micro-batch, whose own count is taken off it."""
+        return int(inputs.pop("tokens"))
 
     def longest_batch(self, rows: int) -> tuple[Any, Any]:
         """The micro-batch of the `rows` longest training rows, and its number of trained tokens where the loss is
@@ -148,10 +152,18 @@ class RunTrainer(_Base):
             self._save_scaler(str(folder))
             self._save_rng_state(str(folder))
             self.state.save_to_json(str(folder / "trainer_state.json"))
+            self.keep_beside(folder)
+            self.keep_rest(folder)
 
         memory = {**self.session.memory(), "tokens_seen": self.tokens_seen}
         saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
         self.session.saved(saved)
+
+    def keep_beside(self, folder: Path) -> None:
+        """Write what belongs to the result beside the model's own files, in a checkpoint and in the output."""
+
+    def keep_rest(self, folder: Path) -> None:
+        """Write what only a resumed run needs."""
 
     def _trained_model(self) -> Any:
         return self.model
