@@ -19,7 +19,7 @@ SLOW_STEP_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Fitting:
-    """`text` is for a list ("fits, 5.8 GiB"), `reason` a sentence; bytes and seconds are None where unknown."""
+    """`text` is for a list ("fits, ≈ 5.8 GiB"), `reason` a sentence; bytes and seconds are None where unknown."""
 
     fit: Literal["fits", "tight", "slow", "no", "unknown"]
     text: str
@@ -45,8 +45,8 @@ def fitting(recipe: Recipe, hardware: Hardware, shape: ModelShape | None = None)
     memory, verdict, seconds = option.memory.process_bytes, option.verdict, option.time.step_seconds
     known = (memory, verdict.spare_bytes, seconds)
     if verdict.fit == "no":
-        return Fitting("no", f"too big, {gib(memory)}", verdict.text, *known)
+        return Fitting("no", f"too big, ≈ {gib(memory)}", verdict.text, *known)
     if seconds > SLOW_STEP_SECONDS and hardware.gpu is None:
         return Fitting("slow", f"too slow, {clock(seconds)} a step", "It fits, but without a GPU it takes "
                        f"about {clock(seconds)} for each step.", *known)
-    return Fitting(verdict.fit, f"{verdict.fit}, {gib(memory)}", verdict.text, *known)
+    return Fitting(verdict.fit, f"{verdict.fit}, ≈ {gib(memory)}", verdict.text, *known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -94,6 +95,7 @@ class TraceScreen(Page[Trace | None]):
 
     async def _follow(self, run: Run) -> None:
         state, follower, seen = self.query_one("#state", Static), Follower(run), Picture()
+        began = monotonic()
         while True:
             status, events = await attempt_for(self, run.status), await attempt_for(self, follower.poll)
             if isinstance(status, Problem) or isinstance(events, Problem):
@@ -102,7 +104,7 @@ class TraceScreen(Page[Trace | None]):
             seen.take(events)
             if status.over:
                 break
-            state.update(_doing(plain(seen.doing or status.text)))
+            state.update(_doing(f"{plain(seen.doing or status.text)}  {monotonic() - began:.0f} s"))
             await sleep(LOOK_SECONDS)
         found = await attempt_for(self, tracing.finished, run)
         if isinstance(found, Trace):

@@ -9,13 +9,14 @@ from ftui.units import MiB, clock, signed_gib
 from ..widgets.badge import ESTIMATE, trusted
 from .state import WizardState
 from .weighed import FIT_STYLES
+from .words import shown_value
 
 FITS = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 
 
-def cost_line(state: WizardState, *, wide: bool = False) -> Content:
-    """Memory and time of the recipe as it stands, each with what the last edit did; `wide` has the time's interval."""
-    now, moved = state.estimate, state.moved
+def cost_line(state: WizardState, *, wide: bool = False, edited: bool = True) -> Content:
+    """Memory and time of the recipe as it stands: `wide` has the time's interval, `edited` what the last edit did."""
+    now, moved = state.estimate, state.moved if edited else None
     if now is None:
         return Content("")
     time = now.time
@@ -30,6 +31,14 @@ def cost_line(state: WizardState, *, wide: bool = False) -> Content:
         slower = moved.seconds > 0
         parts.append(_change(f"{'+' if slower else '−'}{clock(abs(moved.seconds))}", slower))
     return Content.assemble(*parts)
+
+
+def followed(state: WizardState) -> list[Content]:
+    """What the planner set otherwise because of the last edit; nothing where nothing followed."""
+    if state.moved is None or not state.moved.followed:
+        return []
+    settings = (f"{change.path}={shown_value(change.after)}" for change in state.moved.followed)
+    return [Content.assemble(("the planner followed: ", "dim"), ", ".join(settings))]
 
 
 def _change(text: str, worse: bool) -> tuple[str, str]:

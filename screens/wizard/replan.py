@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ftui import planner, trust
 from ftui.calibration import calibration
-from ftui.recipe import Recipe
+from ftui.recipe import Recipe, differences
 from ftui.runs.launch import Layout, lay_out
 
 from .state import Moved, WizardState
@@ -50,6 +50,8 @@ def _moved(state: WizardState, now: Layout) -> Moved | None:
             planner.estimate(each.recipe, each.hardware, each.shape, each.profile, calibration())
             for each in (before, now)
         )
+    edited = {difference.path for difference in differences(before.asked, now.asked)}
+    followed = tuple(d for d in differences(before.recipe, now.recipe) if d.path not in edited)
     return Moved(
-        new.memory.process_bytes - old.memory.process_bytes, new.time.total_seconds - old.time.total_seconds
+        new.memory.process_bytes - old.memory.process_bytes, new.time.total_seconds - old.time.total_seconds, followed
     )

@@ -178,7 +178,7 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
     lines = [
         Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} on "
                          f"{sources}, {layout.profile.rows:,} rows"),
-        cost_line(state),
+        cost_line(state, wide=True, edited=False),
         Content.assemble(("disk ", "dim"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
                          ("    result ", "dim"), gib(layout.estimate.adapter_bytes)),
     ]

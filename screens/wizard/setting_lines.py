@@ -40,7 +40,7 @@ def _why(state: WizardState, setting: Setting, by_hand: bool) -> Content:
     if by_hand:
         was = shown_value(recommended(state, setting))
         if was == "auto":
-            return Content.styled("yours; r leaves it to the planner", "$text-accent")
+            return Content.styled("yours; r takes it back", "$text-accent")
         whose = "recommended" if choice else "preset" if state.preset else "default"
         return Content.styled(f"yours; {whose} {was}" if was else "yours", "$text-accent")
     if choice and shown_value(choice.value, setting.separator) != shown(state, setting):

@@ -24,7 +24,7 @@ from ..background import Problem
 from ..dialogs import Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
-from .cost import cost_line
+from .cost import cost_line, followed
 from .setting_lines import lines, meaning, shown, values
 from .state import WizardState
 from .step import Assigned, GoOn, Reset, TraceAsked, problem_text, said
@@ -68,7 +68,7 @@ class SettingsStep(Weighed):
         yield Static(id="about")
         yield MemoryBar(peak=False)
         yield Static(id="cost")
-        yield Static(id="ways-out")
+        yield Static(id="below")
 
     def show(self, state: WizardState) -> None:
         super().show(state)
@@ -78,9 +78,9 @@ class SettingsStep(Weighed):
         wide = self.app.size.width >= WIDE
         self.query_one("#cost", Static).update(said(state, "plan") or cost_line(state, wide=wide))
         verdict = self.verdict()
-        ways = ways_out(verdict) if verdict else []
-        self.query_one("#ways-out", Static).update(Content("\n").join(ways))
-        self.query_one("#ways-out").display = bool(ways)
+        below = [*followed(state), *(ways_out(verdict) if verdict else [])]
+        self.query_one("#below", Static).update(Content("\n").join(below))
+        self.query_one("#below").display = bool(below)
         self.refresh_bindings()
         self._explain()
 
@@ -238,8 +238,10 @@ class SettingsStep(Weighed):
         return None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action != "close":
+            return super().check_action(action, parameters)
         # Without an open line or a search, escape is the wizard's.
-        return action != "close" or self._editing is not None or bool(self._words) or self.query_one(Input).has_focus
+        return self._editing is not None or bool(self._words) or self.query_one(Input).has_focus
 
     def action_close(self) -> None:
         if self._editing is None:

@@ -28,10 +28,11 @@ KEPT = ("step", "furthest", "draft", "preset", "option")
 
 
 class Moved(NamedTuple):
-    """By how much an edit changed the expected peak and the time of the whole run."""
+    """By how much an edit changed the expected peak and the time of the run, and the other settings that followed."""
 
     bytes: int
     seconds: float
+    followed: tuple[recipe.Difference, ...] = ()
 
 
 class WizardState(Document):

@@ -40,13 +40,16 @@ class Weighed(Step):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "change":
-            verdict = self.verdict()
-            return verdict is not None and parameters[0] in range(1, len(verdict.ways_out) + 1)
+            return parameters[0] in range(1, len(self._ways_out) + 1)
         return super().check_action(action, parameters)
 
     def action_change(self, number: int) -> None:
-        if verdict := self.verdict():
-            self.take(verdict.ways_out[number - 1])
+        self.take(self._ways_out[number - 1])
+
+    @property
+    def _ways_out(self) -> tuple[tuple[Choice, ...], ...]:
+        verdict = self.verdict()
+        return verdict.ways_out if verdict else ()
 
 
 def ways_out(verdict: Verdict) -> list[Content]:

@@ -50,7 +50,7 @@ class WhyNotDialog(ModalScreen[Taken | None]):
             yield Static(self._title, classes="title", markup=False)
             yield ChoiceTable(
                 Column("", 1), Column("Way" if self._names else "Value"), Column("Fits", 5),
-                Column(f"{ESTIMATE} Memory", 9, right=True), Column("Change", 9, right=True),
+                Column(f"{ESTIMATE} Memory", 9, right=True), Column("Change", 10, right=True),
                 Column("Time", 6, right=True), Column("Quality", 7, right=True),
             )
             with VerticalScroll(can_focus=False):

@@ -53,7 +53,8 @@ class WizardScreen(Page[None]):
         Binding("ctrl+l", "leave", "Leave", id="wizard.leave", show=False, tooltip="Go home; the draft is kept"),
     ]
 
-    state: var[WizardState] = var(WizardState)
+    state: var[WizardState] = var(WizardState, always_update=True)
+    """Always taken: a setting that was set to its default is equal to one that was left open, and yet an edit."""
 
     def __init__(self, *, demo: bool = False, preset: str | None = None, resume: bool = False) -> None:
         super().__init__()
