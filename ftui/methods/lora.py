@@ -210,6 +210,12 @@ class LoraOptions(Document):
     )
 
 
+def pattern_of(options: LoraOptions) -> str | None:
+    """The pattern that whole module paths are to match, None where the targets are names."""
+    targets = options.targets
+    return targets.removeprefix("re:") if isinstance(targets, str) and targets.startswith("re:") else None
+
+
 def ranks_of(options: LoraOptions) -> tuple[int, ...]:
     """Every rank that is asked for; "auto" is none yet."""
     return (*((options.rank,) if isinstance(options.rank, int) else ()), *options.rank_pattern.values())

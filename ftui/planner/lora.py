@@ -14,11 +14,13 @@ from dataclasses import replace
 
 from ftui.errors import BadInput
 from ftui.methods.layers import chosen_layers, stacked_layers
-from ftui.methods.lora import LoraOptions
+from ftui.methods.lora import LoraOptions, pattern_of
 from ftui.planner.adapters import Trained
 from ftui.planner.geometry import Geometry, Target, chosen
 
-STACKS = ("model.layers.", "model.language_model.layers.", "transformer.h.", "gpt_neox.layers.", "model.decoder.layers.")
+STACKS = (
+    "model.layers.", "model.language_model.layers.", "transformer.h.", "gpt_neox.layers.", "model.decoder.layers.",
+)
 """What stands before a layer's number, in the usual families."""
 AROUND = {
     "attention in": ("self_attn.", "attention.", "attn.", "self_attention."),
@@ -53,6 +55,13 @@ def lora_targets(options: LoraOptions, sizes: Geometry) -> tuple[Target, ...]:
             "adapter.layers: peft adapts this mixture's fused experts in all layers or in none.",
             "Write adapter.layers: null.",
         )
+    if pattern_of(options) and sizes.adapts_experts:
+        counts = {len(_layers(options, target, sizes)) for target in sizes.targets}
+        if counts - {0, sizes.layers}:
+            raise BadInput(
+                "adapter.targets: on this mixture peft takes a pattern for the names that it matches, in all layers.",
+                "Name the modules, or write a pattern that matches them in every layer.",
+            )
     whole = {name.rsplit(".", 1)[-1] for name in options.modules_to_save}
     found = []
     for target in chosen(sizes, options.targets):
@@ -109,9 +118,9 @@ def _ranks(options: LoraOptions, rank: int, target: Target, sizes: Geometry) -> 
 def _layers(options: LoraOptions, target: Target, sizes: Geometry) -> list[int]:
     """The layers whose module of this kind is adapted."""
     layers = chosen_layers(options.layers, sizes.layers) if options.layers else range(sizes.layers)
-    if not (isinstance(options.targets, str) and options.targets.startswith("re:")):
+    pattern = pattern_of(options)
+    if pattern is None:
         return list(layers)
-    pattern = options.targets.removeprefix("re:")
     return [layer for layer in layers if any(re.fullmatch(pattern, path) for path in _paths(target, layer))]
 
 

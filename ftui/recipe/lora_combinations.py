@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ftui.errors import BadInput
 from ftui.methods.layers import ranges
-from ftui.methods.lora import CHANGES_BASE, LoraOptions, ranks_of
+from ftui.methods.lora import CHANGES_BASE, LoraOptions, pattern_of, ranks_of
 from ftui.recipe.document import Recipe
 
 Wrong = tuple[str, str]
@@ -106,7 +106,7 @@ def _update(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
 def _targets(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
     written = (o.targets,) if isinstance(o.targets, str) else o.targets
     names = [name.strip().rsplit(".", 1)[-1] for one in written for name in one.split(",")]
-    pattern = o.targets.removeprefix("re:") if isinstance(o.targets, str) and o.targets.startswith("re:") else None
+    pattern = pattern_of(o)
     if pattern is not None and (problem := _pattern_problem(pattern)):
         yield f"adapter.targets is no pattern: {problem}.", "Write it as in re:.*layers\\.[0-3]\\..*_proj."
         return
@@ -122,6 +122,9 @@ def _targets(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
         yield f"adapter.layers: {problem}", "Write 0-7, or last 4, or first 2, 10, 12-15."
     if o.layer_replication is not None and (problem := _layers_problem(o.layer_replication)):
         yield f"adapter.layer_replication: {problem}", "Write the old layers in their new order: 0-15, 8-23."
+    if o.layers is not None and o.layer_replication is not None:
+        yield ("Copies of layers differ by their adapters alone, and adapter.layers leaves some without one.",
+               "Write adapter.layers: null, or adapter.layer_replication: null.")
 
 
 def _patterns(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftui.errors import BadInput
 from ftui.methods.layers import chosen_layers, stacked_layers
-from ftui.methods.lora import LoraOptions
+from ftui.methods.lora import LoraOptions, pattern_of
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.targets import linear_names, target_modules, task_type, wrapped
 
@@ -48,6 +48,7 @@ def built(model: Any, config: LoraConfig, options: LoraOptions) -> PeftModel:
     _check_patterns(adapted, options)
     if options.parameters:
         _check_parameters(adapted, options)
+    _check_layers(adapted, options)
     if options.qalora_group:
         from ftui.worker.adapters.qalora import group_inputs
 
@@ -66,7 +67,7 @@ def config_of(model: Any, recipe: Recipe) -> LoraConfig:
     if stack:
         depth = sum(end - start for start, end in stack)
     layers = chosen_layers(options.layers, depth) if options.layers else None
-    targets = _targets(model, options, layers, stack is not None)
+    targets = _targets(model, options, layers)
     return LoraConfig(
         task_type=task_type(recipe),
         r=int(options.rank),
@@ -101,14 +102,13 @@ def _init(options: LoraOptions) -> Any:
             return name
 
 
-def _targets(model: Any, options: LoraOptions, layers: tuple[int, ...] | None, replicated: bool) -> str | list[str]:
-    """Names or a pattern as peft takes them; single layers only go with names, so a pattern is resolved for them."""
+def _targets(model: Any, options: LoraOptions, layers: tuple[int, ...] | None) -> str | list[str]:
+    """Names or a pattern as peft takes them; it has single layers for names alone, so a pattern becomes whole paths."""
     targets = options.targets
-    if isinstance(targets, str) and targets.startswith("re:"):
-        pattern = targets.removeprefix("re:")
-        if layers is None or replicated:
+    if pattern := pattern_of(options):
+        if layers is None:
             return pattern
-        found = [path for path in linear_paths(model) if re.fullmatch(pattern, path)]
+        found = [path for path in linear_paths(model) if re.fullmatch(pattern, path) and _layer_of(path) in layers]
         if not found:
             raise BadInput(
                 f"The base model has no linear module whose path matches adapter.targets: {targets}.",
@@ -121,6 +121,12 @@ def _targets(model: Any, options: LoraOptions, layers: tuple[int, ...] | None, r
     if options.init in ("corda", "lora_ga") and layers is None:
         return linear_paths(model)
     return linear_names(model) if layers is not None else targets
+
+
+def _layer_of(path: str) -> int | None:
+    """The number of the layer that a module is in; None for one outside of the layers."""
+    number = re.search(r"\.(\d+)\.", path)
+    return int(number[1]) if number else None
 
 
 def linear_paths(model: Any) -> list[str]:
@@ -170,8 +176,10 @@ def _whole_modules(model: Any, options: LoraOptions) -> dict[str, Any]:
             )
         if tied and any(module is head or module is embedding for module in found.values()):
             ties = True
-            name = next(path for path, module in model.named_modules() if module is embedding).rsplit(".", 1)[-1]
-        names.append(name)
+            names.append(next(path for path, module in model.named_modules() if module is embedding))
+        else:
+            # Whole paths, for peft takes "norm" for every module whose name ends so, input_layernorm among them.
+            names += found
     return {"modules_to_save": list(dict.fromkeys(names)), "ensure_weight_tying": ties}
 
 
@@ -209,6 +217,22 @@ def _check_patterns(model: Any, options: LoraOptions) -> None:
                     f"adapter.{setting}: no adapted module is called {pattern}.",
                     f"Use some of: {', '.join(last)}, or a pattern of their paths, such as {names[0]}.",
                 )
+
+
+def _check_layers(model: Any, options: LoraOptions) -> None:
+    """BadInput where peft, to reach a mixture's fused experts, has taken a pattern or layers for names in all layers."""
+    from peft.tuners.lora import LoraLayer
+
+    pattern = pattern_of(options)
+    adapted = [
+        path.removeprefix("base_model.model.") for path, module in model.named_modules()
+        if isinstance(module, LoraLayer) and type(module).__name__ != "ParamWrapper"
+    ]
+    if pattern and not all(re.fullmatch(pattern, path) for path in adapted):
+        raise BadInput(
+            "adapter.targets: on this mixture peft takes a pattern for the names that it matches, in all layers.",
+            f"Name modules: {', '.join(sorted({path.rsplit('.', 1)[-1] for path in adapted}))}.",
+        )
 
 
 def _check_parameters(model: Any, options: LoraOptions) -> None:
