@@ -23,6 +23,8 @@ TITLES = {
 }
 PLAIN = ("default", "gaussian")
 """Starts that read nothing but the sizes."""
+REFERENCED = ("dpo", "kto", "grpo", "rloo", "online_dpo", "ppo")
+"""Objectives that hold the model against what it was (those with a beta, where it isn't 0)."""
 HEADS = ("lm_head", "embed_out", "score", "output_layer")
 EMBEDDINGS = ("embed_tokens", "wte", "wpe", "embed_in", "word_embeddings", "embed_positions")
 
@@ -89,6 +91,13 @@ def _start(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
     if o.init == "mica" and o.update == "riemannian":
         yield ("The Riemannian update needs both matrices trained, and MiCA freezes B.",
                "Write adapter.update: plain, or adapter.init: default.")
+
+
+def _reference(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
+    objective = recipe.objective
+    if o.init in CHANGES_BASE and objective.kind in REFERENCED and getattr(objective, "beta", 1.0):
+        yield (f"{objective.kind} takes the switched-off adapter for its reference, and {TITLES[o.init]} leaves the base "
+               "without what the adapter began with.", "Write adapter.init: default or eva.")
 
 
 def _update(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
@@ -174,5 +183,5 @@ def _layers_problem(text: str) -> str | None:
 
 
 RULES: tuple[Callable[[LoraOptions, Recipe], Iterator[Wrong]], ...] = (
-    _base, _dora, _start, _update, _targets, _patterns, _beside,
+    _base, _dora, _start, _reference, _update, _targets, _patterns, _beside,
 )

@@ -220,7 +220,7 @@ def _check_patterns(model: Any, options: LoraOptions) -> None:
 
 
 def _check_layers(model: Any, options: LoraOptions) -> None:
-    """BadInput where peft, to reach a mixture's fused experts, has taken a pattern or layers for names in all layers."""
+    """BadInput where peft, to reach a mixture's fused experts, has taken a pattern for names in all layers."""
     from peft.tuners.lora import LoraLayer
 
     pattern = pattern_of(options)
