@@ -178,7 +178,7 @@ ROWS = (
         options=CptOptions, source="https://arxiv.org/abs/2410.17222",
     ),
     AdapterRow(
-        kind="adaption_prompt", title="LLaMA-Adapter", mergeable=False, on_nf4=False, on_int8=False,
+        kind="adaption_prompt", title="LLaMA-Adapter", mergeable=False, on_nf4=True, on_int8=True,
         when="Llama or Mistral, and the model's start must not be disturbed.",
         formula="n·h + 1 per adapted layer, n the virtual tokens",
         inference="a second attention over its virtual tokens in each adapted layer",

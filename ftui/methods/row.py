@@ -55,7 +55,7 @@ class AdapterRow:
 
     Every mergeable adapter merges exactly into a base that is loaded in 16 or 32 bits, or dequantized first.  Into a
     quantized base as it stands peft merges those that say `requantizes`, with the rounding of a second quantization;
-    it refuses the others.  `autocast` names the quantizations on which it only trains in mixed precision of 16 bits.
+    it refuses the others.
 
     `saved` says what the result is: a peft adapter beside its base, or a whole model.  `tuners` marks the methods that
     peft lacks: their results load in peft once `ftui.tuners` is imported.
@@ -75,6 +75,5 @@ class AdapterRow:
     inference: str = ""
     variants: str = ""
     requantizes: bool = False
-    autocast: tuple[str, ...] = ()
     saved: Literal["adapter", "model"] = "adapter"
     tuners: bool = False

@@ -88,6 +88,7 @@ ROWS = (
         when="Adapter files must be tiny; the task is simple.",
         formula="r + d_out per module",
         inference="none once merged",
+        requantizes=True,
         options=VeraOptions, source="https://arxiv.org/abs/2310.11454", compared=Compared(0.354, 129_024),
     ),
     AdapterRow(
@@ -113,7 +114,7 @@ ROWS = (
         options=VbloraOptions, source="https://arxiv.org/abs/2405.15179", compared=Compared(0.334, 1_212_416),
     ),
     AdapterRow(
-        kind="unilora", title="Uni-LoRA", mergeable=True, on_nf4=True, on_int8=True,
+        kind="unilora", title="Uni-LoRA", mergeable=True, on_nf4=False, on_int8=False,
         when="One wants to see how few parameters suffice.",
         formula="the vector's length, once",
         inference="none once merged",

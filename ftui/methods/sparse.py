@@ -45,6 +45,7 @@ ROWS = (
         when="Adapters are switched often or mixed: the change is sparse, and it keeps no adapter input.",
         formula="r·(d_in + d_out) per module",
         inference="none once merged",
+        requantizes=True,
         options=ShiraOptions, source="https://arxiv.org/abs/2406.13175", compared=Compared(0.510, 9_175_040),
     ),
     AdapterRow(

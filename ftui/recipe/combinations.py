@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ftui.recipe.adapter_combinations import wrong_adapter
 from ftui.recipe.document import Recipe
 from ftui.recipe.lora_combinations import wrong_lora
 
@@ -20,4 +21,4 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
         yield from rule(recipe)
 
 
-RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora,)
+RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora, wrong_adapter)
