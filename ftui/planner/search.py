@@ -15,7 +15,6 @@ from typing import Any
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.methods.lora import CHANGES_BASE
 from ftui.planner import rules
-from ftui.planner.adapters import PREFIXES
 from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
@@ -25,6 +24,7 @@ from ftui.planner.rules import Job
 from ftui.planner.setup import Setup, assemble, devices_of
 from ftui.planner.time import Schedule, schedule, step_seconds
 from ftui.planner.verdict import fit_of
+from ftui.recipe.adapter_combinations import UNCHECKPOINTED
 from ftui.units import gib
 
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora", "lora-int8")
@@ -166,7 +166,7 @@ def _optimizers(job: Job, draft: Draft, method: Method) -> list[str]:
 def _checkpointing(draft: Draft, method: Method) -> list[bool]:
     if not draft.open("train.checkpointing"):
         return [bool(draft.value("train.checkpointing"))]
-    return [False] if method != "full" and draft.recipe.adapter.kind in PREFIXES else [False, True]
+    return [False] if method != "full" and draft.recipe.adapter.kind in UNCHECKPOINTED else [False, True]
 
 
 @dataclass(frozen=True)

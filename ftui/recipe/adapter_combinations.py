@@ -21,6 +21,9 @@ IN_FRONT = frozenset({
 LENGTHENING = IN_FRONT - {"prefix_tuning", "cartridge"}
 """Those whose vectors lengthen the row, and so the logits."""
 
+UNCHECKPOINTED = frozenset({"prefix_tuning", "cartridge", "xlora"})
+"""Adapters that can't be computed again going backward."""
+
 WORDS_ONLY = frozenset({"cpt", "adaption_prompt", "cartridge", "xlora"})
 """Adapters that peft has for language models only."""
 
@@ -77,7 +80,7 @@ def _objective(recipe: Recipe) -> Iterator[Wrong]:
 
 def _checkpointing(recipe: Recipe) -> Iterator[Wrong]:
     kind = recipe.adapter.kind
-    if recipe.train.checkpointing is not True or kind not in ("prefix_tuning", "cartridge", "xlora"):
+    if recipe.train.checkpointing is not True or kind not in UNCHECKPOINTED:
         return
     why = ("the gate's mixture is gone when the layers are computed again" if kind == "xlora"
            else "it drops the cache that the keys and values are in")

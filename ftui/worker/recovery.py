@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftui.recipe import assign
+from ftui.recipe.adapter_combinations import UNCHECKPOINTED
 from ftui.recipe.document import Recipe
 from ftui.runs.document import Event
 
@@ -72,7 +73,7 @@ def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
                 {"train.micro_batch": half},
                 f"micro-batch {train.micro_batch} → {half}, gradients accumulated over {effective // half} of them",
             )
-        case "checkpointing" if not train.checkpointing:
+        case "checkpointing" if not train.checkpointing and recipe.adapter.kind not in UNCHECKPOINTED:
             return Change({"train.checkpointing": True}, "gradient checkpointing switched on")
         case "paged_8bit" if train.optimizer in ("auto", "adamw", "adamw_8bit") and not has_checkpoint:
             # A checkpoint's optimizer states don't fit another optimizer.

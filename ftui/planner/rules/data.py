@@ -6,6 +6,7 @@ from ftui.planner.document import Choice
 from ftui.planner.lengths import cut
 from ftui.planner.rules import sources
 from ftui.planner.rules.job import Job
+from ftui.recipe.adapter_combinations import IN_FRONT
 
 
 def max_length(job: Job) -> Choice:
@@ -34,6 +35,9 @@ def packing(job: Job, length: int) -> Choice:
     if job.objective != "sft":
         return Choice(path="data.packing", value=False, source=sources.PACKING,
                       reason=f"off — {job.objective} compares or scores whole rows")
+    if job.draft.adapter.kind in IN_FRONT:
+        return Choice(path="data.packing", value=False, source=sources.PACKING,
+                      reason="off — what the adapter puts before a row would stand before the first packed one only")
     if lengths is None:
         return Choice(path="data.packing", value=False, reason="off — no lengths known yet", source=sources.FTUI)
     text = job.profile is not None and job.profile.kind == "text"
