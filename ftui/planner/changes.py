@@ -20,6 +20,7 @@ from ftui.planner.geometry import Geometry, chosen, geometry
 from ftui.planner.lengths import cut
 from ftui.planner.memory import fits, process_bytes
 from ftui.planner.setup import Setup
+from ftui.recipe.adapter_combinations import UNCHECKPOINTED
 from ftui.units import gib
 
 SHORTEST = 256
@@ -228,7 +229,7 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
         yield [put("model.attention", "sdpa", "the same result", attention="sdpa")]
     if setup.rows > 1:
         yield [_micro_batch(rows, masked=costs.masked) for rows in _halved(setup.rows, 1)]
-    if not (setup.checkpointing or setup.prefix):
+    if not setup.checkpointing and setup.adapter not in UNCHECKPOINTED:
         yield [put("train.checkpointing", True, "layers are computed again going backward", checkpointing=True)]
     yield from _optimizers(setup, put, cuda=cuda)
     if setup.quantization == "none" and not setup.full and setup.compute_bytes == 2 and ADAPTERS[setup.adapter].on_nf4:
