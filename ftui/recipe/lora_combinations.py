@@ -96,7 +96,7 @@ def _start(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
 def _reference(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
     objective = recipe.objective
     if o.init in CHANGES_BASE and objective.kind in REFERENCED and getattr(objective, "beta", 1.0):
-        yield (f"{objective.kind} takes the switched-off adapter for its reference, and {TITLES[o.init]} leaves the base "
+        yield (f"{objective.kind} takes the switched-off adapter for its reference, and {TITLES[o.init]} leaves a base "
                "without what the adapter began with.", "Write adapter.init: default or eva.")
 
 
