@@ -87,10 +87,16 @@ class LanguageConfig:
         return "float32"
 
     @property
+    def quantization_config(self) -> Mapping[str, Any]:
+        """What config.json says of the checkpoint's quantization; empty for a plain one."""
+        stated = self.whole.get("quantization_config") or self.text.get("quantization_config")
+        return stated if isinstance(stated, dict) else {}
+
+    @property
     def quantization(self) -> str | None:
         """How the checkpoint is quantized: "nf4", "fp4", "int8" (bitsandbytes), else the method: "gptq", "awq", ..."""
-        stated = self.whole.get("quantization_config") or self.text.get("quantization_config")
-        if not isinstance(stated, dict):
+        stated = self.quantization_config
+        if not stated:
             return None
         method = str(stated.get("quant_method") or "").lower()
         if method in ("", "bitsandbytes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ftui.documents import Document
+from ftui.models.stored import Stored
 
 
 class Linear(Document):
@@ -112,6 +113,8 @@ class ModelShape(Document):
     """What the checkpoint's tensors are stored in: "bfloat16", "float16", "float32"."""
     quantization: str | None = None
     """How the checkpoint itself is quantized ("nf4", "gptq", "awq", ...), None for a plain one."""
+    stored: Stored | None = None
+    """What its quantized weights take as they are stored; None for a plain checkpoint or a format ftui can't read."""
     weight_bytes: int | None = None
     """Size of the weight files, where known: what a download costs."""
     chat_template: str | None = None

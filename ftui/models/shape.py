@@ -13,6 +13,7 @@ from ftui.models.config import LanguageConfig, context_length, language
 from ftui.models.document import ModelShape
 from ftui.models.family import Family, Sizes
 from ftui.models.headers import Checkpoint
+from ftui.models.stored import stored
 from ftui.models.vision import around
 
 Source = Literal["local", "hub", "catalogue", "config"]
@@ -54,11 +55,12 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
         notes.append(f"The language model is counted; the parts for pictures or sound around it are not{also}.")
     if read.quantization:
         notes.append(f"The checkpoint is quantized ({read.quantization}); parameters are counted as unquantized.")
-    stored = checkpoint.dtype if checkpoint and not read.quantization else None
+    dtype = checkpoint.dtype if checkpoint and not read.quantization else None
     return ModelShape(
         ref=origin.ref, path=origin.path, revision=origin.revision, source=origin.source,
         model_type=read.model_type, architecture=read.architecture or (family.architecture if family else "unknown"),
-        dtype=stored or origin.dtype or read.dtype, quantization=read.quantization,
+        dtype=dtype or origin.dtype or read.dtype, quantization=read.quantization,
+        stored=stored(read.quantization_config, read.quantization),
         weight_bytes=checkpoint.bytes if checkpoint else origin.weight_bytes,
         chat_template=origin.chat_template, chat_template_known=origin.chat_template_known,
         licence=origin.licence, gated=origin.gated,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftui.planner import objectives, sharding
+from ftui.planner import objectives, sharding, stored
 from ftui.planner.activations import holds_scores
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
@@ -76,7 +76,7 @@ def _plain_slack(setup: Setup, stays: float, dynamic: float) -> int:
 
 def interval(setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int) -> tuple[int, int]:
     """Low and high end of the process peak: the slack may be nothing or twice as much, the formula off by its doubt."""
-    doubt = formula_doubt(setup) * dynamic
+    doubt = formula_doubt(setup) * dynamic + stored.weights_doubt(setup)
     plain = _plain_slack(setup, stays, dynamic) if setup.varied and not setup.expandable else slack_bytes
     cached = slack_bytes - plain
     low = stays + dynamic - doubt + 0.1 * plain + 0.2 * cached + 0.6 * context_bytes
@@ -97,7 +97,7 @@ def formula_doubt(setup: Setup) -> float:
         doubt += 0.02
     if setup.device == "cpu":
         doubt += 0.08
-    return doubt + objectives.doubt(setup) + sharding.doubt(setup)
+    return doubt + objectives.doubt(setup) + sharding.doubt(setup) + stored.doubt(setup)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:
@@ -114,4 +114,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("8-bit products make temporaries that the formula only estimates.")
     if setup.device == "cpu":
         said.append("In CPU mode this is resident memory of the training process.")
-    return tuple(said)
+    return (*said, *stored.notes(setup))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from ftui.models.document import Linear, ModelShape
+from ftui.models.stored import Stored
 
 Place = Literal["attention in", "attention out", "mlp in", "mlp out"]
 Order = Literal["pre", "sandwich", "post", "parallel"]
@@ -144,6 +145,9 @@ class Geometry:
     """Query, key and value come from one module: the value is a view that keeps all three alive."""
     beside: int = 0
     """Elements of the parts around a multimodal model's language model: loaded with it, but not trained on text."""
+    quantized: str | None = None
+    """How the checkpoint is quantized, and what its weights take so; None for a plain one."""
+    stored: Stored | None = None
 
     @cached_property
     def _hash(self) -> int:
@@ -201,6 +205,7 @@ def geometry(shape: ModelShape) -> Geometry:
         window=shape.sliding_window or 0, sliding_layers=shape.sliding_layers if shape.sliding_window else 0,
         sliced=shape.model_type in SLICED_QKV,
         fused_attention=sum(t.place == "attention in" for t in targets) == 1,
+        quantized=shape.quantization, stored=shape.stored,
     )
 
 

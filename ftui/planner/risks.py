@@ -101,6 +101,12 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
             text=f"{shape.name} needs code of its own from the hub, which ftui does not run unasked.",
             hint="Take a model whose architecture transformers knows.",
         ))
+    if shape.stored is not None and not shape.stored.trains and recipe.adapter.kind != "none":
+        found.append(Risk(
+            path="model.base",
+            text=f"{shape.name} is stored in {shape.quantization}, on which transformers can't train.",
+            hint="Take the unquantized model, or one in nf4, gptq or awq.",
+        ))
     if not shape.exact:
         found.append(Risk(
             path="model.base", text=shape.inexact_reason or "The parameter count is an estimate, and so is the memory.",

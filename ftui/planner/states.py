@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftui.methods import LoraOptions
-from ftui.planner import adapters
+from ftui.planner import adapters, stored
 from ftui.planner.adapters import Trained
 from ftui.planner.lora import lora_frozen
 from ftui.planner.setup import Setup
@@ -22,6 +22,8 @@ def weight_bytes(setup: Setup) -> int:
     of a multimodal model are nearly all linear modules, quantized with the rest.
     """
     sizes, width = setup.geometry, setup.weight_bytes
+    if sizes.stored is not None and not setup.full:
+        return stored.weight_bytes(setup)
     if setup.quantization == "none":
         return (sizes.parameters + sizes.beside) * width
     linear = sizes.linear_weights + sizes.beside + (sizes.packed_weights if setup.stack.quantizes_experts else 0)
