@@ -152,6 +152,12 @@ TERMS: tuple[Term, ...] = (
         "https://jmlr.org/papers/v15/srivastava14a.html", ("lora_dropout",),
     ),
     Term(
+        "dry trace",
+        "One training step run by your own libraries on tensors that have shapes but no content, without a GPU. "
+        "Its peak carries the badge ◆ traced, between the formula's ≈ estimate and ✔ measured, the device's own word.",
+        ANATOMY, ("trace", "badge", "estimate", "measured"),
+    ),
+    Term(
         "early stopping",
         "Ending a run when the validation loss has not improved for some evaluations. "
         "The best checkpoint is kept, so that nothing is lost but time that would have been wasted.",
@@ -174,6 +180,12 @@ TERMS: tuple[Term, ...] = (
         "One pass over all training rows. "
         "One to three are usual; after that the model tends to learn the rows by heart.",
         TRAINER, ("epochs",),
+    ),
+    Term(
+        "expected quality",
+        "How close a way to train is held to come to the best one for the same model: a rule to sort by, no promise. "
+        "It knows what too small an adapter, a quantized base, left-out modules and cut rows cost.",
+        "https://thinkingmachines.ai/blog/lora/", ("quality",),
     ),
     Term(
         "FlashAttention",
@@ -230,10 +242,22 @@ TERMS: tuple[Term, ...] = (
         "https://arxiv.org/abs/2402.03300", ("group size", "num_generations"),
     ),
     Term(
+        "online DPO",
+        "Direct preference optimization on two answers that the model has just written, of which a reward prefers one. "
+        "Its preferences stay about what the model would say now.",
+        "https://arxiv.org/abs/2402.04792", ("online direct preference optimization",),
+    ),
+    Term(
         "GRPO",
         "Group relative policy optimization: the model writes several answers to a prompt, and those that score above "
         "their group become likelier. It suits tasks whose answers can be checked, such as mathematics.",
         "https://arxiv.org/abs/2402.03300", ("group relative policy optimization", "reinforcement learning"),
+    ),
+    Term(
+        "PPO",
+        "Proximal policy optimization: the model writes answers, and a value head says at each token what reward to "
+        "expect; what comes better than expected becomes likelier. It needs more memory and care than GRPO and RLOO.",
+        "https://arxiv.org/abs/1707.06347", ("proximal policy optimization", "actor-critic", "value head"),
     ),
     Term(
         "held-out rows",
@@ -288,6 +312,13 @@ TERMS: tuple[Term, ...] = (
         "The choice of tokens on which the loss is taken, mostly the answers only. "
         "What is masked is read by the model but not learned to be written.",
         "https://huggingface.co/docs/trl/sft_trainer", ("loss on", "masking"),
+    ),
+    Term(
+        "memory parts",
+        "Weights, adapter and optimizer states stay; gradients, activations (kept for the backward pass), logits (a "
+        "score per vocabulary entry) and workspace come and go within a step. "
+        "Context is what CUDA itself takes, slack what the allocator reserves beyond what is in use.",
+        ANATOMY, ("activations", "logits", "workspace", "context", "slack"),
     ),
     Term(
         "merge",
