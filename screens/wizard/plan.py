@@ -180,7 +180,7 @@ class PlanStep(Weighed):
 
     def next_line(self) -> str:
         if self.state.plan is None:
-            return "The ways to train stand here as soon as the machine, the model and the data are known."
+            return "The ways to train stand here once machine, model and data are known."
         return "Enter takes this way, w compares, t traces; tab, then ↓, reads the reasons."
 
     def command(self) -> str:
