@@ -101,6 +101,10 @@ class ModelShape(Document):
     """Every kind of linear module in the decoder layers, in forward order; head and embeddings are not among them."""
     parameters: int
     """Equal to `sum(p.numel())` of the class when `exact`."""
+    layer_parameters: tuple[int, ...] = ()
+    """Those of each decoder layer, in order; empty where not known."""
+    biases: int | None = None
+    """Elements of all biases, the norms' included; None where not known."""
     embedding_parameters: int
     """Token embedding table (and the untied head's is the same again)."""
     other_parameters: int = 0

@@ -7,8 +7,9 @@ The rows stand in `dense`, `mixtures`, `hybrids` and `ancestors`; to add a famil
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from ftui.errors import BadInput
@@ -120,10 +121,21 @@ def blocks(family: Family, s: Sizes) -> tuple[Block, ...]:
     return tuple(found)
 
 
+def _biases(found: Iterable[Part]) -> int:
+    return sum(prod(shape) for part in found for suffix, shape in part.tensors if suffix == ".bias")
+
+
 def shape_fields(family: Family, s: Sizes) -> dict[str, Any]:
     """What a `ModelShape` says of attention's and the experts' forms beyond plain decoders."""
     fields: dict[str, Any] = {
         "blocks": blocks(family, s),
+        "layer_parameters": tuple(
+            sum(part.elements for part in parts(family, s, mixer, sparse))
+            for mixer, sparse in zip(s.mixers, s.sparse, strict=True)
+        ),
+        "biases": _biases(outside(family, s)) + sum(
+            layers * _biases(parts(family, s, mixer, sparse)) for (mixer, sparse), layers in _kinds(s).items()
+        ),
         "layer_kinds": tuple(Counter(mixer.removesuffix(" reusing") for mixer in s.mixers).items()),
         "dense_layers": s.sparse.count(False) if s.experts else 0,
     }

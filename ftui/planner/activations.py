@@ -6,7 +6,7 @@ Tapes depend on the manner of training only, so they are made once for many batc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from ftui.planner.adapters import trains_inputs
 from ftui.planner.attention import attention
 from ftui.planner.blocks import Manner, Writer
 from ftui.planner.experts import experts
+from ftui.planner.partial import own_weights, reaches, trained_layers
 from ftui.planner.setup import Setup
 from ftui.planner.surrounding import around
 from ftui.planner.tape import Point, Size, Value, highest
@@ -70,12 +71,33 @@ def layers_of(setup: Setup) -> tuple[Kind, ...]:
     sizes = setup.geometry
     masked = setup.padded and setup.attention == "sdpa"
     plain = manner_of(setup, masked)
+    if setup.options is not None and setup.options.kind == "freeze":
+        return _partly_frozen(setup, plain)
     if masked or setup.attention != "sdpa" or not sizes.sliding_layers or setup.length < sizes.window:
         return (Kind(sizes.layers, _parts(plain)),)
     within = Kind(sizes.sliding_layers, _parts(manner_of(setup, True)))
     if sizes.sliding_layers >= sizes.layers:
         return (within,)
     return within, Kind(sizes.layers - sizes.sliding_layers, _parts(plain))
+
+
+def _partly_frozen(setup: Setup, plain: Manner) -> tuple[Kind, ...]:
+    """The layers that train, whose first has an input without a gradient, and the frozen ones before or behind them."""
+    sizes, options = setup.geometry, setup.options
+    layers = trained_layers(options, sizes)
+    names = frozenset(t.name for t in own_weights(options, sizes))
+    whole = getattr(options, "modules", "all") == "all"
+    manner = replace(plain, full=True) if whole else replace(plain, own=names)
+    trained = _parts(manner)._replace(first=_begun(manner))
+    frozen = _parts(plain)
+    if reaches(options, sizes) < sizes.layers:
+        # Nothing below asks for a gradient.
+        idle = replace(frozen.layer, kept=0j, points=(0j,), again=(0j,), forward=frozen.layer.alone, clung=0j)
+        frozen = Parts(idle, idle, frozen.norm)
+    else:
+        frozen = frozen._replace(first=replace(frozen.layer, points=(0j,), again=(0j,), kept=0j))
+    both = Kind(layers, trained), Kind(sizes.layers - layers, frozen)
+    return both if layers < sizes.layers else both[:1]
 
 
 def manner_of(setup: Setup, masked: bool) -> Manner:
@@ -121,9 +143,15 @@ def _parts(manner: Manner) -> Parts:
     layer, checkpointed = _layer(manner, True), manner.checkpointed
     return Parts(
         layer=layer,
-        first=layer if trains_inputs(manner.options) or manner.full or checkpointed else _layer(manner, False),
+        first=layer if trains_inputs(manner.options) or manner.full or checkpointed else _begun(manner),
         norm=_final_norm(manner),
     )
+
+
+@lru_cache(maxsize=128)
+def _begun(manner: Manner) -> Layer:
+    """A layer whose input gets no gradient."""
+    return _layer(manner, False)
 
 
 def _layer(manner: Manner, needs: bool) -> Layer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftui.planner.geometry import Geometry, Target
+from ftui.planner.partial import PARTIAL
 from ftui.planner.surrounding import SURROUNDING
 
 
@@ -36,7 +37,7 @@ def trained(kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometr
     """Every tensor that the adapter trains in the whole model; `options` are the recipe's own for that kind."""
     if each := PER_MODULE.get(kind):
         return tuple(Trained(*side, target.count) for target in targets for side in each(options, target))
-    if whole := SURROUNDING.get(kind):
+    if whole := SURROUNDING.get(kind) or PARTIAL.get(kind):
         return tuple(Trained(*tensor) for tensor in whole(options, targets, sizes))
     return tuple(PER_MODEL[kind](options, targets, sizes))
 
@@ -102,8 +103,11 @@ PREFIXES = frozenset({"prefix_tuning", "cartridge"})
 
 
 def trains_inputs(options: Any) -> bool:
-    """Whether what enters the first layer gets a gradient: vectors before the rows, or rows of the table, train."""
-    return options is not None and options.kind in LENGTHENING | {"trainable_tokens"}
+    """Whether what enters the first layer gets a gradient: vectors before the rows, or rows of the table, train.
+
+    With BitFit the first layer's own first tensors begin the graph, which comes to the same.
+    """
+    return options is not None and options.kind in LENGTHENING | {"trainable_tokens", "bitfit"}
 
 
 def buffer_bytes(

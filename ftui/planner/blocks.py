@@ -47,6 +47,9 @@ class Manner:
     options: AdapterOptions | None = None
     """Those of an adapter other than LoRA; see `adapted`."""
 
+    own: frozenset[str] = frozenset()
+    """Linear modules whose own weights train while others are frozen."""
+
     @property
     def trains_norms(self) -> bool:
         """Whether the norms' weights train: with all others, or as the adapter."""
@@ -92,7 +95,8 @@ class Writer:
             # The 8-bit product keeps its 16-bit input, and its backward turns the whole weight into 16 bits.
             y = self.tape.op((x,), wide * target.outputs * x.width, x.width, (x,), complex(0, elements * x.width))
         else:
-            y = self.product(x, self.weight(elements, manner.weight, manner.full), wide * target.outputs)
+            trains = manner.full or target.name in manner.own
+            y = self.product(x, self.weight(elements, manner.weight, trains), wide * target.outputs)
         if self.adapts(target) and manner.options is None:
             y = self._lora(x, y, target, wide)
         self.tape.hold(x)

@@ -143,6 +143,10 @@ class Geometry:
     """The fused query, key and value are taken apart by indexing, whose gradient is as large as the whole each time."""
     fused_attention: bool
     """Query, key and value come from one module: the value is a view that keeps all three alive."""
+    layer_parameters: tuple[int, ...] = ()
+    """Elements of each layer, norms and biases included, in order."""
+    biases: int = 0
+    """Elements of all biases."""
     beside: int = 0
     """Elements of the parts around a multimodal model's language model: loaded with it, but not trained on text."""
     quantized: str | None = None
@@ -181,6 +185,9 @@ def geometry(shape: ModelShape) -> Geometry:
         )
         for x in linears
     )
+    norms = shape.norms_per_layer * shape.layers * shape.hidden * (1 if shape.norm == "rms" else 2)
+    linear_biases = sum(t.outputs * t.count for t in targets if t.bias and not t.packed)
+    estimated = (sum((t.weights + (t.outputs if t.bias else 0)) * t.count for t in targets) + norms) // shape.layers
     adapts = shape.model_type in ADAPTED_EXPERTS and any(t.packed for t in targets)
     unfused = UNFUSED_MIXTRAL if shape.model_type in NAMED_AS_MIXTRAL else UNFUSED
     plain = sum(t.weights * t.count for t in targets if not t.packed)
@@ -202,6 +209,8 @@ def geometry(shape: ModelShape) -> Geometry:
         attention_dropout=shape.model_type in ATTENTION_DROPOUT,
         float_norms=shape.norm == "rms" and shape.model_type.startswith(FLOAT_NORMS),
         order=_order(shape), rotary=_rotary(shape),
+        layer_parameters=shape.layer_parameters or (estimated,) * shape.layers,
+        biases=linear_biases if shape.biases is None else shape.biases,
         window=shape.sliding_window or 0, sliding_layers=shape.sliding_layers if shape.sliding_window else 0,
         sliced=shape.model_type in SLICED_QKV,
         fused_attention=sum(t.place == "attention in" for t in targets) == 1,

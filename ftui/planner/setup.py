@@ -28,6 +28,7 @@ from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
 from ftui.planner.lengths import peak_length
 from ftui.planner.lora import lora_targets, lora_trained, stacked
+from ftui.planner.partial import in_place
 from ftui.planner.room import Device, budget, reserve
 from ftui.planner.stack import CURRENT, Stack, stack_named
 from ftui.recipe.document import Recipe
@@ -198,7 +199,8 @@ def assemble(
     padded = padded or adapters.prefix_tokens(other) > 0
     accumulation = max(1, -(-effective // (rows * devices_of(recipe))))
     stack = stack_named(compute.stack)
-    formats = number_formats(method, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer)
+    trained_as: Method = "full" if in_place(other) else method
+    formats = number_formats(trained_as, device, dtype, lora.dtype if lora else "auto", recipe.train.trainer)
     formats["autocast"] = formats["autocast"] and stack.autocast
     free, kept = budget(hardware, device), reserve(hardware, device)
     setup = Setup(
@@ -234,6 +236,9 @@ def _targets(adapter: object, sizes: Geometry) -> tuple[Target, ...]:
     if isinstance(adapter, AdapterOptions):
         wanted = adapter.targets if isinstance(adapter, Targeted) else ()
         targets = chosen(sizes, wanted, lora=False)
+        if adapter.kind == "bitfit" and not sizes.biases:
+            raise BadInput("The base model has no biases, so BitFit has nothing to train.",
+                           "Write adapter: {kind: ln_tuning}, or adapter: {kind: lora}.")
         if reason := adapters.unfit(adapter.kind, adapter, targets):
             raise BadInput(f"{ADAPTERS[adapter.kind].title} can't be put on this model: {reason}.",
                            "Choose another value, or name other modules in adapter.targets.")

@@ -6,6 +6,7 @@ from ftui.methods import LoraOptions
 from ftui.planner import adapters, stored
 from ftui.planner.adapters import Trained
 from ftui.planner.lora import lora_frozen
+from ftui.planner.partial import in_place
 from ftui.planner.setup import Setup
 
 PAGED_ELEMENTS = 100_000
@@ -48,8 +49,8 @@ def trained_bytes(setup: Setup) -> int:
 
 
 def adapter_bytes(setup: Setup) -> int:
-    """The adapter on the device, with the frozen tensors that some kinds bring along; 0 in full tuning."""
-    if setup.full:
+    """The adapter on the device, with the frozen tensors that some kinds bring along; 0 where the model's own train."""
+    if setup.full or in_place(setup.options):
         return 0
     if setup.options is None:
         frozen = lora_frozen(setup.lora or LoraOptions(), setup.rank, setup.targets, setup.geometry)
