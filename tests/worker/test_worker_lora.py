@@ -161,3 +161,158 @@ def test_every_option_trains_saves_reloads_and_merges(name: str, tied: bool, tmp
     options: Any = recipe.adapter
     if unmergeable(options) is None:
         assert torch.allclose(logits(loaded.merge_and_unload()), after, atol=1e-5)
+
+
+QUANTIZED = {
+    "nf4": ("plain", "DoRA", "EVA", "QALoRA", "LoRA-FA", "LoRA+", "tokens", "a norm", "last layers"),
+    "int8": ("plain", "rsLoRA", "EVA", "QALoRA", "Riemannian", "tokens"),
+}
+
+
+def quantized_base(folder: Path, quantization: str) -> Any:
+    """The base from a folder, loaded as the worker loads it."""
+    from ftui.worker.base import load_model
+    from ftui.worker.precision import choose
+
+    recipe = assign(recipe_of(), {"model.quantization": quantization, "model.dtype": "float32"})
+    if not folder.exists():
+        base_of().save_pretrained(folder)
+    return load_model(recipe, folder, choose(recipe, cuda=False, bf16=False), "cpu").eval()
+
+
+@pytest.mark.parametrize(
+    ("quantization", "name"), [(kind, name) for kind, names in QUANTIZED.items() for name in names]
+)
+def test_options_on_a_quantized_base_reload_to_what_was_trained(quantization: str, name: str, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+
+    torch.set_num_threads(1)
+    recipe = recipe_of(**OPTIONS[name])
+    model = trained(quantized_base(tmp_path / "base", quantization), recipe, tmp_path / "start")
+    after = logits(model)
+    folder = saved(model, recipe, tmp_path / "start", tmp_path / "result")
+    loaded = PeftModel.from_pretrained(quantized_base(tmp_path / "base", quantization), str(folder)).eval()
+    assert torch.allclose(logits(loaded), after, atol=1e-5)
+
+
+def test_loftq_begins_nearer_to_the_base_than_its_4_bits_and_reloads(tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+
+    recipe = recipe_of(init="loftq", rank=8)
+    base = quantized_base(tmp_path / "base", "nf4")
+    wanted, rounded = logits(base_of()), logits(base)
+    begun = trained(base, recipe, tmp_path / "start", steps=0)
+    assert (logits(begun) - wanted).norm() < 0.8 * (rounded - wanted).norm()
+    model = trained(quantized_base(tmp_path / "base", "nf4"), recipe, tmp_path / "start")
+    after = logits(model)
+    folder = saved(model, recipe, tmp_path / "start", tmp_path / "result")
+    loaded = PeftModel.from_pretrained(quantized_base(tmp_path / "base", "nf4"), str(folder)).eval()
+    assert torch.allclose(logits(loaded), after, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw_8bit", "lion_8bit", "adafactor", "sgd"])
+@pytest.mark.parametrize("update", ["plus", "riemannian"])
+def test_loras_update_rules_go_around_any_optimizer(update: str, optimizer: str, tmp_path: Path) -> None:
+    import torch
+
+    model = trained(base_of(), recipe_of(update=update), tmp_path / "start", optimizer=optimizer)
+    matrices = {name: one for name, one in model.named_parameters() if ".lora_B." in name}
+    assert all(torch.isfinite(one).all() for one in matrices.values())
+    assert any(one.abs().max() > 0 for one in matrices.values())
+
+
+def test_lora_plus_trains_b_at_its_own_rate_and_lora_fa_leaves_a_alone(tmp_path: Path) -> None:
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    from ftui.worker.adapters.lora import lora
+    from ftui.worker.adapters.lora_optimizer import optimizer_of
+
+    maker: Any = Trainer
+    args = TrainingArguments(str(tmp_path), learning_rate=1e-3, use_cpu=True)
+    recipe = recipe_of(update="plus", plus_ratio=8.0)
+    options: Any = recipe.adapter
+    optimizer = optimizer_of(lora(base_of(), recipe), args, options, maker)
+    rates = sorted({group["lr"] for group in optimizer.param_groups if group["params"]})
+    assert rates == pytest.approx([1e-3, 8e-3])
+    recipe = recipe_of(update="fa")
+    begun = dict(trained(base_of(), recipe, tmp_path / "start", steps=0).named_parameters())
+    before = {name: one for name, one in begun.items() if ".lora_A." in name}
+    assert before
+    after = dict(trained(base_of(), recipe, tmp_path / "start").named_parameters())
+    assert all(torch.equal(one, after[name]) for name, one in before.items())
+
+
+def test_a_kept_start_gives_the_same_model_again(tmp_path: Path) -> None:
+    import torch
+
+    for init in ("pissa", "olora", "corda", "lora_ga", "eva"):
+        recipe, kept = recipe_of(init=init, eva_rho=2.0), tmp_path / init
+        first = trained(base_of(), recipe, kept, steps=0)
+        again = trained(base_of(), recipe, kept, steps=0)
+        for (name, one), (same, two) in zip(first.named_parameters(), again.named_parameters(), strict=True):
+            assert name == same
+            assert torch.allclose(one, two, atol=1e-6), f"{init}: {name}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rank_pattern": {"c_proj": 4}}, "no adapted module is called c_proj"),
+        ({"modules_to_save": ["head"]}, "has no module head"),
+        ({"tokens": ["<91>"]}, "no single token"),
+        ({"tokens": [90]}, "tokens 0 to 89"),
+        ({"layers": "0-3"}, "doesn't have"),
+        ({"qalora_group": 7}, "does not divide 32"),
+        ({"targets": "re:.*query.*", "layers": "0"}, "no linear module whose path matches"),
+        ({"targets": ["query"]}, "none of the modules"),
+        ({"parameters": ["mlp.experts.down_proj"]}, "has no tensor"),
+        ({"init": "eva", "rank": 64, "start_rows": 1}, "EVA seeks 64 directions"),
+    ],
+)
+def test_what_the_model_lacks_is_said_with_what_it_has(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    from ftui.errors import BadInput
+
+    with pytest.raises(BadInput, match=said):
+        trained(base_of(), recipe_of(**options), tmp_path / "start")
+
+
+def test_lora_on_expert_tensors_by_name_reloads(tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    def mixture() -> Any:
+        torch.manual_seed(0)
+        small = {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8, "pad_token_id": 0}
+        config = GptOssConfig(**small)
+        config._attn_implementation = "eager"
+        return GptOssForCausalLM(config).eval()
+
+    recipe = recipe_of(targets=["q_proj"], parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])
+    model = trained(mixture(), recipe, tmp_path / "start")
+    after = logits(model)
+    folder = saved(model, recipe, tmp_path / "start", tmp_path / "result")
+    loaded = PeftModel.from_pretrained(mixture(), str(folder)).eval()
+    assert (after - logits(mixture())).abs().max() > 1e-3
+    assert torch.allclose(logits(loaded), after, atol=1e-5)
+    assert torch.allclose(logits(loaded.merge_and_unload()), after, atol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("name", ["tokens", "whole modules"])
+def test_the_loss_sees_the_head_as_it_is_trained(name: str, tied: bool, tmp_path: Path) -> None:
+    import torch
+
+    model = trained(base_of(tie_word_embeddings=tied), recipe_of(**OPTIONS[name]), tmp_path / "start", steps=4)
+    ids = torch.tensor([[3, 5, 7, 1, 3, 7, 5, 2]])
+    ours = model(input_ids=ids, labels=ids, summed_loss=True)
+    plain = model(input_ids=ids, labels=ids)
+    assert (ours.loss / ours.count).item() == pytest.approx(plain.loss.item(), abs=1e-5)
+    wanted = [one for one in model.parameters() if one.requires_grad]
+    gradients = torch.autograd.grad(ours.loss / ours.count, wanted, allow_unused=True)
+    for one, other in zip(gradients, torch.autograd.grad(plain.loss, wanted, allow_unused=True), strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, atol=1e-5)
