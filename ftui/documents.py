@@ -18,7 +18,8 @@ a text with its label or labels.
 class Document(BaseModel):
     """An immutable pydantic model; unknown keys are errors, so that a misspelt one can't be lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # Validators are built when they are first asked for: most of a hundred classes never are in one process.
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     def to_json(self) -> str:
         """One JSON document, two-space indent, non-finite floats as null."""
