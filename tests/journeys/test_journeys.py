@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -160,6 +161,51 @@ def test_real_conversations_and_a_file_with_columns_of_its_own_train_from_the_wi
     alpaca = metrics(result["run"])
     assert alpaca[-1].data["loss"] < 0.8 * alpaca[0].data["loss"]
     assert result["metrics"]["eval_loss"] < alpaca[0].data["loss"]
+
+
+def test_a_doubter_proves_the_plan_asks_why_not_and_sees_what_an_edit_costs(open_terminal: Callable[..., Any]) -> None:
+    terminal = open_terminal(size=(80, 24))
+    terminal.wait_for(r"New run")
+    terminal.keys("d")
+    terminal.wait_for(r"● Hardware(.|\n)*of memory for the run")
+    terminal.keys("Enter")
+    terminal.wait_for(r"● Model(.|\n)*demo")
+    terminal.keys("C-n")
+    terminal.wait_for(r"● Data(.|\n)*465 rows")
+    terminal.keys("C-n")
+    terminal.wait_for(r"● Goal")
+    terminal.keys("C-n")
+    terminal.wait_for(r"● Plan(.|\n)*★(.|\n)*≈ estimate")
+
+    terminal.keys("t")
+    traced = terminal.wait_for(r"≈ estimate +◆ traced +difference(.|\n)*peak at", timeout=180)
+    differences = [float(found) for found in re.findall(r"formula ([+−-]\d+\.\d)%", traced.replace("−", "-"))]
+    assert len(differences) == 3, "allocated, reserved and the process"
+    assert abs(differences[0]) <= 10, "a model of a million parameters is small change"
+    terminal.keys("Escape")
+    terminal.wait_for(r"● Plan(.|\n)*★.*◆ .*(.|\n)*◆ traced")
+
+    terminal.keys("Down", "w")
+    terminal.wait_for(r"Why .*, and why not another way\?(.|\n)*Taken is")
+    terminal.keys("Escape", "Up")
+    terminal.keys("C-n")
+    terminal.wait_for(r"● Settings(.|\n)*◆ traced")
+    terminal.keys("/", pause=0.5)
+    terminal.type("adapter.rank")
+    terminal.keys("Enter", "Enter", "C-u")
+    terminal.type("256")
+    terminal.keys("Enter")
+    terminal.wait_for(r"Rank +256(.|\n)*≈ estimate \S+ [GM]iB \(.*\) \+\S+ [GM]iB")
+
+    terminal.keys("w")
+    screen = terminal.wait_for(r"Rank: why 256(.|\n)*● +256(.|\n)*is what is taken")
+    assert re.search(r"○ +128 .*−\S+ [GM]iB", screen)
+    terminal.keys("Down", "Enter")
+    terminal.wait_until(lambda screen: "Rank: why" not in screen, 10, "the dialog's end")
+    terminal.keys("Escape", "Escape")
+    terminal.wait_for(r"● Plan")
+    terminal.keys("C-q")
+    terminal.wait_for(r"left with code 0")
 
 
 def test_killing_the_app_leaves_the_curve_unbroken(
