@@ -30,6 +30,8 @@ ROW = AdapterRow(
     on_int8=False,
     saved="model",
     options=NoAdapterOptions,
+    formula="all of the model's",
+    inference="none",
     source="https://arxiv.org/abs/2405.09673",
     compared=Compared(0.472, 3_212_749_824),
 )

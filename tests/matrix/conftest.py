@@ -1,0 +1,8 @@
+"""The matrix's helpers' folder on the path: importmode=importlib puts none there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
