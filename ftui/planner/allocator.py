@@ -2,13 +2,15 @@
 
 `reserved` is what the caching allocator holds from the driver; archived runs on a T4 and an RTX 4080 show it 2–12 %
 above the allocated peak with fused attention in 16 bits, up to 20 % with a 4-bit base, and up to 43 % with eager
-attention (79 and 11 runs, see docs/plan.md).  What stays (weights, optimizer states) is packed densely; what comes and
-goes with each layer is what fragments, so the slack is taken mostly on the latter.
+attention (79 and 11 runs, see docs/plan.md).  What stays (weights, optimizer states) and what a forward pass leaves
+behind is packed densely.  What fragments is what comes and goes: a layer's tensors, and the logits, for which a layer's
+freed blocks are too small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ftui.planner import objectives, sharding, stored
 from ftui.planner.activations import holds_scores
@@ -20,6 +22,28 @@ CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0),
 """Compute capability → MiB of CUDA context and libraries.  141 MiB was measured on a T4; the others are guesses within
 the 100–600 MiB that cards and drivers show, and the interval carries the doubt."""
 
+
+class Shares(NamedTuple):
+    """Reserved beyond allocated: bytes in any case, and shares of what comes and goes in a layer, of what the loss
+    makes, of what is kept for the backward pass, and of full tuning's gradients."""
+
+    fixed: int
+    layer: float
+    loss: float
+    kept: float
+    gradients: float
+
+
+NATIVE = Shares(50 << 20, 0.25, 0.18, 0.02, 0.09)
+EXPANDABLE = Shares(30 << 20, 0.12, 0.16, 0.01, 0.03)
+"""Fitted to replays of 139 traced steps (benchmarks/planner/trace.py, `reserved`); replays met archived runs within 3 %.
+With LoRA they are met within 0.7 and 0.5 % of the peak at the median, 3.3 and 2.5 % in nine of ten steps."""
+
+LOSS_PHASES = ("loss forward", "loss backward", "head backward")
+BESIDE_STEP = ("load", "optimizer step", "evaluation", "saving")
+
+LOADING_DOUBT = 0.05
+"""What a base that is quantized while it is loaded may leave in pieces, of what stays: archived 4-bit runs on a T4."""
 
 VARIED_ACTIVATIONS = 1.5
 VARIED_LOGITS = 4.0
@@ -47,14 +71,12 @@ def context(setup: Setup) -> int:
 
 
 def slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Moment] = ()) -> int:
-    """Reserved minus allocated: a share of what comes and goes, and a little of what stays.
-
-    `step` are its moments, which matter where micro-batches differ in width.
+    """Reserved minus allocated: a share of what comes and goes in `step`, whose moments a GPU needs.
 
     On a CPU it is what glibc's heaps keep between aligned blocks: 40–90 % in measured LoRA steps of a model of 100 M
     parameters (after `malloc_trim` it is gone).
     """
-    plain = _plain_slack(setup, stays, dynamic)
+    plain = _plain_slack(setup, stays, dynamic, step)
     if not setup.varied or setup.expandable:
         return plain
     # Gradients of full tuning have one size in every step; the rest of the peak finds a place in what is cached.
@@ -66,21 +88,37 @@ def slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Moment] = (
     return plain + int(max(0.0, min(cached, left)) if setup.room else cached)
 
 
-def _plain_slack(setup: Setup, stays: float, dynamic: float) -> int:
+def _plain_slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Moment]) -> int:
+    """The slack of a run whose micro-batches are alike."""
     if setup.device == "cpu":
         return int(0.01 * stays + 0.60 * dynamic)
     if holds_scores(setup):
         return int(0.01 * stays + 0.20 * dynamic)
-    return int((0.03 if setup.quantization != "none" else 0.01) * stays + 0.07 * dynamic)
+    kept = layer = loss = gradients = 0.0
+    for moment in step:
+        held = moment.activations + moment.logits + moment.workspace
+        gradients = max(gradients, moment.gradients)
+        if moment.phase in LOSS_PHASES:
+            loss = max(loss, held)
+            kept = moment.activations
+        elif moment.phase not in BESIDE_STEP:
+            layer = max(layer, held)
+    share = EXPANDABLE if setup.expandable else NATIVE
+    found = share.layer * max(0.0, layer - kept) + share.loss * max(0.0, loss - kept) + share.kept * kept
+    return share.fixed + int(found + (share.gradients * gradients if setup.full else 0.0))
 
 
-def interval(setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int) -> tuple[int, int]:
+def interval(
+    setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int, step: Sequence[Moment] = ()
+) -> tuple[int, int]:
     """Low and high end of the process peak: the slack may be nothing or twice as much, the formula off by its doubt."""
     doubt = formula_doubt(setup) * dynamic + stored.weights_doubt(setup)
-    plain = _plain_slack(setup, stays, dynamic) if setup.varied and not setup.expandable else slack_bytes
+    plain = _plain_slack(setup, stays, dynamic, step) if setup.varied and not setup.expandable else slack_bytes
     cached = slack_bytes - plain
     low = stays + dynamic - doubt + 0.1 * plain + 0.2 * cached + 0.6 * context_bytes
     high = stays + dynamic + doubt + 1.7 * plain + 1.3 * context_bytes
+    if setup.quantization != "none":
+        high += LOADING_DOUBT * stays
     # Where the room is short the cache is given back, so it never decides whether a run fits.
     high = max(high, min(high + 2 * cached, float(setup.room))) if setup.room else high + 2 * cached
     return int(low), int(high)

@@ -39,7 +39,7 @@ def memory(setup: Setup) -> MemoryEstimate:
         context=context, slack=slack,
     )
     process = allocated + slack + context
-    low, high = allocator.interval(setup, stays, dynamic, slack, context)
+    low, high = allocator.interval(setup, stays, dynamic, slack, context, found)
     return MemoryEstimate.model_construct(
         parts=parts, allocated_bytes=allocated, reserved_bytes=allocated + slack, process_bytes=process,
         low_bytes=min(low, process), high_bytes=max(high, process), phase=peak.phase, phases=phases, badge="estimate",
@@ -57,7 +57,7 @@ def process_bytes(setup: Setup) -> tuple[int, int]:
     slack = allocator.slack(setup, stays, dynamic, found)
     context = allocator.context(setup) + sharding.communication_context(setup)
     process = int(stays + dynamic) + slack + context
-    return process, max(process, allocator.interval(setup, stays, dynamic, slack, context)[1])
+    return process, max(process, allocator.interval(setup, stays, dynamic, slack, context, found)[1])
 
 
 def least_bytes(setup: Setup) -> int:
