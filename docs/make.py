@@ -163,25 +163,62 @@ def rules() -> str:
 
 
 def adapters() -> str:
-    """Every way to choose which parameters train, with what it costs and how peft's comparison found it."""
+    """Every way to choose which parameters train, as its row says and as the last recorded run of the matrix found."""
+    import json
+
     from ftui.methods import ADAPTERS, COMPARISON
 
+    record = json.loads((REFERENCE.parents[1] / "tests/matrix/adapters.json").read_text(encoding="utf-8"))
     lines = [
         "# Adapters", "",
-        "Every adapter that a recipe can ask for as `adapter: {kind: ...}`.  Those marked *trains* can be run; the",
-        "others can be planned: `ftui plan` says their memory, time and size, and `ftui train` refuses them.", "",
-        f"*GSM8K* is the share of right answers in [PEFT's own comparison]({COMPARISON}):",
-        "Llama 3.2 3B tuned on MetaMathQA, with as many parameters as stand beside it.  *Parameters* are those that",
-        "train in Llama 3.1 8B with every setting at its default and all linear modules as targets.", "",
-        "| kind | what, and when | trains | merges | on nf4 | on int8 | parameters | GSM8K |",
-        "|---|---|---|---|---|---|---|---|",
+        "Every way to choose which parameters train, for a recipe's `adapter: {kind: ...}`.", "",
+        "*Trains* counts: r is the rank, d_in and d_out are a module's widths, h is the model's; the number is",
+        "that of Llama 3.1 8B with every setting at its default.  *fp32*, *nf4*, *int8* say on which base it",
+        "trains, is saved, and gives the same logits when plain peft loads it: `tests/matrix` tries each on a",
+        "small model, and this table is written from what it recorded.  Where it says no, the recipe is refused",
+        "before anything loads.  *Merged* is exact on a base of 16 or 32 bits, and on a quantized one that is",
+        "dequantized first; into one that stays quantized it is exact, or rounds (the weights are quantized",
+        "again), or peft refuses.  *GSM8K* is the share of right answers in [PEFT's own",
+        f"comparison]({COMPARISON}): Llama 3.2 3B tuned on MetaMathQA, with the parameters beside it.", "",
+        "| kind | what, and when | trains | fp32 | nf4 | int8 | merged | at inference | variants | GSM8K |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ADAPTERS.values():
         compared = f"{row.compared.accuracy:.3f} ({_compared(row.compared)})" if row.compared else "–"
-        marks = " | ".join("yes" if on else "no" for on in (row.trains, row.mergeable, row.on_nf4, row.on_int8))
-        about = f"[{row.title}]({row.source}). {row.when}"
-        lines.append(f"| `{row.kind}` | {_cell(about)} | {marks} | {_parameters(row.kind)} | {compared} |")
-    return _page(lines)
+        found = record.get(row.kind, {"fp32": {}, "nf4": {"refused": True}, "int8": {"refused": True}})
+        marks = " | ".join("no" if "refused" in found[base] else "yes" for base in ("fp32", "nf4", "int8"))
+        lines.append(
+            f"| `{row.kind}` | {_cell(f'[{row.title}]({row.source}). {row.when}')} | "
+            f"{_cell(row.formula)}: {_parameters(row.kind)} | {marks} | {_merged(found)} | {_cell(row.inference)} | "
+            f"{_cell(row.variants) or '–'} | {compared} |"
+        )
+    return _page([*lines, "", *COMBINED])
+
+
+COMBINED = [
+    "## Several adapters in one", "",
+    "- LoRAs that are active together merge exactly, one after the other.",
+    "- peft's `add_weighted_adapter`: `cat` gives the weighted sum of the updates exactly, at the sum of the",
+    "  ranks, and `svd` too where its rank is that sum.  `linear` does not: it sums each of the two matrices,",
+    "  and their product is another one (93 % away from the weighted sum where it was measured).  `linear` and",
+    "  `ties` need equal ranks.",
+    "- peft puts adapters of different kinds together in memory only, and can't save them: merge one, and train",
+    "  the next on the result, or train a hybrid such as `lora_bottleneck`.",
+    "- X-LoRA (`kind: xlora`) learns the mixture in place of weights that somebody chose.",
+]
+"""What peft 0.21's ways to combine adapters were found to do."""
+
+
+def _merged(found: Any) -> str:
+    """What merging gives on each base, in a few words."""
+    if found["fp32"].get("merged") != "exact":
+        return "no"
+    places: dict[str, list[str]] = {}
+    for base in ("nf4", "int8"):
+        if "refused" not in found[base]:
+            places.setdefault(found[base]["merged in place"], []).append(base)
+    words = {"exact": "exact in", "rounds": "rounds in", "refused": "refused in"}
+    return "; ".join(["exact", *(f"{words[how]} {' and '.join(bases)} as it stands" for how, bases in places.items())])
 
 
 def _compared(result: Any) -> str:
@@ -196,7 +233,8 @@ def _parameters(kind: str) -> str:
     from ftui.planner.geometry import chosen, geometry
 
     shape = describe("meta-llama/Llama-3.1-8B")
-    sizes, options = geometry(shape), ADAPTERS[kind].options()
+    two = {"adapters": ("one", "another")} if kind == "xlora" else {}
+    sizes, options = geometry(shape), ADAPTERS[kind].options(**two)
     if kind == "none":
         return f"{shape.parameters:,}"
     if not isinstance(options, AdapterOptions):

@@ -120,7 +120,7 @@ ROWS = (
         kind="adalora", title="AdaLoRA", mergeable=True, on_nf4=True, on_int8=True,
         when="The budget of parameters is tight, and rank should go where it helps.",
         formula="r·(d_in + d_out + 1) per module",
-        inference="none once merged", variants="the rank that is left at the end (final_rank); no DoRA",
+        inference="none once merged", variants="the rank that is left at the end; no DoRA",
         options=AdaLoraOptions, source="https://arxiv.org/abs/2303.10512",
         compared=Compared(0.373, 18_353_664, "rank 64"),
     ),

@@ -35,7 +35,7 @@ Options = LohaOptions | LokrOptions
 ROWS = (
     AdapterRow(
         kind="loha", title="LoHa", mergeable=True, on_nf4=False, on_int8=True,
-        when="A full-rank update from few parameters, on a 16-bit base; it rebuilds each weight in every step.",
+        when="A full-rank update from few parameters; it rebuilds each weight in every step.",
         formula="2r·(d_in + d_out) per module",
         inference="none once merged",
         options=LohaOptions, source="https://arxiv.org/abs/2108.06098",
@@ -43,7 +43,7 @@ ROWS = (
     ),
     AdapterRow(
         kind="lokr", title="LoKr", mergeable=True, on_nf4=False, on_int8=True,
-        when="Very small adapter files, on a 16-bit base; it rebuilds each weight in every step.",
+        when="Very small adapter files; it rebuilds each weight in every step.",
         formula="a·c + r·(b + d) per module, where d_out = a·b and d_in = c·d; b·d where that is less",
         inference="none once merged", variants="both factors thin (decompose_both)",
         options=LokrOptions, source="https://arxiv.org/abs/2309.14859",
