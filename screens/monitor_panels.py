@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftui.units import GiB, gib
+from ftui.runs.document import MAIN_VALUES
+from ftui.units import GiB, gib, plain
 
 from .monitor_axes import elapsed, short
 from .monitor_picture import Picture
@@ -60,16 +61,27 @@ PANELS: tuple[Panel, ...] = (
 def panels_for(picture: Picture) -> list[Panel]:
     """The panels that have something to show, so that none stands empty; host memory only where no GPU is measured.
 
-    Before the first value there is the loss alone.  Metrics that no panel knows get one of their own, by name.
+    Before the first value there is the loss alone.  Metrics that no panel knows get one of their own, by name: those
+    that tell most of an objective right after the loss.
     """
     metrics = picture.metrics
     gpu = "gpu_reserved_bytes" in metrics or "gpu_used_bytes" in metrics
     found = [p for p in PANELS if {p.metric, p.second} & metrics and not (gpu and p.key in ("rss", "step_seconds"))]
     drawn = {p.metric for p in PANELS} | {p.second for p in PANELS} | HIDDEN
-    found += [Panel(name, name.replace("_", " "), name, smooth=True) for name in sorted(metrics - drawn)]
     if not any(panel.key == "loss" for panel in found):
         found.insert(0, PANELS[0])
-    return found
+    own = {name.removeprefix("eval_") for name in metrics - drawn}
+    main = [name for name in MAIN_VALUES if name in own]
+    found[1:1] = [_named(name, metrics) for name in main]
+    return found + [_named(name, metrics) for name in sorted(own - set(main))]
+
+
+def _named(name: str, metrics: set[str]) -> Panel:
+    """The panel of a value that the run's objective measures; one that only evaluations measure is drawn by them."""
+    title = plain(name.replace("_", " ").replace("/", ": "))
+    if name not in metrics:
+        return Panel(name, f"{title}, evaluated", f"eval_{name}")
+    return Panel(name, title, name, second=f"eval_{name}", second_name="evaluation", smooth=True)
 
 
 HIDDEN = {"tokens", "epoch", "gpu_allocated_bytes", "gpu_total_bytes"}
@@ -182,7 +194,7 @@ def frame(
         legend.append(("line", ""))
     second = picture.series.get(panel.second) if panel.second else None
     if second is not None and len(second):
-        marked = panel.metric == "loss"
+        marked = panel.second is not None and panel.second.startswith("eval_")
         # Sparse evaluations go on top, a second dense curve below the one that the panel is about.
         curves.insert(len(curves) if marked else 0, Curve(second, "second", marks=marked))
         legend.append(("second", panel.second_name))

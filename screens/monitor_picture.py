@@ -65,7 +65,9 @@ class Picture:
     newest: float | None = None
     """Time of the newest event."""
     best: tuple[int, float] | None = None
-    """Step and loss of the best evaluation."""
+    """Step and value of the best evaluation."""
+    judged_by: str = "eval_loss"
+    """The curve that says which evaluation is best."""
     saved: bool = False
     """Whether any attempt wrote a checkpoint."""
     end: Event | None = None
@@ -164,7 +166,7 @@ class Picture:
         self.step, self.done = step, None
         if "loss" in data and data["loss"] is None and self.last("loss") is not None:
             self._say(event, "the loss is not a number from this step on", tone="warning")
-        for name, value in data.items():
+        for name, value in event.measured.items():
             if type(value) is not float:
                 if value is not None and type(value) is not int:
                     continue
@@ -176,20 +178,20 @@ class Picture:
         self._step_times.append(step, event.time, event.attempt)
 
     def _take_evaluation(self, event: Event, data: dict[str, Any]) -> None:
-        loss = _number(data.get("eval_loss"))
         if event.step is None or not 0 <= event.step < 1 << 62:
             return
+        found = {name: _number(value) for name, value in event.measured.items() if name.startswith("eval_")}
+        for name, value in found.items():
+            self.series.setdefault(name, Series()).append(event.step, value, event.attempt)
+        if isinstance(data.get("judged_by"), str):
+            self.judged_by = f"eval_{data['judged_by']}"
+        self._find_best(event)
+        best = self.best is not None and self.best[0] == event.step
+        # Answers that were generated have a reward, and no loss that would say anything.
+        told = [name for name in dict.fromkeys(("eval_loss", self.judged_by)) if name in found]
+        words = ", ".join(f"{plain(name.removeprefix('eval_'))} {short(found[name])}" for name in told)
         took = f" in {clock(data['seconds'])}" if _number(data.get("seconds")) is not None else ""
-        if "eval_loss" in data:
-            self.series.setdefault("eval_loss", Series()).append(event.step, loss, event.attempt)
-            self._find_best()
-            best, told = self.best is not None and self.best[0] == event.step, f"loss {short(loss)}"
-        else:
-            # Answers that were generated have a reward, and no loss that would say anything.
-            values = data.get("values") if isinstance(data.get("values"), dict) else {}
-            name, value = next(iter(values.items()), ("", None))
-            best, told = bool(data.get("best")), f"{name} {short(_number(value))}".strip()
-        self._say(event, f"{told}{took}{', the best so far' if best else ''}", tone="good")
+        self._say(event, f"{words}{took}{', the best so far' if best else ''}", tone="good")
 
     def _take_sample(self, event: Event, data: dict[str, Any]) -> None:
         step, index = event.step or 0, int(_number(data.get("index")) or 0)
@@ -225,9 +227,12 @@ class Picture:
         self.lines.append(line)
         self.taken_lines += 1
 
-    def _find_best(self) -> None:
-        losses = self.series["eval_loss"]
-        self.best = min(losses, key=lambda point: point[1], default=None)
+    def _find_best(self, event: Event) -> None:
+        """By the lowest loss of all; what is best by another value, the run itself has told."""
+        if self.judged_by == "eval_loss":
+            self.best = min(self.series.get("eval_loss", ()), key=lambda point: point[1], default=None)
+        elif event.data.get("best") and event.step is not None and (value := self.last(self.judged_by)) is not None:
+            self.best = (event.step, value)
 
 
 def _number(value: object) -> float | None:

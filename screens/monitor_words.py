@@ -69,8 +69,9 @@ def facts(picture: Picture, status: RunStatus) -> str:
         finish = time.strftime("%H:%M", time.localtime(time.time() + status.eta_seconds))
         parts.append(f"{clock(status.eta_seconds)} left ({finish})")
     if picture.best is not None:
-        step, loss = picture.best
-        parts.append(f"best eval {short(loss)} at {step:,}")
+        step, value = picture.best
+        name = "" if picture.judged_by == "eval_loss" else f"{plain(picture.judged_by.removeprefix('eval_'))} "
+        parts.append(f"best eval {name}{short(value)} at {step:,}")
     if status.attempt > 1:
         parts.append(f"attempt {status.attempt}")
     if (epoch := picture.epoch_at(picture.step)) is not None:

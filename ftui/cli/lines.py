@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ftui.runs.document import Event
+from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.status import RunStatus
 from ftui.units import clock, count, gib, plain
 
@@ -29,7 +29,13 @@ def numbers(data: dict[str, Any]) -> str:
         for name, (title, form) in _NUMBERS.items()
         if name in data and (data[name] is not None or name in ("loss", "eval_loss"))
     ]
+    parts += [f"{name} {data[name]:.4g}" for name in _TELLING if isinstance(data.get(name), int | float)]
     return "  ".join(parts)
+
+
+def telling(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's numbers those that say how well it goes."""
+    return {name: metrics[name] for name in ("loss", "eval_loss", *_TELLING) if name in metrics}
 
 
 def progress(status: RunStatus) -> str:
@@ -37,7 +43,7 @@ def progress(status: RunStatus) -> str:
     total = f"/{status.total:,}" if status.total is not None else ""
     parts = [
         f"step {status.step:,}{total}" if status.step is not None else "",
-        numbers({name: status.metrics.get(name) for name in ("loss", "eval_loss") if name in status.metrics}),
+        numbers(telling(status.metrics)),
         f"{clock(status.eta_seconds)} left" if status.eta_seconds is not None else "",
     ]
     return "  ".join(part for part in parts if part)
@@ -66,11 +72,11 @@ def _progress(event: Event) -> str | None:
 
 
 def _metric(event: Event) -> str | None:
-    return numbers(event.data) or None
+    return numbers(event.measured) or None
 
 
 def _evaluation(event: Event) -> str:
-    return numbers(event.data) + ("  best so far" if event.data.get("best") else "")
+    return numbers(event.measured) + ("  best so far" if event.data.get("best") else "")
 
 
 def _sample(event: Event) -> str:
@@ -98,6 +104,8 @@ def _end(event: Event) -> str:
 def _cut(text: str) -> str:
     return text if len(text) <= SAMPLE_WIDTH else text[: SAMPLE_WIDTH - 1] + "…"
 
+
+_TELLING = tuple(f"{prefix}{name}" for name in MAIN_VALUES[:5] for prefix in ("", "eval_"))
 
 _NUMBERS = {
     "loss": ("loss", ".4f"),

@@ -174,7 +174,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ftui.cli.lines import numbers
+    from ftui.cli.lines import numbers, telling
     from ftui.units import plain
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -183,7 +183,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         table.add_column(title, no_wrap=title != "values", justify="right" if title == "step" else "left")
     for row in rows:
         step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
-        values = numbers({name: row["metrics"][name] for name in ("loss", "eval_loss") if name in row["metrics"]})
+        values = numbers(telling(row["metrics"]))
         made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
         table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made)
     # A pipe has no width of its own: lines stay whole.

@@ -25,6 +25,9 @@ class _Written(Document):
 
     model_config = ConfigDict(extra="ignore")
 
+MAIN_VALUES = ("accuracy", "f1", "reward", "rewards/margins", "rewards/accuracies", "margin", "kl")
+"""Of the values that objectives measure those that say at a glance how it goes, the most telling ones first."""
+
 
 class Event(_Written):
     """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
@@ -36,7 +39,7 @@ class Event(_Written):
                 gpu_utilization (0..1), gpu_temperature_c, gpu_power_w, rss_bytes, values (name -> number: what the
                 objective measures besides, such as rewards/margins)
     evaluation  eval_loss (not where only a reward tells), seconds, best (bool), reason ("schedule" | "asked" | "end"),
-                values (as above)
+                values (as above), judged_by (the value that says what is best, where it is not the loss)
     sample      prompt, text, index, base (the untuned model's answer, on the first evaluation)
     checkpoint  path (relative to the run folder), bytes, best (bool), reason
     warning     text, hint
@@ -54,6 +57,15 @@ class Event(_Written):
     kind: EventKind
     step: int | None = None
     data: dict[str, Any] = {}
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """What `data` holds with the named values beside the rest; those of an evaluation are called eval_NAME."""
+        values = self.data.get("values")
+        if not isinstance(values, dict):
+            return self.data
+        prefix = "eval_" if self.kind == "evaluation" else ""
+        return {**self.data, **{f"{prefix}{name}": value for name, value in values.items()}}
 
 
 class RunInfo(_Written):

@@ -122,7 +122,7 @@ class Curves(dict[str, Series]):
         """Take in one event; those that carry no numbers are left out."""
         if event.kind not in ("metric", "evaluation") or event.step is None or not 0 <= event.step < 1 << 63:
             return
-        for name, value in event.data.items():
+        for name, value in event.measured.items():
             number = _value(value)
             if number is not None:
                 self.setdefault(name, Series()).put(event.step, number, event.time, event.attempt)

@@ -188,7 +188,7 @@ class _Tail:
             if event.data.get("unit", "step") == "step":
                 self.steps = self.steps or event
         elif event.kind in ("metric", "evaluation"):
-            self.metrics = _numbers(event.data) | self.metrics
+            self.metrics = _numbers(event.measured) | self.metrics
         if event.step is not None and event.kind in ("metric", "progress"):
             self.step = event.step if self.step is None else self.step
             if current:

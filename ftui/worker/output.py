@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ftui.data import Prepared
-from ftui.methods import ADAPTERS, AdapterRow, LoraOptions
+from ftui.methods import ADAPTERS, OBJECTIVES, LoraOptions
 from ftui.recipe import write
 from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
 from ftui.runs.folder import versions
 from ftui.worker.adapters.lora_result import make_plain
 from ftui.worker.checkpoints import aside
+from ftui.worker.reference import COPY
+from ftui.worker.usage import snippet
 
 METADATA = "ftui.json"
 
@@ -37,7 +39,8 @@ def save(
                 config.base_model_name_or_path = base
                 config.revision = recipe.model.revision
             # "auto" would ask the hub for the base's configuration to see whether the vocabulary has grown.
-            model.save_pretrained(str(folder), save_embedding_layers=False)
+            names = [name for name in model.peft_config if name != COPY]
+            model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=names)
             if isinstance(recipe.adapter, LoraOptions):
                 make_plain(folder, recipe.adapter, start)
         else:
@@ -58,56 +61,39 @@ def save(
             "python": platform.python_version(),
         }
         (folder / METADATA).write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        card = model_card(recipe, base, licence, metrics, metadata["versions"], prepared.train_rows, is_adapter)
+        card = model_card(recipe, base, licence, metrics, metadata["versions"], prepared, is_adapter)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def model_card(
-    recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str], rows: int,
-    is_adapter: bool,
+    recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str],
+    prepared: Prepared, is_adapter: bool,
 ) -> str:
     """README.md with the front matter that the hub reads; a base that is only a folder here is named in the text."""
-    front = ["library_name: " + ("peft" if is_adapter else "transformers"), "pipeline_tag: text-generation"]
+    objective, row = OBJECTIVES[recipe.objective.kind], ADAPTERS[recipe.adapter.kind]
+    task = "text-classification" if objective.head == "scores" else "text-generation"
+    front = ["library_name: " + ("peft" if is_adapter else "transformers"), f"pipeline_tag: {task}"]
     if not Path(base).is_absolute():
         front.append(f"base_model: {base}")
     if licence:
         front.append(f"license: {licence}")
-    row = ADAPTERS[recipe.adapter.kind]
-    front.append("tags: [ftui, sft" + ("]" if row.kind == "none" else f", {row.kind}]"))
+    front.append(f"tags: [ftui, {objective.kind}" + ("]" if row.kind == "none" else f", {row.kind}]"))
     numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
     what = f"An adapter ({row.title}) for" if is_adapter else f"A fine-tuning ({row.title}) of"
+    use = snippet(".", base, recipe, prepared.labels, multi=prepared.multi_label)
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
-        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by supervised fine-tuning on {rows:,} rows.\n\n"
-        f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{snippet('.', base, row)}```\n\n"
+        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {_inline(objective.title)} on "
+        f"{prepared.train_rows:,} rows.\n\n"
+        f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{use}```\n\n"
         f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
         + ", ".join(f"{name} {version}" for name, version in used.items()) + "\n"
     )
 
 
-def snippet(folder: str, base: str, row: AdapterRow) -> str:
-    """Python that loads the result from `folder` and answers a question, without ftui but for the methods that it gives
-    peft.
-    """
-    is_adapter = row.saved == "adapter"
-    load = (
-        f'model = AutoModelForCausalLM.from_pretrained("{base}", dtype="auto", device_map="auto")\n'
-        f'model = PeftModel.from_pretrained(model, "{folder}")\n'
-        if is_adapter
-        else f'model = AutoModelForCausalLM.from_pretrained("{folder}", dtype="auto", device_map="auto")\n'
-    )
-    return (
-        ("import ftui.tuners  # pip install ftui: it gives peft this kind of adapter\n" if row.tuners else "")
-        + ("from peft import PeftModel\n" if is_adapter else "")
-        + "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")\n{load}'
-        'messages = [{"role": "user", "content": "Hello!"}]\n'
-        'inputs = tokenizer.apply_chat_template(\n'
-        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"\n'
-        ").to(model.device)\n"
-        "made = model.generate(**inputs, max_new_tokens=200)\n"
-        'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
-    )
+def _inline(title: str) -> str:
+    """A title within a sentence."""
+    return title[0].lower() + title[1:]
 
 
 def _source(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.planner.document import Plan
 from ftui.recipe import write as recipe_text
 from ftui.recipe.document import Recipe
-from ftui.runs.document import Event
+from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.folder import Run, versions
 from ftui.runs.follow import Curves, history
 from ftui.units import clock, count, gib
@@ -31,12 +31,12 @@ def write(
     parts = [
         f"# {recipe.name}\n\n{ending}\n",
         _what(run, recipe, prepared, base),
-        _numbers(metrics, plan, device, events),
+        _numbers(recipe, metrics, plan, device, events),
         _curves(events, saved_step),
         _samples(events),
         _settings(recipe, plan),
         _remarks(events),
-        _use(run, recipe, base),
+        _use(run, recipe, prepared, base),
     ]
     write_atomic(run.report, "\n".join(part for part in parts if part))
 
@@ -61,7 +61,9 @@ def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _numbers(metrics: dict[str, Any], plan: Plan | None, device: str, events: list[Event]) -> str:
+def _numbers(
+    recipe: Recipe, metrics: dict[str, Any], plan: Plan | None, device: str, events: list[Event]
+) -> str:
     rows = [("", "expected", "measured")]
     memory = "peak memory of the card" if device == "cuda" else "peak memory of the process"
     seconds = [e.data["step_seconds"] for e in events if e.kind == "metric" and e.data.get("step_seconds")]
@@ -79,6 +81,9 @@ def _numbers(metrics: dict[str, Any], plan: Plan | None, device: str, events: li
         for key, name in (("train_loss", "Training loss, mean of all steps"), ("eval_loss", "Validation loss, best"))
         if metrics.get(key) is not None
     ]
+    judged = OBJECTIVES[recipe.objective.kind].best if recipe.evaluate.best_by == "auto" else recipe.evaluate.best_by
+    if (value := metrics.get(judged.removeprefix("eval_"))) is not None:
+        losses.append(f"- {judged.removeprefix('eval_')} of the held-out rows, best: {value:.4f}")
     return "## Expected and measured\n\n" + "\n".join([*table, "", *losses]) + "\n"
 
 
@@ -93,12 +98,22 @@ def _curves(events: list[Event], saved_step: int) -> str:
         if points and shown[-1] != points[-1]:
             shown.append(points[-1])
         lines += ["| step | training loss |", "|---:|---:|", *(f"| {step} | {loss:.4f} |" for step, loss in shown), ""]
-    if "eval_loss" in curves:
-        lines += ["| step | validation loss |", "|---:|---:|"]
-        lines += [
-            f"| {step} | {loss:.4f}{' ← saved' if step == saved_step else ''} |" for step, loss in curves["eval_loss"]
-        ]
+    lines += _evaluations(curves, saved_step)
     return "## Curves\n\n" + "\n".join(lines).rstrip() + "\n" if lines else ""
+
+
+def _evaluations(curves: Curves, saved_step: int) -> list[str]:
+    """A table of what was measured on held-out rows: the loss, and the values that tell most of the objective."""
+    names = [name for name in ("eval_loss", *(f"eval_{value}" for value in MAIN_VALUES)) if name in curves]
+    if not names:
+        return []
+    found = {name: dict(curves[name]) for name in names}
+    titles = ["validation loss" if name == "eval_loss" else name.removeprefix("eval_") for name in names]
+    rows = [f"| step | {' | '.join(titles)} |", "|---:|" + "---:|" * len(names)]
+    for step in sorted(set().union(*found.values())):
+        shown = " | ".join(f"{found[name][step]:.4f}" if step in found[name] else "" for name in names)
+        rows.append(f"| {step} | {shown}{' ← saved' if step == saved_step else ''} |")
+    return rows
 
 
 def _samples(events: list[Event]) -> str:
@@ -134,17 +149,19 @@ def _remarks(events: list[Event]) -> str:
     return "## What happened on the way\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def _use(run: Run, recipe: Recipe, base: str) -> str:
-    from ftui.worker.output import snippet
+def _use(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
+    from ftui.worker.usage import snippet
 
     folder, row = str(run.output), ADAPTERS[recipe.adapter.kind]
     besides = ", but for the kind of adapter that it gives peft" if row.tuners else ""
     where = shlex.quote(f"{getpass.getuser()}@{socket.gethostname()}:{folder}/")
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    code = snippet(folder, base, recipe, prepared.labels, multi=prepared.multi_label)
+    words = OBJECTIVES[recipe.objective.kind].head == "words"
     return (
         "## Use it\n\n"
-        f"Side by side with the base model: `ftui try {run.id}`\n\n"
-        f"In Python, without ftui{besides}:\n\n```python\n{snippet(folder, base, row)}```\n\n"
+        + (f"Side by side with the base model: `ftui try {run.id}`\n\n" if words else "")
+        + f"In Python, without ftui{besides}:\n\n```python\n{code}```\n\n"
         "Copy the result away (from the other machine; put in the name by which you reach this one):\n\n"
         f"```\nrsync -av {where} {recipe.name}/\n```\n\n{used}\n"
     )

@@ -172,17 +172,18 @@ class Session(TrainerCallback):
             )
         value = values[self.judged_by]
         better = is_better(self.judged_by, value, self.best.value) or (
-            value == self.best.value and is_better("loss", values["loss"], self.best.loss)
+            value == self.best.value and is_better("loss", values.get("loss", math.nan), self.best.loss)
         )
         self.eval_loss, self._evaluated_at = values.get("loss"), step
         if better:
-            self.best = Best(value, step, 0, values["loss"])
+            self.best = Best(value, step, 0, values.get("loss"))
         else:
             self.best.since += 1
         others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
         self.context.emit(
             "evaluation", step, seconds=self._eval_seconds, best=better, reason=self._reasons["evaluate"],
             **({"eval_loss": self.eval_loss} if "loss" in values else {}), **({"values": others} if others else {}),
+            **({"judged_by": self.judged_by} if self.judged_by != "loss" else {}),
         )
         self._reasons["evaluate"] = "schedule"
         if better:

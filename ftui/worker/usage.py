@@ -1,0 +1,70 @@
+"""Python that uses a result without ftui: what the model card and the report show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ftui.methods import ADAPTERS, OBJECTIVES
+from ftui.recipe.document import Recipe
+
+
+def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), *, multi: bool = False) -> str:
+    """Python that loads the result from `folder` and asks it something, without ftui but for the methods that it gives
+    peft.
+
+    `labels` are a classifier's, `multi` says whether a text may have several of them.
+    """
+    row = ADAPTERS[recipe.adapter.kind]
+    scores = OBJECTIVES[recipe.objective.kind].head == "scores"
+    head = "AutoModelForSequenceClassification" if scores else "AutoModelForCausalLM"
+    adapter = row.saved == "adapter"
+    given = ['dtype="auto"', 'device_map="auto"']
+    if scores and adapter:
+        # The base's own configuration knows of neither: the labels are the adapter's, and padding is needed.
+        names = f"id2label={dict(enumerate(labels))}" if labels else "num_labels=1"
+        given = [names, "pad_token_id=tokenizer.pad_token_id", *given]
+    where = base if adapter else folder
+    lines = [
+        *(["import ftui.tuners  # pip install ftui: it gives peft this kind of adapter"] if row.tuners else []),
+        *(["import torch"] if labels and not multi else []),
+        *(["from peft import PeftModel"] if adapter else []),
+        f"from transformers import {head}, AutoTokenizer" if head < "AutoTokenizer"
+        else f"from transformers import AutoTokenizer, {head}",
+        "",
+        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
+        f'model = {head}.from_pretrained("{where}", {", ".join(given)})',
+        *([f'model = PeftModel.from_pretrained(model, "{folder}")'] if adapter else []),
+        *(_classes(multi=multi) if labels else _score() if scores else _answer()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _answer() -> list[str]:
+    return [
+        'messages = [{"role": "user", "content": "Hello!"}]',
+        "inputs = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
+        ").to(model.device)",
+        "made = model.generate(**inputs, max_new_tokens=200)",
+        'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
+    ]
+
+
+def _score() -> list[str]:
+    return [
+        'messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello, what can I do?"}]',
+        'inputs = tokenizer.apply_chat_template(messages, return_dict=True, return_tensors="pt").to(model.device)',
+        "print(model(**inputs).logits[0, 0].item())  # the higher, the better the answer",
+    ]
+
+
+def _classes(*, multi: bool) -> list[str]:
+    names = "model.config.id2label"
+    ask = ['inputs = tokenizer("A text to sort.", return_tensors="pt").to(model.device)']
+    if multi:
+        return [
+            *ask,
+            "shares = model(**inputs).logits[0].sigmoid().tolist()",
+            f"print([{names}[number] for number, share in enumerate(shares) if share > 0.5])",
+        ]
+    return [*ask, f"print({names}[int(torch.argmax(model(**inputs).logits[0]))])"]
