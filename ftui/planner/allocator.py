@@ -36,8 +36,8 @@ class Shares(NamedTuple):
 
 NATIVE = Shares(50 << 20, 0.25, 0.18, 0.02, 0.09)
 EXPANDABLE = Shares(30 << 20, 0.12, 0.16, 0.01, 0.03)
-"""Fitted to replays of 139 traced steps (benchmarks/planner/trace.py, `reserved`); replays met archived runs within 3 %.
-With LoRA they are met within 0.7 and 0.5 % of the peak at the median, 3.3 and 2.5 % in nine of ten steps."""
+"""Fitted to replays of 139 traced steps (benchmarks/planner/trace.py); replays met archived runs within 3 %.  With LoRA
+they are met within 0.7 and 0.5 % of the peak at the median, 3.3 and 2.5 % in nine of ten steps."""
 
 LOSS_PHASES = ("loss forward", "loss backward", "head backward")
 BESIDE_STEP = ("load", "optimizer step", "evaluation", "saving")
