@@ -169,9 +169,13 @@ class RunTrainer(_Base):
         return self.model
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """As ever, but for what peft's files leave out of an adapter that is still in training."""
+        """As ever, but for what peft's files leave out of an adapter that is still in training, and what is frozen in
+        an adapter (LoRA-FA's first matrices) stays so, which peft's loading would have train."""
+        trained = [(parameter, parameter.requires_grad) for parameter in self._trained_model().parameters()]
         if not load_state(self._trained_model(), Path(resume_from_checkpoint)):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for parameter, trains in trained:
+            parameter.requires_grad_(trains)
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""
