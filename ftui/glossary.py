@@ -417,6 +417,18 @@ TERMS: tuple[Term, ...] = (
         "https://arxiv.org/abs/2203.02155", ("reward modelling", "judge"),
     ),
     Term(
+        "reward",
+        "A number that says how good an answer is: from a program that checks it, or from a reward model. "
+        "Objectives that train on the model's own answers make those with more of it likelier.",
+        "https://arxiv.org/abs/2402.03300", ("rewards", "reward function"),
+    ),
+    Term(
+        "KL divergence",
+        "How far the answers' probabilities have moved away from those of the untrained model. "
+        "Training by rewards holds it down, lest the model forgets language for whatever is rewarded.",
+        "https://arxiv.org/abs/1909.08593", ("KL", "divergence"),
+    ),
+    Term(
         "RLOO",
         "REINFORCE leave-one-out: each sampled answer is held against the mean reward of the others to its prompt. "
         "It is plain policy gradient with a good baseline, and works with two answers.",

@@ -14,7 +14,9 @@ from ftui.methods import (
     lora,
     lowrank,
     mixtures,
+    online_dpo,
     orpo,
+    ppo,
     products,
     prompts,
     reward,
@@ -33,8 +35,10 @@ from ftui.methods.full import NoAdapterOptions
 from ftui.methods.grpo import GrpoOptions
 from ftui.methods.kto import KtoOptions
 from ftui.methods.lora import LoraOptions
+from ftui.methods.online_dpo import OnlineDpoOptions
 from ftui.methods.options import AdapterOptions, Targeted
 from ftui.methods.orpo import OrpoOptions
+from ftui.methods.ppo import PpoOptions
 from ftui.methods.reward import RewardOptions
 from ftui.methods.rloo import RlooOptions
 from ftui.methods.row import COMPARISON, AdapterRow, ObjectiveRow
@@ -42,7 +46,8 @@ from ftui.methods.sft import SftOptions
 
 OBJECTIVES: dict[str, ObjectiveRow] = {
     row.kind: row for row in (
-        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, cpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, distill.ROW,
+        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, cpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, online_dpo.ROW,
+        ppo.ROW, distill.ROW,
     )
 }
 ADAPTERS: dict[str, AdapterRow] = {
@@ -53,7 +58,7 @@ ADAPTERS: dict[str, AdapterRow] = {
 }
 
 __all__ = [
-    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "CpoOptions", "DistillOptions", "DpoOptions",
-    "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "OrpoOptions", "RewardOptions",
-    "RlooOptions", "SftOptions", "Targeted",
+    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "CpoOptions", "DistillOptions",
+    "DpoOptions", "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "OnlineDpoOptions",
+    "OrpoOptions", "PpoOptions", "RewardOptions", "RlooOptions", "SftOptions", "Targeted",
 ]

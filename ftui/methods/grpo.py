@@ -10,10 +10,15 @@ from ftui.methods.scoring import (
     beta,
     clipping,
     completion_length,
+    eval_prompts,
     generation_steps,
     generations,
+    iterations,
+    rewards,
+    runs_code,
     scorer_parameters,
     temperature,
+    unfinished,
 )
 from ftui.settings import setting
 
@@ -28,6 +33,8 @@ class GrpoOptions(CompletionOptions):
         why="It is the objective where answers can be checked or scored, as in mathematics, code and games.",
         term="GRPO",
     )
+    rewards: tuple[str, ...] = rewards()
+    run_code: bool = runs_code()
     generations: int = generations(8)
     max_completion_length: int = completion_length()
     temperature: float = temperature()
@@ -42,8 +49,18 @@ class GrpoOptions(CompletionOptions):
         why="'dr_grpo' takes away the reward for length; 'grpo' is the first paper's.",
         advanced=True,
     )
+    scale_rewards: Literal["group", "batch", "none"] = setting(
+        "group",
+        title="Scale",
+        help="By whose spread a reward's distance from its group's mean is divided, by trl's names.",
+        why="'none' keeps prompts that are all but solved from weighing as much as those where there is most to learn.",
+        advanced=True,
+    )
     epsilon: float = clipping("a token's")
     steps_per_generation: int | None = generation_steps()
+    iterations: int = iterations()
+    mask_truncated: bool = unfinished()
+    eval_prompts: int = eval_prompts()
     reward_parameters: float = scorer_parameters()
 
 
@@ -53,7 +70,7 @@ ROW = ObjectiveRow(
     when="You have prompts whose answers can be checked or scored by a program or a reward model.",
     data=("prompt", "conversation", "preference"),
     form="prompt",
+    best="reward",
     options=GrpoOptions,
     source="https://arxiv.org/abs/2402.03300",
-    trains=False,
 )

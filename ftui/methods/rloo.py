@@ -10,10 +10,15 @@ from ftui.methods.scoring import (
     beta,
     clipping,
     completion_length,
+    eval_prompts,
     generation_steps,
     generations,
+    iterations,
+    rewards,
+    runs_code,
     scorer_parameters,
     temperature,
+    unfinished,
 )
 from ftui.settings import setting
 
@@ -28,6 +33,8 @@ class RlooOptions(CompletionOptions):
         why="Simpler than GRPO, and enough with two answers to a prompt.",
         term="RLOO",
     )
+    rewards: tuple[str, ...] = rewards()
+    run_code: bool = runs_code()
     generations: int = generations(2)
     max_completion_length: int = completion_length()
     temperature: float = temperature()
@@ -37,6 +44,9 @@ class RlooOptions(CompletionOptions):
     )
     epsilon: float = clipping("an answer's")
     steps_per_generation: int | None = generation_steps()
+    iterations: int = iterations()
+    mask_truncated: bool = unfinished()
+    eval_prompts: int = eval_prompts()
     reward_parameters: float = scorer_parameters()
 
 
@@ -46,7 +56,7 @@ ROW = ObjectiveRow(
     when="You have prompts whose answers can be scored, and memory for few answers at once.",
     data=("prompt", "conversation", "preference"),
     form="prompt",
+    best="reward",
     options=RlooOptions,
     source="https://arxiv.org/abs/2402.14740",
-    trains=False,
 )

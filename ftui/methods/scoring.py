@@ -83,3 +83,46 @@ def scorer_parameters() -> Any:
         why="0 where rewards are plain functions, such as a checker of answers.", unit="billion", advanced=True, ge=0,
         le=2000,
     )
+
+
+def rewards() -> Any:
+    """What scores the answers that a model generates: see `ftui.methods.rewards`."""
+    return setting(
+        (), title="Rewards", help="What scores the answers, as a list: exact, format, length:200, json, code, "
+        "module:function, model:folder; a weight stands before it, as in 0.2*format.",
+        why="Add a small weight of form or length to the one that says what is right.", term="reward",
+    )
+
+
+def runs_code() -> Any:
+    """Whether a reward may execute what the model writes."""
+    return setting(
+        False, title="Run code", help="Allows the reward code to execute the model's answers on this machine.",
+        why="Needed for code rewards; only on a machine where nothing can be harmed, for the limits are no sandbox.",
+        advanced=True,
+    )
+
+
+def eval_prompts() -> Any:
+    """How many held-out prompts an evaluation answers."""
+    return setting(
+        64, title="Evaluation prompts", help="Most held-out prompts that an evaluation answers to measure the reward.",
+        why="More measure better and take longer, since each answer is generated.", advanced=True, ge=1, le=100_000,
+    )
+
+
+def iterations(default: int = 1) -> Any:
+    """trl's `num_iterations`."""
+    return setting(
+        default, title="Passes per generation", help="How often the same generated answers are trained on.",
+        why="More save generation time, and learn from answers that the model would no longer give.", advanced=True,
+        ge=1, le=64,
+    )
+
+
+def unfinished() -> Any:
+    """trl's `mask_truncated_completions`."""
+    return setting(
+        False, title="Leave out unfinished", help="Answers that were cut at the completion length train nothing.",
+        why="Set it where cut answers get rewards that mean nothing.", advanced=True,
+    )

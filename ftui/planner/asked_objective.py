@@ -8,8 +8,10 @@ trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.
 * the reference is the model with its adapter switched off, or in full tuning a second model in the same number format,
   unless its log-probabilities were computed before; GRPO and RLOO have none at beta 0;
 * distillation calls the backbone itself, past the forward that accelerate wraps in autocast;
-* GRPO and RLOO generate the completions of `steps_per_generation` micro-batches at once, by default as many as are
-  accumulated; distillation those of one accumulated batch.
+* online DPO and PPO are ftui's own on RLOO's rollouts: the pairs' answers are counted one by one, and both have a
+  reference always;
+* GRPO, RLOO and online DPO generate the completions of `steps_per_generation` micro-batches at once, by default as
+  many as are accumulated; PPO those of `mini_batches` optimizer steps, and distillation those of one accumulated batch.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from ftui.methods import (
     DpoOptions,
     GrpoOptions,
     KtoOptions,
+    OnlineDpoOptions,
+    PpoOptions,
     RewardOptions,
     RlooOptions,
     SftOptions,
@@ -31,8 +35,9 @@ from ftui.recipe.document import Recipe
 
 PAIRED = ("dpo", "orpo", "cpo", "reward")
 """Objectives whose rows are two sequences in one forward pass."""
-GENERATING = ("grpo", "rloo", "distill")
+GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
 """Objectives that train on completions which the model has just written."""
+Online = GrpoOptions | RlooOptions | OnlineDpoOptions | PpoOptions
 
 
 def objective_fields(
@@ -53,19 +58,32 @@ def objective_fields(
     held: str = "copy" if full else "adapter off"
     if isinstance(options, DpoOptions | KtoOptions):
         fields["reference"] = "precomputed" if options.precompute_reference else held
-    if isinstance(options, GrpoOptions | RlooOptions):
-        fields["reference"] = held if options.beta > 0 else "none"
-        fields["generated_rows"] = rows * (options.steps_per_generation or accumulation)
+    if isinstance(options, Online):
+        fields["reference"] = "none" if isinstance(options, GrpoOptions | RlooOptions) and not options.beta else held
         fields["second_parameters"] = int(options.reward_parameters * 1e9)
+        if isinstance(options, PpoOptions):
+            fields["generated_rows"] = rows * accumulation * options.mini_batches
+        else:
+            fields["generated_rows"] = rows * (options.steps_per_generation or accumulation)
     if isinstance(options, DistillOptions):
         fields["generated_rows"] = rows * accumulation
         stated = options.teacher_parameters
         fields["second_parameters"] = sizes.parameters if stated is None else int(stated * 1e9)
         fields |= {"autocast": False, "compute_bytes": weight_bytes}
-    if isinstance(options, GrpoOptions | RlooOptions | DistillOptions):
+    if isinstance(options, Online | DistillOptions):
         completion = options.max_completion_length
         fields |= {"prompt": length, "completion": completion, "length": length + completion}
     return fields
+
+
+def answers(recipe: Recipe) -> int:
+    """How many trained answers a row becomes in an epoch: 1 but where the model writes several, or one serves again."""
+    options = recipe.objective
+    if isinstance(options, PpoOptions):
+        return options.iterations
+    if isinstance(options, OnlineDpoOptions):
+        return options.generations
+    return options.generations * options.iterations if isinstance(options, Online) else 1
 
 
 def body(recipe: Recipe, sizes: Geometry) -> Geometry:

@@ -11,6 +11,7 @@ from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS
 from ftui.models.document import ModelShape
 from ftui.planner import rules, search
+from ftui.planner.asked_objective import answers
 from ftui.planner.calibration import Calibration
 from ftui.planner.changes import Costs
 from ftui.planner.devices import Rate, rate
@@ -163,7 +164,7 @@ def _schedule(recipe: Recipe, profile: DataProfile | None, setup: Setup) -> Sche
         profile, max_length=recipe.data.max_length, packing=bool(recipe.data.packing), micro_batch=setup.rows,
         effective_batch=train.effective_batch, epochs=train.epochs, max_steps=train.max_steps,
         validation=recipe.data.validation,
-        eval_steps=train.eval_steps if isinstance(train.eval_steps, int) else 10**9,
+        eval_steps=train.eval_steps if isinstance(train.eval_steps, int) else 10**9, answers=answers(recipe),
     )
 
 

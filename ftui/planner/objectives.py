@@ -34,6 +34,8 @@ def loss(setup: Setup) -> Loss:
             return _odds_ratio_loss(setup)
         case "distill":
             return _divergence_loss(setup)
+        case "ppo":
+            return _actor_critic_loss(setup)
         case _:
             return loss_of(replace(setup, length=setup.length - setup.prompt, loss="tiled"))
 
@@ -72,13 +74,15 @@ def notes(setup: Setup) -> Iterator[str]:
     """Where the formula of the objective is weak, in sentences."""
     if setup.generated_rows:
         yield "Generation is counted with transformers' own cache; vLLM's share of the card would come on top."
+    if setup.objective == "ppo":
+        yield "PPO's value head is reckoned, not held against a trace: it reads the hidden states in float32."
     if setup.objective == "distill":
         yield "The teacher's shape is guessed from its number of parameters."
 
 
 def doubt(setup: Setup) -> float:
     """How much wider the interval of what comes and goes is than for supervised fine-tuning."""
-    return 0.10 if setup.objective == "distill" else 0.05 if setup.generated_rows else 0.0
+    return 0.10 if setup.objective in ("distill", "ppo") else 0.05 if setup.generated_rows else 0.0
 
 
 def _scored(setup: Setup) -> int:
@@ -112,6 +116,13 @@ def _odds_ratio_loss(setup: Setup) -> Loss:
     backward = (4 + 4 + 4) * logits
     left = (4 + width) * logits + setup.tokens * sizes.hidden * width
     return Loss(forward, backward, forward, left)
+
+
+def _actor_critic_loss(setup: Setup) -> Loss:
+    """PPO's: that of the other objectives on answers, with the hidden states in float32 for the value head."""
+    policy = loss_of(replace(setup, length=setup.length - setup.prompt, loss="tiled"))
+    hidden = 4.0 * _scored(setup) * setup.geometry.hidden
+    return Loss(policy.forward + hidden, policy.backward + 2 * hidden, policy.evaluation + hidden, policy.left + hidden)
 
 
 def _divergence_loss(setup: Setup) -> Loss:

@@ -15,6 +15,7 @@ from typing import Any
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.methods.lora import CHANGES_BASE
 from ftui.planner import rules
+from ftui.planner.asked_objective import answers
 from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
@@ -214,7 +215,7 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
         job.profile, max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
         validation=recipe.data.validation, eval_steps=1,
     )
-    values["effective"] = add(rules.effective_batch(job, method, probe.sequences))
+    values["effective"] = add(rules.effective_batch(job, method, probe.sequences * answers(recipe)))
     return _Frame(sizes, choices, values)
 
 
@@ -227,7 +228,7 @@ def _batches(
         plan = schedule(
             job.profile, max_length=frame.values["length"], packing=frame.values["packing"], micro_batch=rows,
             effective_batch=effective, epochs=frame.values["epochs"], max_steps=draft.recipe.train.max_steps,
-            validation=draft.recipe.data.validation, eval_steps=1,
+            validation=draft.recipe.data.validation, eval_steps=1, answers=answers(draft.recipe),
         )
         yield Candidate(job, setup, plan, frame.choices, step_seconds(setup, rate, plan), room)
 
@@ -239,18 +240,24 @@ def _targets(draft: Draft) -> str | tuple[str, ...]:
 
 
 def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
-    """Pairs of micro-batch and effective batch; where both are open the first divides the second."""
+    """Pairs of micro-batch and effective batch; where both are open the first divides the second.
+
+    An effective batch holds whole groups of answers to one prompt, and the two that online DPO compares stay together.
+    """
     effective = frame.values["effective"]
+    group = getattr(draft.recipe.objective, "generations", 1)
+    together = group if draft.recipe.objective.kind == "online_dpo" else 1
     devices = devices_of(draft.recipe)
     fixed = not draft.open("train.effective_batch")
     if not draft.open("train.micro_batch"):
         rows = draft.value("train.micro_batch")
-        unit = rows * devices
+        unit = math.lcm(rows * devices, group)
         return [(rows, effective if fixed else max(unit, round(effective / unit) * unit))]
     if not fixed:
         effective = max(devices, effective // devices * devices)
     shares = max(1, effective // devices)
-    return [(rows, effective) for rows in range(1, min(shares, MOST_ROWS) + 1) if shares % rows == 0]
+    steps = range(together, min(shares, MOST_ROWS) + 1, together)
+    return [(rows, effective) for rows in steps if shares % rows == 0]
 
 
 def _setup(

@@ -59,9 +59,12 @@ class Schedule:
 
 def schedule(
     profile: DataProfile | None, *, max_length: int, packing: bool, micro_batch: int, effective_batch: int,
-    epochs: float, max_steps: int | None, validation: float | int | str, eval_steps: int,
+    epochs: float, max_steps: int | None, validation: float | int | str, eval_steps: int, answers: int = 1,
 ) -> Schedule:
-    """The steps of a run; rows held out for validation don't train."""
+    """The steps of a run; rows held out for validation don't train.
+
+    A row is trained on `answers` times in an epoch, where the model writes several for it.
+    """
     total = profile.rows if profile else UNKNOWN_ROWS
     held = held_out(total, validation)
     rows = max(1, total - held)
@@ -75,6 +78,7 @@ def schedule(
         sequences, real = rows, mean
         padded = expected_longest(profile, max_length, micro_batch)
         square = own = expected_longest(profile, max_length, micro_batch, power=2)
+    sequences *= answers
     per_epoch = max(1, math.ceil(sequences / effective_batch))
     steps = max(1, math.ceil(per_epoch * epochs))
     steps = min(steps, max_steps) if max_steps else steps

@@ -18,7 +18,9 @@ from ftui.methods import (
     KtoOptions,
     LoraOptions,
     NoAdapterOptions,
+    OnlineDpoOptions,
     OrpoOptions,
+    PpoOptions,
     RewardOptions,
     RlooOptions,
     SftOptions,
@@ -411,7 +413,7 @@ class Compute(Document):
 
 Objective = Annotated[
     SftOptions | DpoOptions | KtoOptions | OrpoOptions | CpoOptions | RewardOptions | GrpoOptions | RlooOptions
-    | DistillOptions,
+    | OnlineDpoOptions | PpoOptions | DistillOptions,
     Field(discriminator="kind"),
 ]
 Adapter = Annotated[

@@ -13,6 +13,7 @@ TRAINED_ON = {
     "conversation": ("sft", "answers to imitate"), "text": ("sft", "plain text to continue"),
     "preference": ("dpo", "pairs of a better and a worse answer"),
     "labelled": ("kto", "answers marked good or bad"),
+    "prompt": ("grpo", "prompts, whose answers are to be written and rewarded"),
 }
 
 
@@ -85,6 +86,11 @@ def rslora(job: Job, adapter_rank: int) -> Choice:
 
 def dropout(job: Job, experts: bool) -> Choice:
     """Some for little data; none where adapters sit on fused experts, for which peft refuses it."""
+    if job.objective in ONLINE:
+        return Choice(
+            path="adapter.dropout", value=0.0, source=sources.FTUI,
+            reason="dropout 0 — answers are written and judged by the same weights",
+        )
     if experts:
         return Choice(
             path="adapter.dropout", value=0.0, source=sources.PEFT_EXPERTS,

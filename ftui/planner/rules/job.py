@@ -20,7 +20,7 @@ TASK_NAMES = {
     "reasoning": "a reasoning task", "code": "a code task", "domain": "learning a domain",
 }
 PREFERENCE = ("dpo", "kto", "orpo", "cpo")
-ONLINE = ("grpo", "rloo")
+ONLINE = ("grpo", "rloo", "online_dpo", "ppo")
 """Objectives that train on the model's own completions."""
 
 

@@ -14,7 +14,8 @@ OBJECTIVE_RATES = {
     "dpo": (5e-6, 5e-7, sources.ZEPHYR), "kto": (5e-6, 5e-7, sources.TRL_KTO), "orpo": (8e-6, 8e-6, sources.TRL_ORPO),
     "cpo": (5e-6, 1e-6, sources.SIMPO),
     "reward": (1e-4, 1e-5, sources.TRL_REWARD), "grpo": (5e-6, 1e-6, sources.TRL_GRPO),
-    "rloo": (5e-6, 1e-6, sources.TRL_GRPO),
+    "rloo": (5e-6, 1e-6, sources.TRL_GRPO), "ppo": (5e-6, 1e-6, sources.TRL_GRPO),
+    "online_dpo": (5e-6, 5e-7, sources.ZEPHYR),
 }
 """Objective → learning rate with an adapter, in full tuning, and who publishes it."""
 SHORT_RUN = 100
@@ -29,10 +30,13 @@ def learning_rate(job: Job, method: Method) -> Choice:
     falls less (width^0.0775), and the careful one is taken for all.  It is held within the published range from 0.3 B
     parameters on, and only capped at 5e-3 below.  Preferences and rewards take the rates of their own recipes.
     """
+    if job.draft.adapter.kind == "freeze":
+        # The model's own weights train, if not all of them.
+        method = "full"
     if job.objective in OBJECTIVE_RATES:
         adapter, full, source = OBJECTIVE_RATES[job.objective]
         value = full if method == "full" else adapter
-        how = "every weight trains" if method == "full" else "an adapter trains"
+        how = "the model's own weights train" if method == "full" else "an adapter trains"
         said = "what published recipes take"
         if job.tiny:
             value, said = float(f"{10 * value:.1g}"), "ten times what published recipes take for larger models"
@@ -45,7 +49,7 @@ def learning_rate(job: Job, method: Method) -> Choice:
         value = max(value, 2e-4) if job.shape.parameters < 20e9 else 1e-4
     value = value / 10 if method == "full" else value
     value = float(f"{value:.1g}")
-    how = {"full": "every weight trains: a tenth of LoRA's", "qlora": "LoRA on 4 bits", "lora": "LoRA",
+    how = {"full": "the model's own weights train: a tenth of LoRA's", "qlora": "LoRA on 4 bits", "lora": "LoRA",
            "lora-int8": "LoRA on 8 bits"}[method]
     size = f"{count(job.shape.parameters)} parameters, {width:,} wide"
     note = "; a model this small needs a larger rate than published ones" if job.tiny else ""
@@ -136,6 +140,14 @@ def effective_batch(job: Job, method: Method, sequences: int) -> Choice:
         value, source = 32, sources.ZEPHYR
     while value > 1 and sequences < 10 * value:
         value //= 2
+    if job.objective in ONLINE:
+        group = getattr(job.draft.objective, "generations", 1)
+        value = -(-value // group) * group
+        return Choice(
+            path="train.effective_batch", value=value, source=source,
+            reason=f"{value} answers per step — {value // group} prompts with {group} each" if group > 1
+            else f"{value} answers per step, each to a prompt of its own",
+        )
     return Choice(
         path="train.effective_batch", value=value, source=source,
         reason=f"{value} rows per step — {sequences:,} of them per epoch give {math.ceil(sequences / value):,} steps",
