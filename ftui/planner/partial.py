@@ -38,6 +38,15 @@ def reaches(options: Any, sizes: Geometry) -> int:
     return sizes.layers
 
 
+def trained_share(options: Any, sizes: Geometry) -> float:
+    """The share of the linear weights that train themselves under an adapter's `options`."""
+    if options is None or options.kind != "freeze":
+        return 0.0
+    whole = sum(t.weights * t.count for t in sizes.targets)
+    own = sum(t.weights * t.count for t in own_weights(options, sizes))
+    return own / whole * trained_layers(options, sizes) / sizes.layers
+
+
 def _freeze(o: Any, targets: tuple[Target, ...], sizes: Geometry) -> Tensors:
     layers, left = trained_layers(o, sizes), 0
     if o.modules == "all":

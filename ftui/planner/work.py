@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ftui.planner.activations import token_mlp
-from ftui.planner.geometry import Geometry
+from ftui.planner.geometry import Geometry, Target
+from ftui.planner.partial import reaches, trained_share
 from ftui.planner.setup import Setup
 from ftui.planner.states import trainable_parameters, trained_bytes
 
@@ -146,19 +148,21 @@ def parts(setup: Setup, batch: Batch) -> dict[str, Work]:
     active = active_weights(setup)
     forward, backward = _layers(setup, batch, traffic, active)
     attention = _attention(setup, batch)
-    found = {"forward": forward, "attention": attention.plus(attention, 2.5)}
-    if setup.full:
+    share = reaches(setup.options, sizes) / sizes.layers
+    found = {"forward": forward, "attention": attention.plus(attention, 2.5 * share)}
+    if trained := 1.0 if setup.full else trained_share(setup.options, sizes):
         written = _read(setup, batch)
         moved = _widths(sizes, traffic.trained, token_mlp(setup)) * tokens * sizes.layers + written
-        found["weight gradients"] = _products(setup, 2.0 * active * tokens, moved, 11 * sizes.layers * batch.passes,
-                                              written)
-    found["input gradients"] = backward
+        whole = _products(setup, 2.0 * active * tokens, moved, 11 * sizes.layers * batch.passes, written)
+        found["weight gradients"] = Work().plus(whole, trained)
+    found["input gradients"] = Work().plus(backward, share)
     adapters = _adapters(setup, batch)
     if adapters is not None:
         found["adapters"] = adapters[0].plus(adapters[1])
     if setup.checkpointing:
         again = forward.plus(_last_product(setup, batch), -1.0).plus(attention)
-        found["recomputation"] = again if adapters is None else again.plus(adapters[0])
+        again = again if adapters is None else again.plus(adapters[0])
+        found["recomputation"] = Work().plus(again, share)
     if setup.quantization != "none":
         found["dequantization"] = _dequantization(setup, batch)
     found["head and loss"] = _head(setup, batch)
@@ -279,37 +283,54 @@ def _adapters(setup: Setup, batch: Batch) -> tuple[Work, Work] | None:
     """The adapters forward and backward; None in full tuning."""
     if setup.full or not setup.targets:
         return None
-    sizes, tokens = setup.geometry, batch.tokens
+    tokens, passes, rank, sums = batch.tokens, batch.passes, setup.rank, _summed(setup.targets, setup.geometry)
     shape = ALL_SINGLE if setup.compute_bytes == 4 else SHARED if setup.adapter_bytes == 2 else CAST
     works = []
     for way in (0, 1):
-        moved, kernels, products, weights = 0.0, 0, 0.0, 0.0
-        for target in setup.targets:
-            if target.packed:
-                # peft adds these adapters to the weights themselves, each time anew.
-                products += 2.0 * (way + 1) * setup.rank * target.ranks * target.weights * target.count * batch.passes
-                moved += 3.0 * setup.compute_bytes * target.weights * target.count * batch.passes
-                continue
-            times = target.count * (
-                1.0 if target.per_layer == 1 else max(1, sizes.experts_per_token) / target.per_layer
-            )
-            each = shape.inputs[way] * target.inputs + shape.outputs[way] * target.outputs + (
-                shape.rank[way] * setup.rank
-            )
-            each += DROPOUT[way] * target.inputs if setup.dropout else 0.0
-            each += 3 * setup.compute_bytes * target.outputs if setup.dora else 0.0
-            moved += each * times * tokens
-            kernels += (shape.kernels[way] + (15 if setup.dora else 0)) * target.count * batch.passes
-            products += 2.0 * (way + 1) * setup.rank * (target.inputs + target.outputs) * times * tokens
-            if setup.dora and way == 0:
-                # The norm of each output row of weight plus adapter, computed from both whole.
-                products += 2.0 * setup.rank * target.inputs * (target.inputs + target.outputs) * times * batch.passes
-                moved += 10.0 * target.weights * times * batch.passes
+        inputs = shape.inputs[way] + (DROPOUT[way] if setup.dropout else 0.0)
+        outputs = shape.outputs[way] + (3 * setup.compute_bytes if setup.dora else 0)
+        moved = tokens * (inputs * sums.inputs + outputs * sums.outputs + shape.rank[way] * rank * sums.modules)
+        products = 2.0 * (way + 1) * rank * (sums.inputs + sums.outputs) * tokens
+        # peft adds the adapters of fused experts to the weights themselves, each time anew.
+        products += 2.0 * (way + 1) * rank * sums.fused_ranks * passes
+        moved += 3.0 * setup.compute_bytes * sums.fused * passes
+        if setup.dora and way == 0:
+            # The norm of each output row of weight plus adapter, computed from both whole.
+            products += 2.0 * rank * sums.norms * passes
+            moved += 10.0 * sums.weights * passes
+        kernels = (shape.kernels[way] + (15 if setup.dora else 0)) * sums.count * passes
         if setup.options is not None:
             products = 2.0 * (way + 1) * setup.adapter_parameters * tokens
-        weights = float(setup.adapter_parameters * setup.compute_bytes * batch.passes * (way + 1))
+        weights = float(setup.adapter_parameters * setup.compute_bytes * passes * (way + 1))
         works.append(_products(setup, products, moved + weights, kernels, weights))
     return works[0], works[1]
+
+
+class Summed(NamedTuple):
+    """Sums over the adapted modules; of experts those that a token is routed to count, fused ones apart."""
+
+    inputs: float
+    outputs: float
+    modules: float
+    count: int
+    weights: float
+    norms: float
+    """Inputs times both widths: the work of a norm over weight plus adapter, per rank."""
+    fused: int
+    fused_ranks: int
+
+
+@lru_cache(maxsize=64)
+def _summed(targets: tuple[Target, ...], sizes: Geometry) -> Summed:
+    plain, fused = [t for t in targets if not t.packed], [t for t in targets if t.packed]
+    seen = [t.count * (1.0 if t.per_layer == 1 else max(1, sizes.experts_per_token) / t.per_layer) for t in plain]
+    both = list(zip(seen, plain, strict=True))
+    return Summed(
+        inputs=sum(n * t.inputs for n, t in both), outputs=sum(n * t.outputs for n, t in both), modules=sum(seen),
+        count=sum(t.count for t in plain), weights=sum(n * t.weights for n, t in both),
+        norms=sum(n * t.inputs * (t.inputs + t.outputs) for n, t in both),
+        fused=sum(t.weights * t.count for t in fused), fused_ranks=sum(t.ranks * t.weights * t.count for t in fused),
+    )
 
 
 def _dequantization(setup: Setup, batch: Batch) -> Work:

@@ -128,6 +128,8 @@ def test_a_part_of_the_model_takes_less_than_the_whole_and_the_last_layers_least
     assert last.memory.parts.activations < first.memory.parts.activations
     assert last.memory.process_bytes < more.memory.process_bytes
     assert last.memory.parts.optimizer == 2 * 2 * last.trainable_parameters
+    assert recipe.train.learning_rate < 1e-4  # the rate of full tuning
+    assert last.time.step_seconds < first.time.step_seconds < planned(adapter__layers=None).time.step_seconds
     # A checkpoint holds the whole model.
     assert last.adapter_bytes == 2 * shape.parameters
 
