@@ -12,6 +12,7 @@ from ftui.planner.activations import Kind, Layer, at, layers_of, peak, residual_
 from ftui.planner.document import MemoryEstimate, MemoryParts
 from ftui.planner.losses import Loss
 from ftui.planner.moment import Moment
+from ftui.planner.partial import reaches
 from ftui.planner.setup import Setup
 from ftui.planner.states import gradient_bytes, optimizer_workspace
 from ftui.planner.tape import Size
@@ -92,7 +93,7 @@ def _moments(setup: Setup) -> list[Moment]:
     all_gradients = float(gradient_bytes(setup))
     # With accumulation the gradients of earlier micro-batches are there from the start.
     resident = all_gradients if setup.accumulation > 1 else 0.0
-    kinds = layers_of(setup)
+    kinds, layers = layers_of(setup), reaches(setup.options, sizes)
     # The forward pass builds the masks, and checkpoints keep them to build the layers again.
     masks = _masks(setup)
     around = _positions(setup) + (masks if setup.checkpointing else 0.0)
@@ -101,7 +102,7 @@ def _moments(setup: Setup) -> list[Moment]:
     if setup.checkpointing:
         # Where positions are added, the embeddings, made to need gradients, stay beside the first layer's input.
         around += clung + (stored if sizes.rotary == "none" and not setup.full else 0.0)
-        kept = around + stored * sizes.layers
+        kept = around + stored * layers
     else:
         before = kinds[0].parts
         kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)
@@ -130,8 +131,8 @@ def _moments(setup: Setup) -> list[Moment]:
     last = 0.0 if resident else all_gradients - head
     if fresh and not sizes.tied:
         last -= sizes.embedding * setup.weight_bytes
-    if sizes.layers > 1:
-        others = (sizes.layers - 1) / sizes.layers * last
+    if layers > 1:
+        others = (layers - 1) / layers * last
         first = [kind.parts.first for kind in kinds]
         around += 0.0 if setup.checkpointing else clung
         waiting = prefixes.waiting_bytes(setup)
