@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from ftui.models.document import Linear, ModelShape
@@ -232,6 +232,7 @@ def _order(shape: ModelShape) -> Order:
     return "sandwich" if shape.norms_per_layer == 4 else "pre"
 
 
+@lru_cache(maxsize=256)
 def chosen(sizes: Geometry, wanted: str | tuple[str, ...], *, lora: bool = True) -> tuple[Target, ...]:
     """The kinds of module that get an adapter: all of them, those named, or those that a pattern names.
 

@@ -67,7 +67,9 @@ def lora_targets(options: LoraOptions, sizes: Geometry) -> tuple[Target, ...]:
     for target in chosen(sizes, options.targets):
         layers = _layers(options, target, sizes)
         if layers and target.name not in whole:
-            found.append(replace(target, count=round(target.count * len(layers) / sizes.layers)))
+            everywhere = len(layers) == sizes.layers
+            found.append(target if everywhere else replace(
+                target, count=round(target.count * len(layers) / sizes.layers)))
     named = {name.rsplit(".", 1)[-1] for name in options.parameters}
     found += [replace(t, ranks=1) for t in sizes.targets if t.packed and t.name in named]
     return tuple(found)

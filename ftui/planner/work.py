@@ -114,7 +114,7 @@ DEQUANTIZED = {"nf4": 2.6, "fp4": 2.6, "int8": 3.0}
 """Bytes read and written to turn one quantized weight into 16 bits: its code and scale, and two bytes."""
 DEQUANTIZE_KERNELS = 3
 OPTIMIZER_PASSES = {
-    "adamw": 7.0, "paged_adamw": 7.0, "lion": 5.0, "sgd": 3.0, "adafactor": 9.0,
+    "adamw": 7.0, "paged_adamw": 7.0, "lion": 5.0, "sgd": 3.0, "adafactor": 9.0, "galore": 7.0,
     "adamw_8bit": 3.0, "paged_adamw_8bit": 3.0, "lion_8bit": 3.0, "paged_lion_8bit": 3.0,
 }
 """Widths of a trained element read and written by the optimizer; the fused AdamW reads four and writes three."""
