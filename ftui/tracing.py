@@ -52,7 +52,7 @@ def start(
     recipe: Recipe, shape: ModelShape, hardware: Hardware, profile: DataProfile | None = None, *, full: bool = False,
     command: str = "",
 ) -> Run:
-    """Start the job that traces a resolved recipe, and return at once.
+    """Start the job that traces a resolved recipe, and return at once; one that does so already is taken.
 
     `profile` says how long the rows are; `full` traces every layer in place of a pattern of them.  Raises Refused for
     what a trace can't say.
@@ -60,13 +60,16 @@ def start(
     from ftui.models.lookup import config_of
     from ftui.recipe import assign
     from ftui.runs.control import start as start_worker
-    from ftui.runs.folder import create
+    from ftui.runs.folder import create, list_runs
 
     setup = setup_of(recipe, hardware, shape, profile)
     refuse(recipe, setup)
     config = config_of(recipe.model.base, recipe.model.revision)
+    wanted = _key(recipe, setup, config, full)
+    if running := next((run for run in list_runs() if _traces(run, wanted)), None):
+        return running
     args: dict[str, Any] = {
-        "key": _key(recipe, setup, config, full), "config": config, "hardware": hardware.as_dict(),
+        "key": wanted, "config": config, "hardware": hardware.as_dict(),
         "shape": shape.as_dict(), "rows": setup.rows, "length": setup.length, "padded": setup.padded, "full": full,
     }
     # What is to be done when the training ends isn't to be done now.
@@ -110,6 +113,11 @@ def refuse(recipe: Recipe, setup: Setup) -> None:
         )
     if setup.loss == "cut":
         raise Refused("A trace can't run Apple's loss kernels.", "Trace it with: --set train.loss=chunked")
+
+
+def _traces(run: Run, key: str) -> bool:
+    """Whether this run is a trace of that key, and still at it."""
+    return run.info.kind == "trace" and run.info.args.get("key") == key and run.status().live
 
 
 def _key(recipe: Recipe, setup: Setup, config: dict[str, Any], full: bool) -> str:

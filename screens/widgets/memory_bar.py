@@ -9,9 +9,9 @@ from textual.widget import Widget
 
 from ftui.planner.document import MemoryEstimate
 from ftui.timeline import MARKS, OTHER, parts_of
-from ftui.units import GiB, MiB, gib
+from ftui.units import gib
 
-from .badge import trusted
+from .badge import trusted, unit_of
 
 COLOURS = {
     "weights": "$primary", "adapter": "$success", "gradients": "$warning", "optimizer": "$error",
@@ -73,9 +73,9 @@ class MemoryBar(Widget):
     def _legend(self, memory: MemoryEstimate, height: int) -> list[Content]:
         # One unit for all, which the peak names: a legend of eight is read faster so.
         total = memory.process_bytes
-        unit, digits = (GiB, 1) if total >= GiB / 10 else (MiB, 0)
+        unit, _, digits = unit_of(memory)
         sizes = {name: size for name, size in parts_of(memory.parts).items() if size >= total / 200}
-        room = f"{(self.budget_bytes - self.reserve_bytes) / unit:.{digits}f}"
+        room = gib(self.budget_bytes - self.reserve_bytes)
         limit = [] if self._peak else [Content.assemble(("┃", "bold"), " limit ", (room, "bold"))]
         unsure = [Content.styled("╌ up to the high end", "dim")] if memory.high_bytes > total else []
         rest, lines = 0, []

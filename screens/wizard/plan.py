@@ -42,7 +42,7 @@ class PlanStep(Weighed):
         yield Static(classes="said")
         yield ChoiceTable(
             Column("", 1), Column("Method"), Column("Fits", 5), Column("Quality", 7, right=True),
-            Column("Memory", 10, right=True), Column("From–to GiB", 11, right=True, wide=True),
+            Column("Memory", 10, right=True), Column("From–to", 9, right=True, wide=True),
             Column(f"{ESTIMATE} Time", 7, right=True), Column("Batch", 5, right=True), Column("Length", 6, right=True),
             Column("Rank", 4, right=True, wide=True), Column("Checkp.", 7, wide=True),
             Column("Result", 8, right=True, wide=True), id="options", narrow=110,
@@ -88,7 +88,7 @@ class PlanStep(Weighed):
         fit = best.verdict.fit
         return Row(key, (
             mark, title, Content.styled(FIT_WORDS[fit], FIT_STYLES[fit]), f"{option.quality:.1%}",
-            signed(best.memory), "–".join(between(best.memory)),
+            signed(best.memory), between(best.memory),
             "–" if fit == "no" else clock(option.time.total_seconds), self._value(settings, "train.micro_batch"),
             self._value(settings, "data.max_length"),
             "–" if option.method == "full" else self._value(settings, "adapter.rank"),

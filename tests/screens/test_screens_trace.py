@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from screens_help import text, until
+from screens_help import cpu_box, small_profile, text, until
 
-from ftui import tracing
+from ftui import models, tracing
 from ftui.planner.document import MemoryEstimate, MemoryParts, Trace, TracePoint
+from ftui.runs.folder import Run
+from ftui.runs.status import RunStatus
 from ftui.screens.app import FtuiApp
 from ftui.screens.trace import TraceScreen
-from ftui.screens.wizard.wizard import WizardScreen
+from ftui.screens.wizard.replan import replan
+from ftui.screens.wizard.wizard import WizardScreen, from_preset
 
 GIB = 1 << 30
 
@@ -80,3 +84,23 @@ async def test_a_trace_that_cannot_start_says_why_and_leaves_the_estimate(monkey
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is screen)
         assert "estimate" in text(app)
+
+
+def test_a_trace_that_was_left_running_is_not_started_twice(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("ftui.runs.control.start", lambda run: started.append(run.id))
+    monkeypatch.setattr(Run, "status", lambda self: RunStatus(state="crashed", text="its worker is gone"))
+    state = replan(from_preset("cpu-demo").having(
+        hardware=cpu_box(), shape=models.describe("demo"), profile=small_profile()
+    ))
+    assert state.resolved is not None
+    assert state.shape is not None
+    assert state.hardware is not None
+    asked = (state.resolved, state.shape, state.hardware, state.profile)
+    first = tracing.start(*asked)
+    again = tracing.start(*asked)
+    assert again.id != first.id, "the first one is no more"
+    monkeypatch.setattr(Run, "status", lambda self: RunStatus(state="running", text="tracing"))
+    assert tracing.start(*asked).id in (first.id, again.id)
+    assert started == [first.id, again.id]
+    assert tracing.start(*asked, full=True).id not in (first.id, again.id), "every layer is another question"
