@@ -14,7 +14,7 @@ from ftui.planner.losses import Loss
 from ftui.planner.moment import Moment
 from ftui.planner.partial import reaches
 from ftui.planner.setup import Setup
-from ftui.planner.states import gradient_bytes, optimizer_workspace
+from ftui.planner.states import gradient_bytes, optimizer_workspace, weight_bytes
 from ftui.planner.tape import Size
 
 
@@ -120,7 +120,7 @@ def _moments(setup: Setup) -> list[Moment]:
     casts = _cached_casts(setup) if setup.checkpointing else 0.0
     cache = prefixes.cache_bytes(setup)
     found = [
-        Moment("load", workspace=_dequantized(setup), optimizer=False),
+        Moment("load", workspace=_loading(setup), optimizer=False),
         _forward(setup, kinds, resident, kept + cache + (casts if setup.checkpointing else masks)),
         Moment("loss forward", resident, kept + cache + norm + casts, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
@@ -233,9 +233,15 @@ def _experts_in_16_bits(setup: Setup) -> float:
     return float(setup.compute_bytes * max(setup.geometry.packed_weights // setup.geometry.layers, 0))
 
 
-def _dequantized(setup: Setup) -> float:
-    """The largest weight of a quantized base, turned into 16 bits for one matrix product."""
-    return float(setup.geometry.largest_linear * setup.compute_bytes) if setup.quantization != "none" else 0.0
+def _loading(setup: Setup) -> float:
+    """What loading a quantized base takes besides: its largest weight in 16 bits, or all of them where the stack's
+    threads run ahead."""
+    if setup.quantization == "none":
+        return 0.0
+    if setup.stack.loads_ahead:
+        sizes = setup.geometry
+        return float((sizes.parameters + sizes.beside) * setup.compute_bytes - weight_bytes(setup))
+    return float(setup.geometry.largest_linear * setup.compute_bytes)
 
 
 def _evaluation(setup: Setup, kinds: tuple[Kind, ...], loss: Loss) -> Moment:

@@ -216,7 +216,8 @@ def assemble(
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",
         padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
-        varied=device == "cuda" and (packing or not _alike(profile)) and recipe.data.padding != "max_length",
+        varied=device == "cuda" and (packing or not _alike(profile)) and recipe.data.padding != "max_length"
+        and not stack.empties_cache,
         room=max(0, free - kept),
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
         **formats,

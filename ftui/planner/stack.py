@@ -49,6 +49,11 @@ class Stack:
     before 0.43.2, autograd/_functions.py, `MatMul4Bit`; mended by its pull request 1270)."""
     reentrant: bool = True
     """Checkpoints run their layers without a graph (torch's use_reentrant=True), not with hooks on what is saved."""
+    loads_ahead: bool = False
+    """A base that is quantized while it is loaded is on the device in 16 bits first, whole: threads read faster than
+    weights are quantized (transformers 5.0 to 5.3, core_model_loading.py; mended by its pull request 44576)."""
+    empties_cache: bool = False
+    """The training loop gives cached memory back every few steps, so that mixed widths don't pile up."""
     logits_held: float = 0.0
     """Logits that the training loop's own variable holds until the next step's are there."""
 
@@ -78,9 +83,9 @@ CURRENT = Stack(
 PEFT_COMPARISON = Stack(
     name="peft-comparison-2026-07",
     source="huggingface/peft@5d602fd method_comparison/MetaMathQA/run.py (`train`: use_amp false, torch.optim.AdamW, "
-    "`outputs` lives until the next step) and the package_info of its results",
+    "`outputs` lives until the next step, the cache is emptied every ten) and the package_info of its results",
     versions={"torch": "2.13", "transformers": "5.13", "peft": "0.19", "bitsandbytes": "0.49"},
-    autocast=False, foreach_optimizer=True, logits_held=2.0,
+    autocast=False, foreach_optimizer=True, logits_held=2.0, empties_cache=True,
 )
 
 AXOLOTL_EXPERTS = Stack(
@@ -106,6 +111,21 @@ SWIFT_2024 = replace(
     "`fix_gradient_checkpointing_warning`: use_reentrant=False for every model)",
 )
 
+EARLY_2026 = Stack(
+    name="2026-03",
+    source="axolotl-ai-cloud/axolotl@c11938233 (requirements.txt) with transformers 5.3's loading",
+    versions={"torch": "2.10", "transformers": "5.3", "peft": "0.18", "bitsandbytes": "0.49"},
+    loads_ahead=True,
+)
+
+AXOLOTL_CHUNKED = Stack(
+    name="axolotl-chunked-2025",
+    source="axolotl-ai-cloud/axolotl@130ef7c51 src/axolotl/monkeypatch/loss/chunked.py: whole logits in 16 bits, eight "
+    "compiled cross-entropies, whose gradients are put together",
+    versions={"torch": "2.7", "transformers": "4.55", "peft": "0.17", "bitsandbytes": "0.46"},
+    full_logits_forward=0.5, full_logits_backward=6.0,
+)
+
 TORCHTUNE = Stack(
     name="torchtune-2024",
     source="pytorch/torchtune@bd2a0fc recipes/lora_finetune_single_device.py, full_finetune_single_device.py: weights, "
@@ -115,7 +135,9 @@ TORCHTUNE = Stack(
 )
 
 STACKS: dict[str, Stack] = {
-    stack.name: stack for stack in (CURRENT, PEFT_COMPARISON, AXOLOTL_EXPERTS, TORCHTUNE, SWIFT_2024, EARLY_2024)
+    stack.name: stack for stack in (
+        CURRENT, PEFT_COMPARISON, AXOLOTL_EXPERTS, EARLY_2026, AXOLOTL_CHUNKED, TORCHTUNE, SWIFT_2024, EARLY_2024,
+    )
 }
 """Every table by its name, the newest first."""
 

@@ -100,6 +100,22 @@ def test_early_bitsandbytes_keeps_the_inputs_that_hooks_do_not_reach(planned: An
     assert memory(plain[0]).parts == memory(plain[1]).parts, "16-bit products save their inputs as autograd would"
 
 
+def test_early_transformers_5_holds_the_whole_base_in_16_bits_while_it_quantizes_it(planned: Any) -> None:
+    setup = planned(model__quantization="nf4", compute__stack="2026-03")
+    estimate = memory(setup)
+    assert estimate.phase == "load"
+    assert 0 < estimate.allocated_bytes - 2 * setup.geometry.parameters < 0.02 * estimate.allocated_bytes
+    assert memory(planned(model__quantization="nf4")).phase != "load"
+    plain = [memory(planned(compute__stack=name)).parts for name in ("2026-03", "current")]
+    assert plain[0] == plain[1], "16-bit weights arrive as they stay"
+
+
+def test_a_cache_that_is_emptied_does_not_grow_with_mixed_widths(planned: Any) -> None:
+    setup = planned(compute__stack=PEFT_COMPARISON.name, compute__allocator="native")
+    assert not setup.varied
+    assert planned(compute__allocator="native").varied
+
+
 def test_the_settings_of_a_measurement_arrive_in_the_setup(planned: Any) -> None:
     found = planned(
         model__quantization="nf4", model__upcast="all", model__double_quantization=False, adapter__dtype="float32",
