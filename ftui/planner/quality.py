@@ -26,7 +26,7 @@ from ftui.planner.setup import Setup
 SOURCE = "https://thinkingmachines.ai/blog/lora/, https://arxiv.org/abs/2305.14314"
 QUANTIZED = {"nf4": 0.010, "fp4": 0.013, "int8": 0.010}
 OPTIMIZERS = {"adamw_8bit": 0.001, "paged_adamw_8bit": 0.001, "adafactor": 0.005, "lion": 0.003, "lion_8bit": 0.004,
-              "paged_lion_8bit": 0.004, "sgd": 0.05}
+              "paged_lion_8bit": 0.004, "galore": 0.01, "sgd": 0.05}
 LEFT_OUT = 0.02
 """What an adapter on a small part of the linear weights loses to one on all of them."""
 COMPARED_SHARE = 0.2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftui.methods import LoraOptions
-from ftui.planner import adapters, stored
+from ftui.planner import adapters, projected, stored
 from ftui.planner.adapters import Trained
 from ftui.planner.lora import lora_frozen
 from ftui.planner.partial import in_place
@@ -73,13 +73,15 @@ def optimizer_bytes(setup: Setup) -> int:
     Lion, in float32 whatever the weights are; with 8 bits a byte and its share of a float32 scale, except in tensors
     too small to be quantized.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
     mode, where there is no other memory.  Adafactor holds a float32 per row and per column of a matrix, and one per
-    element of a vector (transformers/optimization.py).  SGD is without momentum.
+    element of a vector (transformers/optimization.py).  SGD is without momentum.  GaLore: see `projected`.
     """
     name = setup.optimizer
     if name == "adamw":
         return 2 * trainable_parameters(setup) * trained_bytes(setup)
     if name == "sgd":
         return 0
+    if name == "galore":
+        return projected.states(setup, trained(setup), trained_bytes(setup))
     if name == "adafactor":
         return 4 * sum(t.count * (t.rows + t.columns if t.rows > 1 else t.columns) for t in trained(setup))
     states = {"adamw": 2, "lion": 1}.get(name.removeprefix("paged_").removesuffix("_8bit"))
@@ -105,6 +107,8 @@ def optimizer_workspace(setup: Setup) -> int:
     """
     if setup.optimizer == "adamw" and setup.stack.foreach_optimizer:
         return trainable_parameters(setup) * trained_bytes(setup)
+    if setup.optimizer == "galore":
+        return projected.workspace(setup, trained(setup), trained_bytes(setup))
     if setup.optimizer != "adafactor":
         return 0
     copies = 8 if trained_bytes(setup) == 4 else 16

@@ -11,6 +11,7 @@ from ftui.recipe.adapter_combinations import wrong_adapter
 from ftui.recipe.document import Recipe
 from ftui.recipe.lora_combinations import wrong_lora
 from ftui.recipe.online_combinations import wrong_online
+from ftui.recipe.optimizer_combinations import wrong_optimizer
 
 Wrong = tuple[str, str]
 """What can't be, with the reason, and what to write."""
@@ -22,4 +23,4 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
         yield from rule(recipe)
 
 
-RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora, wrong_adapter, wrong_online)
+RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora, wrong_adapter, wrong_online, wrong_optimizer)

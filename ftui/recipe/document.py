@@ -250,10 +250,25 @@ class Train(Document):
     )
     optimizer: Literal[
         "auto", "adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit", "adafactor", "lion", "lion_8bit",
-        "paged_lion_8bit", "sgd",
+        "paged_lion_8bit", "sgd", "galore",
     ] = setting(
         "auto", title="Optimizer", help="The rule that turns gradients into steps.",
-        why="8-bit and paged ones save memory in full tuning.", term="AdamW",
+        why="8-bit and paged ones save memory in full tuning, and so does galore, which needs pytorch-optimizer.",
+        term="AdamW",
+    )
+    galore_rank: int = setting(
+        128, title="GaLore's rank", help="The rank to which train.optimizer galore projects each weight's gradient.",
+        why="A quarter of the model's width is the paper's choice; less saves more.", advanced=True, ge=1, le=16_384,
+    )
+    galore_every: int = setting(
+        200, title="GaLore's renewal", help="Steps after which each projection is made anew from the gradient.",
+        why="Each renewal decomposes every weight's gradient, which takes seconds on large models.", unit="steps",
+        advanced=True, ge=1, le=1_000_000,
+    )
+    galore_scale: float = setting(
+        0.25, title="GaLore's scale", help="The projected steps are multiplied by this.",
+        why="0.25 is the paper's for pre-training; its fine-tuning at ranks 4 and 8 took 4 and 2.", advanced=True,
+        gt=0, le=100,
     )
     weight_decay: float = setting(
         0.0, title="Weight decay",

@@ -22,7 +22,12 @@ def planned_only(recipe: Recipe) -> Only | None:
 
 
 def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
-    """What `recipe` needs and this machine or installation lacks for its loss; `gpu` says whether a GPU trains."""
+    """What `recipe` needs and this machine or installation lacks for its loss or optimizer; `gpu` says whether a GPU
+    trains.
+    """
+    if recipe.train.optimizer == "galore" and find_spec("pytorch_optimizer") is None:
+        return ("train.optimizer: galore needs the package pytorch-optimizer, which is not installed.",
+                "Run pip install pytorch-optimizer, or write train.optimizer: adamw_8bit.")
     if recipe.train.loss != "liger":
         return None
     if not gpu:

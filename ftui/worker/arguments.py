@@ -20,7 +20,9 @@ OPTIMIZERS = {
     "lion_8bit": "lion_8bit",
     "paged_lion_8bit": "paged_lion_8bit",
     "sgd": "sgd",
+    "galore": "adamw_torch",
 }
+"""transformers' names; GaLore's optimizer is made by `ftui.worker.galore`."""
 
 
 def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, folder: Path, **own: Any) -> Any:

@@ -29,6 +29,6 @@ def needs_bitsandbytes(recipe: Recipe) -> bool:
     """Whether the base is quantized or the optimizer's states are, now or after a remedy."""
     return (
         recipe.model.quantization in ("nf4", "fp4", "int8")
-        or recipe.train.optimizer not in ("auto", "adamw", "adafactor", "sgd")
+        or recipe.train.optimizer not in ("auto", "adamw", "adafactor", "sgd", "galore")
         or "paged_8bit" in recipe.recovery.out_of_memory
     )

@@ -149,6 +149,10 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
     set_optimizer(trainer, recipe)
+    if recipe.train.optimizer == "galore":
+        from ftui.worker.galore import optimizer_of
+
+        trainer.optimizer = optimizer_of(trainer.model, recipe)
     for callback in callbacks(model):
         trainer.add_callback(callback)
     return Built(trainer, model, tokenizer, precision, device)
