@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ftui.errors import BadInput
@@ -49,11 +51,33 @@ def built(model: Any, config: LoraConfig, options: LoraOptions) -> PeftModel:
     if options.parameters:
         _check_parameters(adapted, options)
     _check_layers(adapted, options)
+    if options.init == "mica":
+        keep_frozen(adapted)
     if options.qalora_group:
         from ftui.worker.adapters.qalora import group_inputs
 
         group_inputs(adapted, options.qalora_group)
     return adapted
+
+
+def keep_frozen(model: Any) -> None:
+    """Have `model` remember which of its adapter's matrices are frozen when the adapter was switched off for a while.
+
+    peft makes all of an adapter train as it switches it on again: MiCA's second and LoRA-FA's first matrices, too.
+    """
+    plain = model.disable_adapter
+
+    @contextmanager
+    def disable_adapter() -> Iterator[None]:
+        trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        try:
+            with plain():
+                yield
+        finally:
+            for parameter, trains in trained:
+                parameter.requires_grad_(trains)
+
+    model.disable_adapter = disable_adapter
 
 
 def config_of(model: Any, recipe: Recipe) -> LoraConfig:

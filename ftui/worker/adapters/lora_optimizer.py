@@ -6,6 +6,7 @@ from typing import Any
 
 from ftui.methods.lora import LoraOptions
 from ftui.recipe.document import Recipe
+from ftui.worker.adapters.lora import keep_frozen
 
 
 def set_optimizer(trainer: Any, recipe: Recipe) -> None:
@@ -32,6 +33,7 @@ def optimizer_of(model: Any, args: Any, options: LoraOptions, trainer: Any) -> A
             return create_riemannian_optimizer(model, kind, weight_decay=args.weight_decay, **given)
         case _:
             # peft asks each module for its own scale; rank and alpha stand for those that have none.
+            keep_frozen(model)
             return create_lorafa_optimizer(
                 model, r=int(options.rank), lora_alpha=int(options.alpha), lr=args.learning_rate,
                 weight_decay=args.weight_decay,
