@@ -23,8 +23,9 @@ TITLES = {
 }
 PLAIN = ("default", "gaussian")
 """Starts that read nothing but the sizes."""
-REFERENCED = ("dpo", "kto", "grpo", "rloo", "online_dpo", "ppo")
-"""Objectives that hold the model against what it was (those with a beta, where it isn't 0)."""
+REFERENCED = ("grpo", "rloo", "online_dpo", "ppo")
+"""Objectives that hold the model against what it was (those with a beta, where it isn't 0), and keep no copy of a start
+as DPO and KTO do."""
 HEADS = ("lm_head", "embed_out", "score", "output_layer")
 EMBEDDINGS = ("embed_tokens", "wte", "wpe", "embed_in", "word_embeddings", "embed_positions")
 
