@@ -21,6 +21,7 @@ def command(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Answer each prompt with the tuned model and with its base, side by side."""
+    from ftui.methods import OBJECTIVES
     from ftui.runs.control import start_job, wait
     from ftui.runs.document import Event
     from ftui.runs.folder import find
@@ -30,6 +31,10 @@ def command(
         raise Refused(f"The run {trained.id} trained nothing that could be asked.", "Name a training: ftui runs list")
     if not trained.output.is_dir():
         raise Refused(f"The run {trained.id} has no result yet.", f"See its state: ftui runs show {trained.id}")
+    recipe = trained.recipe()
+    if recipe is not None and OBJECTIVES[recipe.objective.kind].head == "scores":
+        raise Refused(f"The model of the run {trained.id} gives scores, and writes no answers.",
+                      f"Python that asks it stands in {trained.report}.")
     asked = list(prompts or ()) or _samples(trained)
     line = shlex.join(["ftui", "try", trained.id, *asked])
     job = start_job(

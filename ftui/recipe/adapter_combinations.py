@@ -73,7 +73,12 @@ def _objective(recipe: Recipe) -> Iterator[Wrong]:
     if objective.head == "scores" and kind in WORDS_ONLY:
         yield (f"{title} is for language models only, and {objective.title.lower()} trains a model that gives scores.",
                "Write adapter: {kind: lora}.")
-    if objective.head == "words" and objective.kind != "sft" and kind in LENGTHENING:
+    if objective.head == "scores" and kind in LENGTHENING:
+        yield (f"{title} hands the model vectors in place of tokens, which then can't tell a row's last token from its "
+               f"padding: {objective.title.lower()} would score that.",
+               "Write adapter: {kind: prefix_tuning}, or adapter: {kind: lora}.")
+    told_apart = objective.form in ("pair", "labelled") and kind not in ("cpt", "multitask_prompt_tuning")
+    if objective.head == "words" and objective.kind != "sft" and kind in LENGTHENING and not told_apart:
         yield (f"{title} lengthens every row, and {objective.title.lower()} reads its probabilities by their place.",
                "Write adapter: {kind: prefix_tuning}, or adapter: {kind: lora}.")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ftui.errors import BadInput
 from ftui.methods.lora import LoraOptions
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.lora_start import changes_base
@@ -83,12 +84,24 @@ def reference_of(model: Any, recipe: Recipe, library: Any = None) -> Iterator[No
     from the base what it put into the adapter, the base alone is another model, and the copy is made here: trl's own
     would start anew and take from the base a second time.
     """
+    check_head(model)
     with contextlib.ExitStack() as stack:
         if library is not None:
             stack.enter_context(_unhashed(library))
         if hasattr(model, "peft_config"):
             stack.enter_context(_uncopied(model, recipe))
         yield
+
+
+def check_head(model: Any) -> None:
+    """BadInput where an adapter sits on the head, past which trl computes its probabilities."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if isinstance(model.get_output_embeddings(), BaseTunerLayer):
+        raise BadInput(
+            "This adapter sits on the model's head, past which probabilities are computed: it would never train.",
+            "Leave the head out of the adapter's targets; where it is the embedding, too, no token of its own can train.",
+        )
 
 
 @contextlib.contextmanager

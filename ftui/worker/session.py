@@ -198,6 +198,8 @@ class Session(TrainerCallback):
 
     def sample(self, step: int) -> None:
         """Answer the fixed prompts and tell of it, beside the base model's answers the first time."""
+        if not self.prompts:
+            return
         began = time.perf_counter()
         with undisturbed():
             texts = self._answers(False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ftui.data.template import choose_template
 from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
-from ftui.methods import ADAPTERS
+from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe.document import Recipe
 from ftui.runs.folder import find
 from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
@@ -33,6 +33,9 @@ def run(context: JobContext) -> None:
     recipe = trained.recipe()
     if recipe is None or not trained.output.is_dir():
         raise BadInput(f"The run {trained.id} has no result to ask.", f"See its state: ftui runs show {trained.id}")
+    if OBJECTIVES[recipe.objective.kind].head == "scores":
+        raise BadInput(f"The model of the run {trained.id} gives scores, and writes no answers.",
+                       f"Python that asks it stands in {trained.report}.")
     choose_device(recipe)
     folder = folder_of(context, recipe.model.base, recipe.model.revision)
     if folder is None:
