@@ -89,6 +89,18 @@ async def wizard(folder: Path) -> None:
 
 
 @shot
+async def why_not(folder: Path) -> None:
+    async with drafted(folder, "Qwen/Qwen3-8B") as (pilot, screen):
+        await screen.go("settings", checked=False)
+        await pilot.pause(1.5)
+        await pilot.press("slash", *"train.micro_batch", "enter", "w")
+        await until(pilot, "is what is taken")
+        await pilot.press("down", "down", "down", "down")
+        await until(pilot, "Taken is")
+        save(pilot, "why-not")
+
+
+@shot
 async def trace(folder: Path) -> None:
     async with drafted(folder, "demo") as (pilot, screen):
         await screen.go("plan", checked=False)
