@@ -72,11 +72,11 @@ class PlanStep(Weighed):
 
     def _rows(self, plan: Plan) -> list[Row]:
         followed = self.state.chosen.method if self.state.chosen else ""
-        rows = [self._row(option, plan, followed) for option in (plan.recommendation, *plan.alternatives)]
-        if plan.rejected:
-            rows.append(Row(None, ("doesn't fit",)))
-            rows += [self._row(option, plan, followed) for option in plan.rejected]
-        return rows
+        fitting = [self._row(option, plan, followed) for option in (plan.recommendation, *plan.alternatives)]
+        missing = [self._row(option, plan, followed) for option in plan.rejected]
+        if plan.recommendation.verdict.fit == "no":
+            return [Row(None, ("nothing fits; what misses by least comes first",)), *fitting, *missing]
+        return [*fitting, Row(None, ("doesn't fit",)), *missing] if missing else fitting
 
     def _row(self, option: Option, plan: Plan, followed: str) -> Row:
         key = option.method

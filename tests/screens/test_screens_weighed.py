@@ -14,12 +14,13 @@ from textual.widgets import Input
 
 from ftui import hardware, planner, trust
 from ftui.models.known import find as known_model
-from ftui.planner.document import MemoryEstimate, MemoryParts
+from ftui.planner.document import Choice, MemoryEstimate, MemoryParts, Verdict
 from ftui.screens.app import FtuiApp
 from ftui.screens.trace import TraceScreen
 from ftui.screens.widgets.choice_table import ChoiceTable
 from ftui.screens.widgets.memory_bar import MemoryBar
 from ftui.screens.wizard.replan import replan
+from ftui.screens.wizard.settings import SettingsStep
 from ftui.screens.wizard.state import StepName, WizardState
 from ftui.screens.wizard.why_not import WhyNotDialog
 from ftui.screens.wizard.wizard import WizardScreen
@@ -189,6 +190,40 @@ async def test_an_edit_of_the_length_moves_the_memory_without_reading_the_data_a
         await edit(pilot, "data.max_length", "64")
         assert re.search(r"\) [−+]\d", row_of(pilot, "≈ estimate"))
         assert not reread
+
+
+async def test_changes_that_are_needed_together_are_taken_with_one_key(
+    opened: Open, planned: WizardState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = (
+        Choice(path="train.checkpointing", value=True, reason="saves 3.0 GiB; steps take 28% longer", source="formula"),
+        Choice(path="adapter.rank", value=8, reason="saves 0.2 GiB", source="formula"),
+    )
+    verdict = Verdict(fit="no", spare_bytes=-1, text="Does not fit.", changes=changes, together=True)
+    monkeypatch.setattr(SettingsStep, "verdict", lambda self: verdict)
+    async with opened("settings") as pilot:
+        shown = text(pilot.app)
+        assert "1 takes these together, which would make it fit:" in shown
+        assert "train.checkpointing=true  saves 3.0 GiB; steps take 28% longer" in shown
+        await pilot.press("2")
+        await pilot.press("1")
+        await until(pilot, lambda: state(pilot).draft.adapter.rank == 8)
+        assert state(pilot).draft.train.checkpointing is True
+
+
+async def test_where_nothing_fits_the_table_says_so_above_all_ways(
+    opened: Open, planned: WizardState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert planned.hardware is not None
+    gpu = planned.hardware.gpus[0].model_copy(update={"used_bytes": 20 * GIB, "free_bytes": 4 * GIB})
+    full_card = replan(planned.having(hardware=planned.hardware.model_copy(update={"gpus": (gpu,)})))
+    async with opened("plan") as pilot:
+        screen = pilot.app.screen
+        assert isinstance(screen, WizardScreen)
+        screen._change(full_card.having(step="plan"))
+        await until(pilot, lambda: "nothing fits" in text(pilot.app))
+        assert text(pilot.app).index("nothing fits") < text(pilot.app).index("★")
+        assert "Does not fit by" in text(pilot.app)
 
 
 async def test_a_trace_is_always_held_against_the_formula(opened: Open, planned: WizardState) -> None:
