@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ftui import planner, trust
 from ftui.calibration import calibration
-from ftui.recipe import Recipe, differences
-from ftui.runs.launch import Layout, lay_out
+from ftui.errors import FtuiError
+from ftui.recipe import Recipe, assign, differences
+from ftui.runs.launch import Layout, lay_out, with_absolute_paths
 
 from .state import Moved, WizardState
 
-PLANNED = ("plan", "layout", "known", "moved")
+PLANNED = ("plan", "layout", "known", "moved", "at_once")
 """What `replan` changes in a state."""
 
 
@@ -33,7 +34,29 @@ def replan(state: WizardState) -> WizardState:
     known = trust.options(plan, state.draft, hardware, shape, profile, rates)
     planned = state.having(plan=plan, known=known)
     layout = lay_out(planned.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
-    return planned.having(layout=layout, moved=_moved(state, layout))
+    return planned.having(layout=layout, moved=_moved(state, layout), at_once=None)
+
+
+def at_once(state: WizardState) -> WizardState:
+    """`state`, just edited, with what the edit costs by itself: one estimate, no plan, about a millisecond.
+
+    The rest of the recipe stays as the last plan filled it in.  Where the edit leaves something open (a value back at
+    "auto", another kind of adapter), only the next plan can say.
+    """
+    layout = state.layout
+    if layout is None:
+        return state.having(at_once=None)
+    try:
+        values = {each.path: each.after for each in differences(layout.asked, with_absolute_paths(state.asked))}
+        edited = assign(layout.recipe, values)
+        now = planner.estimate(edited, layout.hardware, layout.shape, layout.profile, calibration())
+    except (FtuiError, ValueError):  # unresolved, or refused: the plan says which
+        return state.having(at_once=None)
+    old = layout.estimate
+    if old.memory.badge != now.memory.badge:
+        return state.having(at_once=now, moved=None)
+    more = now.memory.process_bytes - old.memory.process_bytes
+    return state.having(at_once=now, moved=Moved(more, now.time.total_seconds - old.time.total_seconds))
 
 
 def _moved(state: WizardState, now: Layout) -> Moved | None:

@@ -61,6 +61,8 @@ class WizardState(Document):
     """Those of the plan's options of which more is known than the formula says: traced or measured."""
     moved: Moved | None = None
     """What the last edit changed."""
+    at_once: Estimate | None = None
+    """What the last edit costs by itself, until the plan is made anew with all that follows from it."""
     problems: dict[str, Problem] = {}
     """By subject: "hardware", "model", "data", "plan"."""
     busy: dict[str, str] = {}
@@ -114,7 +116,7 @@ class WizardState(Document):
     @property
     def estimate(self) -> Estimate | None:
         """What the resolved recipe costs."""
-        return self.layout.estimate if self.layout else None
+        return self.at_once or (self.layout.estimate if self.layout else None)
 
     def reason(self, path: str) -> Choice | None:
         """What the planner picked for this setting, or would have, with its reason; None where it has no opinion."""

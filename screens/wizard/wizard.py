@@ -25,7 +25,7 @@ from ..memory import forget, recall, remember
 from ..page import Page
 from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
-from .replan import PLANNED, can_plan, counted, replan
+from .replan import PLANNED, at_once, can_plan, counted, replan
 from .state import ORDER, STEPS, StepName, WizardState
 from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step, TraceAsked
 
@@ -148,6 +148,8 @@ class WizardScreen(Page[None]):
             self._describe()
         elif counted(new) != counted(old):
             self._profile()
+        else:
+            self.state = at_once(state)
         self._plan()
         self._change(self.state)
         self._save()
