@@ -94,7 +94,8 @@ def _group(active: ActiveBinding, page: Screen[Any], app: App[Any]) -> str:
         return active.binding.group.description
     if active.node is app or active.binding.key in SHARED:
         return "Everywhere"
-    return "This page" if active.node is page else "Here"
+    # What the focused widget brings along (a list's arrows) comes after what the page and its parts are for.
+    return "Here" if active.node is page.focused else "This page"
 
 
 def _table(entries: list[Entry]) -> Table:

@@ -266,8 +266,9 @@ class SettingsStep(Weighed):
         setting = self._at()
         if setting is None:
             return "Enter goes on to the review; ↓ leads to the settings, / finds one."
-        back = "r takes it back" if setting.path in self.state.edited else "← → turn a choice"
-        return f"Enter edits, {back}, w compares other values; ctrl+n goes on."
+        turns = "← → turn it" if setting.kind in ("bool", "choice") else "/ finds"
+        more = "r takes it back" if setting.path in self.state.edited else turns
+        return f"Enter edits, {more}, w compares other values; ctrl+n goes on."
 
     def command(self) -> str:
         setting = self._at()

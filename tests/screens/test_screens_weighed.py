@@ -303,3 +303,14 @@ async def test_the_legend_sums_up_what_has_no_room(height: int) -> None:
         said = [float(number) for number in re.findall(r"(?:\w) (\d+\.\d)", " ".join(legend)) if number != "23.0"]
         assert sum(said) == pytest.approx(total / GIB, abs=0.3), "nothing is left out of the sum"
         assert "limit 23.0" in legend[0]
+
+
+async def test_the_help_of_a_step_begins_with_the_step_s_own_keys(opened: Open) -> None:
+    async with opened("plan") as pilot:
+        await onto(pilot, "full")
+        await pilot.press("f1")
+        await until(pilot, lambda: "keys of the page" in text(pilot.app))
+        shown = text(pilot.app)
+        assert shown.index("Why not") < shown.index("Trace") < shown.index("Up")
+        assert "Take change 1" in shown
+        assert "Take change 2" not in shown, "there is only one way out"
