@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 from ftui.data.document import DataProfile
 from ftui.methods import LoraOptions
+from ftui.methods.lora import unmergeable
 from ftui.models.document import ModelShape
 from ftui.planner.document import Risk
 from ftui.planner.geometry import chosen, geometry
+from ftui.planner.lora import lora_targets
 from ftui.planner.rules import ALPHA, sources
 from ftui.planner.rules.job import ONLINE, PREFERENCE, TINY
 from ftui.planner.time import held_out
 from ftui.recipe.document import Recipe
-from ftui.units import count
+from ftui.units import GiB, count, gib
 
 HIGH_RATE = 5e-4
 LARGE_BATCH = 256
@@ -173,6 +175,8 @@ def method(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> It
         target.packed for target in chosen(geometry(shape), adapter.targets)
     ):
         yield from _on_experts(adapter)
+    if isinstance(adapter, LoraOptions):
+        yield from _start(adapter, shape)
     if recipe.model.attention == "eager" and isinstance(length, int) and length >= LONG and not shape.attention_softcap:
         yield Risk(
             path="model.attention",
@@ -204,11 +208,34 @@ def _on_experts(adapter: LoraOptions) -> Iterator[Risk]:
             path="adapter.dropout", text="peft refuses dropout for adapters on fused experts: the run would not start.",
             hint="Set it to 0, or name the attention's modules as targets.", source=sources.PEFT_EXPERTS,
         )
+    if adapter.init not in ("default", "gaussian") or adapter.bias:
+        path = "adapter.bias" if adapter.bias else "adapter.init"
+        yield Risk(
+            path=path, text=f"peft has no such {path.removeprefix('adapter.')} for fused experts: the run would not start.",
+            hint="Leave it at its default, or name the attention's modules as targets.", source=sources.PEFT_EXPERTS,
+        )
     if adapter.dora:
         yield Risk(
             path="adapter.dora", text="peft has no DoRA for fused experts: the run would not start.",
             hint="Switch it off, or name the attention's modules as targets.", source=sources.PEFT_EXPERTS,
         )
+
+
+def _start(adapter: LoraOptions, shape: ModelShape) -> Iterator[Risk]:
+    """What a start holds before the first step, beside the base, and results that stay adapters."""
+    targets = lora_targets(adapter, geometry(shape)) if adapter.init in ("corda", "lora_ga") else ()
+    squares, weights = (sum(size * t.count for t, size in pairs) for pairs in (
+        [(t, t.inputs**2) for t in targets], [(t, t.weights) for t in targets]))
+    held, what = (4 * squares, "covariances") if adapter.init == "corda" else (2 * weights, "gradients")
+    if held > GiB:
+        yield Risk(
+            path="adapter.init",
+            text=f"Before the first step this start holds {gib(held)} of {what} beside the base, which no plan counts.",
+            hint="Name fewer targets or layers, or take eva or pissa.", source=sources.PEFT_STARTS,
+        )
+    if reason := unmergeable(adapter, biased=True):
+        yield Risk(path="adapter.layer_replication", text=f"The result can't be merged: {reason}.",
+                   hint="It loads as an adapter, with peft.", source=sources.PEFT_STARTS)
 
 
 def _packing(recipe: Recipe, shape: ModelShape) -> Iterator[Risk]:

@@ -151,6 +151,8 @@ def from_text(entry: Setting, text: str) -> Any:
         return text if entry.kind == "text" else stripped
     if entry.kind == "list":
         return _list_from_text(entry, stripped)
+    if entry.kind == "mapping" and not stripped:
+        return {}
     return _scalar(stripped)
 
 
