@@ -34,7 +34,7 @@ class Layer:
     again: tuple[Size, ...]
     """The same where earlier micro-batches have left gradients, so that those of the weights are added and let go."""
     forward: tuple[Size, ...]
-    """The highest moments of the forward pass, what it keeps included."""
+    """The highest moments of the forward pass, what it keeps included; of the first layer and the norm not asked."""
     alone: tuple[Size, ...]
     """The highest moments of a forward pass that keeps nothing: an evaluation, a checkpoint's first pass."""
     clung: Size = 0j
@@ -157,7 +157,7 @@ def _begun(manner: Manner) -> Layer:
 def _layer(manner: Manner, needs: bool) -> Layer:
     writer = Writer(manner)
     given = writer.hidden(needs, outside=manner.checkpointed)
-    return _read(writer, given, _write(writer, given), manner.checkpointed)
+    return _read(writer, given, _write(writer, given), manner.checkpointed, passes=needs)
 
 
 def _final_norm(manner: Manner) -> Layer:
@@ -166,10 +166,12 @@ def _final_norm(manner: Manner) -> Layer:
     return _read(writer, given, writer.norm(given, manner.geometry.hidden))
 
 
-def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False) -> Layer:
-    """The tape's forward passes come first: the backward pass lets go of what they kept."""
+def _read(writer: Writer, given: Value, last: Value, checkpointed: bool = False, passes: bool = False) -> Layer:
+    """The tape's forward `passes`, where they are wanted, come first: the backward pass lets go of what they kept."""
     tape = writer.tape
-    kept, ahead, alone = tape.kept(), tape.forward(given, stops=checkpointed), tape.forward(given, keeps=False)
+    kept = tape.kept()
+    ahead = tape.forward(given, stops=checkpointed) if passes else []
+    alone = tape.forward(given, keeps=False) if passes else []
     points = tape.backward(last)
     if checkpointed and tape.asked is not None:
         held, grown = tape.asked

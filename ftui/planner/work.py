@@ -298,7 +298,7 @@ def _adapters(setup: Setup, batch: Batch) -> tuple[Work, Work] | None:
             # The norm of each output row of weight plus adapter, computed from both whole.
             products += 2.0 * rank * sums.norms * passes
             moved += 10.0 * sums.weights * passes
-        kernels = (shape.kernels[way] + (15 if setup.dora else 0)) * sums.count * passes
+        kernels = (shape.kernels[way] + (15 if setup.dora else 0)) * sums.number * passes
         if setup.options is not None:
             products = 2.0 * (way + 1) * setup.adapter_parameters * tokens
         weights = float(setup.adapter_parameters * setup.compute_bytes * passes * (way + 1))
@@ -312,7 +312,7 @@ class Summed(NamedTuple):
     inputs: float
     outputs: float
     modules: float
-    count: int
+    number: int
     weights: float
     norms: float
     """Inputs times both widths: the work of a norm over weight plus adapter, per rank."""
@@ -327,7 +327,7 @@ def _summed(targets: tuple[Target, ...], sizes: Geometry) -> Summed:
     both = list(zip(seen, plain, strict=True))
     return Summed(
         inputs=sum(n * t.inputs for n, t in both), outputs=sum(n * t.outputs for n, t in both), modules=sum(seen),
-        count=sum(t.count for t in plain), weights=sum(n * t.weights for n, t in both),
+        number=sum(t.count for t in plain), weights=sum(n * t.weights for n, t in both),
         norms=sum(n * t.inputs * (t.inputs + t.outputs) for n, t in both),
         fused=sum(t.weights * t.count for t in fused), fused_ranks=sum(t.ranks * t.weights * t.count for t in fused),
     )
