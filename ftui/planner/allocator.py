@@ -16,6 +16,7 @@ from ftui.planner import objectives, sharding, stored
 from ftui.planner.activations import holds_scores
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
+from ftui.planner.stack import CURRENT
 from ftui.planner.states import gradient_bytes
 
 CONTEXTS = (((7, 5), 150), ((8, 0), 420), ((8, 6), 300), ((8, 9), 330), ((9, 0), 560), ((12, 0), 600))
@@ -44,6 +45,14 @@ BESIDE_STEP = ("load", "optimizer step", "evaluation", "saving")
 
 LOADING_DOUBT = 0.05
 """What a base that is quantized while it is loaded may leave in pieces, of what stays: archived 4-bit runs on a T4."""
+
+FOREIGN = 0.10
+FOREIGN_STAYS = 0.02
+"""How far off what comes and goes, and what stays, may be in another training loop or with other libraries than those
+that were traced: so wide that the interval holds nine of ten published runs whose settings are all stated."""
+UNSEEN = 0.2
+"""How much less may come and go where nobody has seen the rows: max_length bounds the widest micro-batch, and PEFT's
+comparison, whose texts are cut off at 1,300 characters, stays a tenth below it."""
 
 VARIED_ACTIVATIONS = 1.5
 VARIED_LOGITS = 4.0
@@ -111,11 +120,16 @@ def _plain_slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Mome
 def interval(
     setup: Setup, stays: float, dynamic: float, slack_bytes: int, context_bytes: int, step: Sequence[Moment] = ()
 ) -> tuple[int, int]:
-    """Low and high end of the process peak: the slack may be nothing or twice as much, the formula off by its doubt."""
+    """Low and high end of the process peak: the slack may be nothing or twice as much, the formula off by its doubt,
+    and the rows narrower than max_length where nobody has seen them.
+    """
     doubt = formula_doubt(setup) * dynamic + stored.weights_doubt(setup)
+    doubt += FOREIGN_STAYS * stays if foreign(setup) else 0.0
     plain = _plain_slack(setup, stays, dynamic, step) if setup.varied and not setup.expandable else slack_bytes
     cached = slack_bytes - plain
     low = stays + dynamic - doubt + 0.1 * plain + 0.2 * cached + 0.6 * context_bytes
+    if setup.unseen:
+        low -= UNSEEN * dynamic
     high = stays + dynamic + doubt + 1.7 * plain + 1.3 * context_bytes
     if setup.quantization != "none":
         high += LOADING_DOUBT * stays
@@ -124,9 +138,16 @@ def interval(
     return int(low), int(high)
 
 
+def foreign(setup: Setup) -> bool:
+    """Whether somebody else's training loop or library versions are asked for, which were read and not traced."""
+    return setup.trainer == "transformers" or setup.stack is not CURRENT
+
+
 def formula_doubt(setup: Setup) -> float:
     """How far off the activations and gradients may be: 2 % where traced, more for what was not."""
     doubt = 0.02 if setup.geometry.known else 0.08
+    if foreign(setup):
+        doubt += FOREIGN
     if setup.geometry.experts_per_token and not setup.geometry.known:
         doubt += 0.07
     if setup.quantization == "int8":
@@ -148,6 +169,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
             said.append("The fused expert tensors are not linear modules: quantization leaves them in 16 bits.")
     elif not setup.geometry.known:
         said.append("This family's layers were not held against a trace: the interval is wider.")
+    if foreign(setup):
+        said.append("This training loop, or these library versions, were read and not traced: the interval is wider.")
     if setup.quantization == "int8":
         said.append("8-bit products make temporaries that the formula only estimates.")
     if setup.device == "cpu":

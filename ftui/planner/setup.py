@@ -91,6 +91,8 @@ class Setup:
     """The caching allocator grows its segments in place (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."""
     varied: bool = False
     """Micro-batches differ in width from step to step, so that what is cached for one does not fit another."""
+    unseen: bool = False
+    """Nothing is known of the rows' lengths: the widest micro-batch may be narrower than max_length."""
     room: int = 0
     """Bytes that the device can give now, less the reserve; 0 where that is not known."""
 
@@ -220,6 +222,7 @@ def assemble(
         padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
         varied=device == "cuda" and (packing or not _alike(profile)) and recipe.data.padding != "max_length"
         and not stack.empties_cache,
+        unseen=profile is None and not packing and recipe.data.padding != "max_length",
         room=max(0, free - kept),
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,
         **formats,

@@ -116,6 +116,22 @@ def test_a_cache_that_is_emptied_does_not_grow_with_mixed_widths(planned: Any) -
     assert planned(compute__allocator="native").varied
 
 
+def test_the_interval_is_wide_where_loops_were_only_read_and_rows_not_seen(planned: Any) -> None:
+    def width(setup: Setup) -> tuple[float, float]:
+        found = memory(setup)
+        return found.process_bytes - found.low_bytes, found.high_bytes - found.process_bytes
+
+    own = planned(data__padding="max_length")
+    for other in ({"train__trainer": "transformers"}, {"compute__stack": "2024-01"}):
+        read = planned(data__padding="max_length", **other)
+        assert all(wide > 1.5 * narrow for wide, narrow in zip(width(read), width(own), strict=True)), other
+    unseen = replace(own, unseen=True)
+    assert planned().unseen
+    assert not own.unseen
+    assert width(unseen)[0] > 1.5 * width(own)[0]
+    assert width(unseen)[1] == width(own)[1], "rows are never wider than max_length, so no verdict changes"
+
+
 def test_the_settings_of_a_measurement_arrive_in_the_setup(planned: Any) -> None:
     found = planned(
         model__quantization="nf4", model__upcast="all", model__double_quantization=False, adapter__dtype="float32",
