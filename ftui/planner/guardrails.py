@@ -211,7 +211,7 @@ def _on_experts(adapter: LoraOptions) -> Iterator[Risk]:
     if adapter.init not in ("default", "gaussian") or adapter.bias:
         path = "adapter.bias" if adapter.bias else "adapter.init"
         yield Risk(
-            path=path, text=f"peft has no such {path.removeprefix('adapter.')} for fused experts: the run would not start.",
+            path=path, text=f"peft can't have this {path.split('.')[1]} on fused experts: the run would not start.",
             hint="Leave it at its default, or name the attention's modules as targets.", source=sources.PEFT_EXPERTS,
         )
     if adapter.dora:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ftui.errors import BadInput
 from ftui.methods.layers import ranges
@@ -95,8 +96,8 @@ def _start(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
 
 
 def _reference(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
-    objective = recipe.objective
-    if o.init in CHANGES_BASE and objective.kind in REFERENCED and getattr(objective, "beta", 1.0):
+    objective: Any = recipe.objective
+    if o.init in CHANGES_BASE and objective.kind in REFERENCED and getattr(objective, "beta", True):
         yield (f"{objective.kind} takes the switched-off adapter for its reference, and {TITLES[o.init]} leaves a base "
                "without what the adapter began with.", "Write adapter.init: default or eva.")
 

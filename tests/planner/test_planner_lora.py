@@ -166,3 +166,31 @@ def test_a_start_that_needs_the_bases_own_weights_is_planned_on_them(
 ) -> None:
     made = plan(box(), shapes["llama3.2-3b"], rows(), parse(f"model: {{base: some/model}}\nadapter: {asked}"))
     assert {option.method for option in (made.recommendation, *made.alternatives, *made.rejected)} == methods
+
+
+def test_what_a_start_holds_and_what_cant_be_merged_is_said(
+    box: Callable[..., Hardware], shapes: Mapping[str, ModelShape]
+) -> None:
+    asked = "{kind: lora, init: corda}", "{kind: lora, init: lora_ga}", "{kind: lora, layer_replication: '0-27, 14-27'}"
+    said = []
+    for adapter in asked:
+        made = plan(box(), shapes["llama3.2-3b"], None, parse(f"model: {{base: some/model}}\nadapter: {adapter}"))
+        said += [risk.text for risk in made.risks if risk.path in ("adapter.init", "adapter.layer_replication")]
+    assert len(said) == 3
+    assert "of covariances beside the base" in said[0]
+    assert "5.2 GiB of gradients" in said[1]  # 2.8 billion adapted weights in 16 bits
+    assert "can't be merged" in said[2]
+
+
+def test_a_deeper_stack_of_the_same_weights_takes_more_activations_and_no_more_weights(
+    box: Callable[..., Hardware], shapes: Mapping[str, ModelShape]
+) -> None:
+    def parts(adapter: str) -> Any:
+        draft = parse("model: {base: some/model, quantization: none}\ntrain: {micro_batch: 1, effective_batch: 1, "
+                      f"checkpointing: false}}\nadapter: {adapter}")
+        return plan(box(), shapes["llama3.2-3b"], None, draft).recommendation.memory.parts
+
+    plain, deeper = parts("{kind: lora, rank: 16}"), parts("{kind: lora, rank: 16, layer_replication: '0-27, 0-27'}")
+    assert deeper.weights == plain.weights
+    assert deeper.adapter == 2 * plain.adapter
+    assert deeper.activations > 1.5 * plain.activations

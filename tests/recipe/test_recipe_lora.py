@@ -70,7 +70,10 @@ def test_lora_fa_keeps_to_its_own_adamw() -> None:
 
 @pytest.mark.parametrize(
     ("objective", "refused"),
-    [("{kind: grpo, beta: 0.04}", True), ("{kind: grpo, beta: 0}", False), ("{kind: dpo}", False), ("{kind: sft}", False)],
+    [
+        ("{kind: grpo, beta: 0.04}", True), ("{kind: grpo, beta: 0}", False), ("{kind: dpo}", False),
+        ("{kind: sft}", False),
+    ],
 )
 def test_a_start_that_changes_the_base_leaves_no_reference_to_hold_against(objective: str, refused: bool) -> None:
     recipe = parse(f"model: {{base: x/y}}\nobjective: {objective}\nadapter: {{init: pissa}}")
