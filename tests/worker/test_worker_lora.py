@@ -163,6 +163,52 @@ def test_every_option_trains_saves_reloads_and_merges(name: str, tied: bool, tmp
         assert torch.allclose(logits(loaded.merge_and_unload()), after, atol=1e-5)
 
 
+def transposed_base() -> Any:
+    """A GPT-2, whose linear modules hold their weights the other way round and have biases."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(GPT2Config(
+        vocab_size=90, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=0, eos_token_id=0,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )).eval()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"init": "pissa"}, {"init": "pissa", "pissa_iterations": 4}, {"init": "mica"}, {"init": "eva"},
+        {"init": "corda"}, {"init": "lora_ga"}, {"qalora_group": 8}, {"dora": True}, {"bias": True}, {"tokens": [5]},
+        {"modules_to_save": ["wte", "ln_f"]},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")
+def test_options_on_transposed_weights_reload_and_merge(options: dict[str, Any], tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+
+    recipe, kept = recipe_of(**options), tmp_path / "start"
+    before = logits(transposed_base())
+    model = trained(transposed_base(), recipe, kept)
+    after = logits(model)
+    assert (after - before).abs().max() > 1e-3
+    again = trained(transposed_base(), recipe, kept, steps=0)
+    assert torch.allclose(logits(again), before, atol=1e-5), "a start changes what the model says"
+    folder = saved(model, recipe, kept, tmp_path / "result")
+    loaded = PeftModel.from_pretrained(transposed_base(), str(folder)).eval()
+    assert torch.allclose(logits(loaded), after, atol=1e-5)
+    assert torch.allclose(logits(loaded.merge_and_unload()), after, atol=1e-5)
+
+
+def test_olora_is_refused_on_transposed_weights(tmp_path: Path) -> None:
+    from ftui.errors import BadInput
+
+    with pytest.raises(BadInput, match="other way round"):
+        trained(transposed_base(), recipe_of(init="olora"), tmp_path / "start")
+
+
 QUANTIZED = {
     "nf4": ("plain", "DoRA", "EVA", "QALoRA", "LoRA-FA", "LoRA+", "tokens", "a norm", "last layers"),
     "int8": ("plain", "rsLoRA", "EVA", "QALoRA", "Riemannian", "tokens"),

@@ -86,6 +86,11 @@ def config_of(model: Any, recipe: Recipe) -> LoraConfig:
     from peft.tuners.lora.config import CordaConfig, LoraGAConfig
 
     options = resolved_options(recipe)
+    if options.init == "olora" and any(type(module).__name__ == "Conv1D" for module in model.modules()):
+        raise BadInput(
+            "adapter.init: olora reads this base model's weights the other way round than they are held.",
+            "Write adapter.init: pissa or default.",
+        )
     depth = model.config.get_text_config().num_hidden_layers
     stack = _replication(model, options.layer_replication, depth) if options.layer_replication else None
     if stack:
