@@ -110,6 +110,8 @@ class ModelShape(Document):
     other_parameters: int = 0
     """Of the parts around a multimodal model's language model, where known: loaded with it, neither trained nor in
     `parameters`."""
+    others_known: bool = True
+    """False where there are such parts of which nothing is known: a wrapper that ftui doesn't know, without weights."""
     exact: bool = True
     inexact_reason: str | None = None
 

@@ -49,7 +49,9 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
     body = _known(family, read, origin) if family else unknown.describe(read, origin.checkpoint, counts.read(config))
     checkpoint = origin.checkpoint
     notes = [*origin.notes, *body.pop("notes", ())]
-    beside = around(read.whole, body["hidden"]) if read.multimodal else None
+    beside = around(read.whole, body["hidden"]) if read.multimodal else 0
+    if beside is None and checkpoint is not None and not read.quantization:
+        beside = max(0, sum(tensor.elements for tensor in checkpoint.tensors.values()) - body["parameters"])
     if read.multimodal:
         also = f" ({beside:,} parameters)" if beside else ""
         notes.append(f"The language model is counted; the parts for pictures or sound around it are not{also}.")
@@ -65,7 +67,7 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
         chat_template=origin.chat_template, chat_template_known=origin.chat_template_known,
         licence=origin.licence, gated=origin.gated,
         remote_code=read.remote_code or bool(family and family.remote_code), notes=tuple(notes),
-        other_parameters=beside or 0, **body,
+        other_parameters=beside or 0, others_known=beside is not None, **body,
     )
 
 

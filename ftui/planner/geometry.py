@@ -149,6 +149,7 @@ class Geometry:
     """Elements of all biases."""
     beside: int = 0
     """Elements of the parts around a multimodal model's language model: loaded with it, but not trained on text."""
+    beside_known: bool = True
     quantized: str | None = None
     """How the checkpoint is quantized, and what its weights take so; None for a plain one."""
     stored: Stored | None = None
@@ -214,7 +215,7 @@ def geometry(shape: ModelShape) -> Geometry:
         window=shape.sliding_window or 0, sliding_layers=shape.sliding_layers if shape.sliding_window else 0,
         sliced=shape.model_type in SLICED_QKV,
         fused_attention=sum(t.place == "attention in" for t in targets) == 1,
-        quantized=shape.quantization, stored=shape.stored,
+        quantized=shape.quantization, stored=shape.stored, beside_known=shape.others_known,
     )
 
 

@@ -1,4 +1,4 @@
-"""A base that is quantized already: what its weights take as they are stored, and how sure the rest of a plan is."""
+"""Weights that are not what a plain config says: stored quantized, or in towers that can't be counted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from ftui.planner.setup import Setup
 
+TOWERS = 700_000_000
+"""Parameters that the parts around a language model have at most, usually: Whisper's encoder, a large SigLIP."""
 OWN = ("nf4", "fp4", "int8")
 """bitsandbytes' formats, whose steps the formula follows operation by operation."""
 UNKNOWN = 0.5
@@ -34,9 +36,10 @@ def foreign(setup: Setup) -> str | None:
 
 
 def weights_doubt(setup: Setup) -> float:
-    """Bytes by which the weights may be off: those of a format that ftui can't read."""
-    unread = foreign(setup) and setup.geometry.stored is None
-    return UNKNOWN * setup.geometry.linear_weights / 2 if unread else 0.0
+    """Bytes by which the weights may be off: of a format that ftui can't read, and of towers that it can't count."""
+    sizes = setup.geometry
+    towers = 0.0 if sizes.beside_known else min(TOWERS, 0.3 * sizes.parameters) * setup.weight_bytes
+    return towers + (UNKNOWN * sizes.linear_weights / 2 if foreign(setup) and sizes.stored is None else 0.0)
 
 
 def doubt(setup: Setup) -> float:
@@ -46,6 +49,8 @@ def doubt(setup: Setup) -> float:
 
 def notes(setup: Setup) -> Iterator[str]:
     """Where the formula is weak for such a base, in sentences."""
+    if not setup.geometry.beside_known:
+        yield "The parts for pictures or sound can't be counted from this config: their weights come on top."
     if kind := foreign(setup):
         if setup.geometry.stored is None:
             yield f"How {kind} stores weights is not known to ftui: 4 bits are assumed, and the interval is wide."

@@ -148,6 +148,23 @@ def test_an_unknown_family_is_counted_from_its_headers_and_says_so(folder: Path)
     assert bare.parameters == pytest.approx(shape.parameters, rel=0.02)
 
 
+def test_what_stands_around_a_language_model_is_counted_by_the_weights_where_the_config_is_strange(
+    folder: Path,
+) -> None:
+    plain = describe(str(folder))
+    wrapped = {"model_type": "some_audio", "text_config": LLAMA, "audio_config": {}}
+    (folder / "config.json").write_text(json.dumps(wrapped))
+    assert (describe(str(folder)).other_parameters, describe(str(folder)).others_known) == (0, True)
+    (folder / "model.safetensors.index.json").unlink()
+    for shard in folder.glob("*.safetensors"):
+        shard.unlink()
+    tensors = [*families.tensors(LLAMA), ("audio_tower.conv.weight", (10, 16))]
+    write_tensors(folder / "model.safetensors", tensors)
+    shape = describe(str(folder))
+    assert (shape.parameters, shape.other_parameters, shape.others_known) == (plain.parameters, 160, True)
+    assert not describe(str(folder / "config.json")).others_known
+
+
 def test_a_quantized_checkpoint_is_counted_as_unquantized(folder: Path) -> None:
     plain = describe(str(folder)).parameters
     for shard in folder.glob("*.safetensors"):

@@ -12,6 +12,7 @@ from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
 from ftui.planner import estimate, plan, resolve
+from ftui.planner.document import MemoryEstimate
 from ftui.planner.setup import Setup, setup_of
 from ftui.planner.states import weight_bytes
 from ftui.recipe.document import Recipe
@@ -101,3 +102,17 @@ def test_a_foreign_format_widens_the_interval_and_says_so(
 def test_a_format_that_transformers_cant_train_on_is_a_risk(boxes: dict[str, Hardware]) -> None:
     found = plan(boxes["a100"], described(quant_method="fbgemm_fp8"), None, Recipe())
     assert any("can't train" in risk.text for risk in found.risks)
+
+
+def test_towers_that_cant_be_counted_widen_the_interval_and_are_named(boxes: dict[str, Hardware]) -> None:
+    def memory(config: dict[str, Any]) -> MemoryEstimate:
+        shape = build(config, Origin("some/model", "config"))
+        recipe = resolve(Recipe(), plan(boxes["a100"], shape, None, Recipe()))
+        return estimate(recipe, boxes["a100"], shape, None).memory
+
+    plain = memory(LLAMA_2_7B)
+    sound = memory({"model_type": "some_audio", "text_config": LLAMA_2_7B, "audio_config": {"d_model": 1280}})
+    assert sound.parts.weights == plain.parts.weights
+    assert sound.high_bytes - plain.high_bytes == pytest.approx(1.4e9, rel=0.02)
+    assert any("sound" in note for note in sound.notes)
+    assert not any("sound" in note for note in plain.notes)
