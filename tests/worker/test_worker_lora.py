@@ -155,6 +155,8 @@ def test_every_option_trains_saves_reloads_and_merges(name: str, tied: bool, tmp
     after = logits(model)
     if not OPTIONS[name].get("layer_replication"):
         assert (after - before).abs().max() > 1e-3, "nothing was learnt"
+        begun = trained(base_of(tie_word_embeddings=tied), recipe, kept, steps=0)
+        assert torch.allclose(logits(begun), before, atol=1e-5), "a start changes what the model says"
     folder = saved(model, recipe, kept, tmp_path / "result")
     loaded = PeftModel.from_pretrained(base_of(tie_word_embeddings=tied), str(folder)).eval()
     assert torch.allclose(logits(loaded), after, atol=1e-5)
