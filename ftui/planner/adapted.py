@@ -159,11 +159,14 @@ def _lily(m: Module, x: Value) -> Value:
 
 
 def _poly(m: Module, x: Value) -> Value:
-    """Each row's own two matrices, mixed from the skills'; the middle and the end come out in the adapter's format."""
+    """Each row's own two matrices, mixed from the skills', in the format of products."""
     rank, skills = m.options.rank, m.options.skills
-    y, x = m.base(x), m.tape.cast(x, m.width)
-    down = m.update((m.trained(skills * rank * m.inputs),), m.width, elements=rank * m.inputs)
-    up = m.update((m.trained(skills * rank * m.outputs),), m.width, elements=rank * m.outputs)
+    y, x = m.base(x), m.tape.cast(x, m.compute)
+    down, up = (
+        m.update((m.trained(skills * rank * side),), m.compute, elements=rank * side,
+                 saves=(m.update((), m.compute, elements=skills * rank * side),))
+        for side in (m.inputs, m.outputs)
+    )
     return m.beside(y, m.times(m.product(m.product(x, down, rank), up, m.outputs)))
 
 

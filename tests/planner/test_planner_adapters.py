@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,29 +17,42 @@ from ftui.data.document import DataProfile
 from ftui.errors import BadInput
 from ftui.hardware.document import Hardware
 from ftui.methods import ADAPTERS, Targeted
+from ftui.models import demo
 from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
 from ftui.planner import adapted, adapters, estimate, plan, resolve
 from ftui.planner.activations import at, peak
 from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
+from ftui.planner.partial import PARTIAL
 from ftui.planner.surrounding import SURROUNDING
 from ftui.planner.tape import Storage, Value, highest
 from ftui.recipe import parse
+from ftui.recipe.document import Recipe
 from ftui.recipe.trainable import planned_only
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft", "ignore::RuntimeWarning:peft")
 """peft remarks on block sizes that it rounds, extensions that it does without, and patterns that match nothing."""
 
 LLAMA = {
-    "model_type": "llama", "vocab_size": 90, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
-    "num_attention_heads": 4, "num_key_value_heads": 2,
+    "model_type": "llama", "vocab_size": demo.VOCABULARY, "hidden_size": 64, "intermediate_size": 96,
+    "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
 }
-QWEN = {**LLAMA, "model_type": "qwen2"}
-"""With a bias on query, key and value."""
+FAMILIES: Mapping[str, tuple[Mapping[str, Any], tuple[tuple[str, ...], ...]]] = {
+    "llama": (LLAMA, (("q_proj", "v_proj"), ("gate_proj", "up_proj", "down_proj"), ("o_proj", "down_proj"))),
+    "qwen2": ({**LLAMA, "model_type": "qwen2"}, (("q_proj", "v_proj"), ("gate_proj", "down_proj"))),
+    "phi3": ({**LLAMA, "model_type": "phi3"}, (("qkv_proj",), ("gate_up_proj", "down_proj"))),
+    "gpt_neox": (
+        {name: value for name, value in LLAMA.items() if name != "num_key_value_heads"} | {"model_type": "gpt_neox"},
+        (("query_key_value",), ("dense_h_to_4h", "dense_4h_to_h")),
+    ),
+}
+"""Four architectures, each with sets of targets: plain; with a bias on query, key and value; with these, and gate and
+up, in one; with biases everywhere, layer norms and no gate."""
 
 PEFT: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, Any]]] = {
     "adalora": ("AdaLoraConfig", {"rank": "init_r"}, {"target_r": 1, "total_step": 100}),
+    "poly": ("PolyConfig", {"rank": "r", "skills": "n_skills", "splits": "n_splits"}, {}),
     "delora": ("DeloraConfig", {"rank": "r"}, {}),
     "hira": ("HiraConfig", {"rank": "r"}, {}),
     "gralora": ("GraloraConfig", {"rank": "r", "blocks": "gralora_k"}, {}),
@@ -68,17 +83,8 @@ PEFT: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, Any]]] = {
     "osf": ("OSFConfig", {"frozen_rank": "effective_rank"}, {}),
     "ia3": ("IA3Config", {}, {"feedforward_modules": ["gate_proj", "up_proj", "down_proj"]}),
     "beft": ("BeftConfig", {}, {}),
-    "ln_tuning": ("LNTuningConfig", {},
-                  {"target_modules": ["input_layernorm", "post_attention_layernorm", "norm"]}),
-    "prompt_tuning": ("PromptTuningConfig", {"virtual_tokens": "num_virtual_tokens"}, {}),
-    "p_tuning": ("PromptEncoderConfig", {"virtual_tokens": "num_virtual_tokens",
-                                         "encoder_width": "encoder_hidden_size"}, {}),
-    "prefix_tuning": ("PrefixTuningConfig", {"virtual_tokens": "num_virtual_tokens",
-                                             "projection": "prefix_projection"}, {}),
-    "adaption_prompt": ("AdaptionPromptConfig", {"virtual_tokens": "adapter_len", "top_layers": "adapter_layers"}, {}),
-    "trainable_tokens": ("TrainableTokensConfig", {"tokens": "token_indices"}, {}),
 }
-"""peft's config class for a kind, our options' names there, and what it needs besides."""
+"""For kinds that are put on single modules: peft's config class, our options' names there, what it needs besides."""
 
 OPTIONS: Mapping[str, Mapping[str, list[Any]]] = {
     "adalora": {"rank": [2, 5]}, "delora": {"rank": [1, 8]}, "hira": {"rank": [3, 32]},
@@ -100,89 +106,103 @@ OPTIONS: Mapping[str, Mapping[str, list[Any]]] = {
     "p_tuning": {"virtual_tokens": [20, 3], "encoder_width": [24, 64]},
     "prefix_tuning": {"virtual_tokens": [20, 3], "projection": [False, True]},
     "adaption_prompt": {"virtual_tokens": [5, 10], "top_layers": [1, 3]}, "trainable_tokens": {"tokens": [1, 9]},
+    "multitask_prompt_tuning": {"virtual_tokens": [4, 20], "tasks": [1, 3], "rank": [1, 2]},
+    "cartridge": {"virtual_tokens": [4, 64], "frozen_tokens": [0, 1]}, "cpt": {"virtual_tokens": [3, 64]},
+    "poly": {"rank": [2, 8], "skills": [1, 4], "tasks": [1, 3], "splits": [1, 2]},
+    "xlora": {"depth": [1, 2, 3], "width": [8, 32]},
 }
-SETS = ("all-linear", ("q_proj", "v_proj"), ("gate_proj", "up_proj", "down_proj"), ("o_proj", "down_proj"))
+PEFTS_ALONE = {"adaption_prompt": ("llama", "mistral"), "xlora": ("llama", "qwen2", "phi3")}
+"""Families that peft has a method for, where these are not all; it loads X-LoRA's adapters by Llama's names."""
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "cpt": {"prompts": ("What is it?",), "answers": ("A bird.",)}, "xlora": {"adapters": ("one", "another")},
+}
+"""What a recipe must say for its adapter."""
 
 
 @cache
-def shaped(model_type: str) -> Geometry:
-    config = LLAMA if model_type == "llama" else QWEN
-    return geometry(build(config, Origin("test", "config")))
+def shaped(family: str) -> Geometry:
+    config = FAMILIES[family][0] if family in FAMILIES else {**LLAMA, "model_type": family}
+    return geometry(build(dict(config), Origin("test", "config")))
 
 
-def real(model_type: str) -> Any:
+def real(family: str) -> Any:
     import torch
     import transformers
 
-    config = {key: value for key, value in (LLAMA if model_type == "llama" else QWEN).items() if key != "model_type"}
+    given = FAMILIES[family][0] if family in FAMILIES else {**LLAMA, "model_type": family}
+    config = {key: value for key, value in given.items() if key != "model_type"}
     torch.manual_seed(0)
-    built = transformers.AutoConfig.for_model(model_type, **config, bos_token_id=0, eos_token_id=0, pad_token_id=0)
-    return transformers.AutoModelForCausalLM.from_config(built)
+    built = transformers.AutoConfig.for_model(family, **config, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    model = transformers.AutoModelForCausalLM.from_config(built)
+    model.name_or_path = str(demo.ensure_folder())  # where the tokenizer is
+    return model
 
 
-def wrapped(kind: str, options: Any, model: Any, targets: tuple[Target, ...]) -> Any:
-    """`model` with peft's adapter of that kind."""
+def adapted_model(options: Any, family: str, folder: Path) -> Any:
+    """A model with the adapter that the worker's builder puts on."""
     import peft
 
-    name, names, more = PEFT[kind]
-    stated = {there: getattr(options, here) for here, there in names.items()}
-    if kind == "miss":
-        stated["init_weights"] = True if options.variant == "standard" else options.variant
-    if kind == "trainable_tokens":
-        stated["token_indices"] = list(range(options.tokens))
-    if kind == "prefix_tuning" and options.projection:
-        stated["encoder_hidden_size"] = shaped("llama").key
-    if isinstance(options, Targeted):
-        stated["target_modules"] = [target.name for target in targets]
-        if kind == "ia3":
-            more = {"feedforward_modules": [target.name for target in targets if target.place.startswith("mlp")]}
-    config = getattr(peft, name)(task_type="CAUSAL_LM", **stated, **more)
-    return peft.get_peft_model(model, config)
+    from ftui.worker.adapters import BUILDERS
+
+    if options.kind == "xlora":
+        folders = [str(folder / name) for name in options.adapters]
+        for each in folders:
+            peft.get_peft_model(real(family), peft.LoraConfig(r=2, target_modules="all-linear")).save_pretrained(each)
+        options = options.model_copy(update={"adapters": tuple(folders)})
+    return BUILDERS[options.kind](real(family), Recipe().model_copy(update={"adapter": options}))
 
 
 def test_every_planned_adapter_has_its_counts() -> None:
-    kinds = set(ADAPTERS) - {"lora", "none", *SURROUNDING}
-    assert kinds == set(adapters.PER_MODULE) | set(adapters.PER_MODEL) == set(PEFT) == set(OPTIONS)
+    kinds = set(ADAPTERS) - {"lora", "none", *SURROUNDING, *PARTIAL}
+    assert kinds == set(adapters.PER_MODULE) | set(adapters.PER_MODEL) == set(OPTIONS)
     assert set(adapters.BUFFERS) <= kinds
 
 
 @pytest.mark.torch
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(OPTIONS))
-def test_what_trains_is_what_peft_trains(kind: str) -> None:
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize(
+    ("kind", "family"), [(kind, family) for kind in sorted(OPTIONS) for family in PEFTS_ALONE.get(kind, FAMILIES)]
+)
+def test_what_is_counted_is_what_the_builder_trains(kind: str, family: str, tmp_path: Path) -> None:
+    @settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
-        family = "llama" if kind == "adaption_prompt" else data.draw(st.sampled_from(["llama", "qwen2"]))
         stated = {name: data.draw(st.sampled_from(values), label=name) for name, values in OPTIONS[kind].items()}
-        held_against_peft(kind, family, stated, data.draw(st.sampled_from(SETS)))
+        sets = FAMILIES[family][1] if family in FAMILIES else FAMILIES["llama"][1]
+        held_against_peft(kind, family, stated, data.draw(st.sampled_from(["all-linear", *sets])), tmp_path)
 
     check()
 
 
-def held_against_peft(kind: str, family: str, stated: Mapping[str, Any], wanted: Any) -> None:
+def held_against_peft(kind: str, family: str, stated: Mapping[str, Any], wanted: Any, folder: Path) -> None:
     """The count of this adapter's parameters and the bytes of its buffers, ours and peft's."""
     sizes, row = shaped(family), ADAPTERS[kind]
-    options = row.options(kind=kind, **stated)
+    options = row.options(kind=kind, **{**NEEDED.get(kind, {}), **stated})
+    if isinstance(options, Targeted):
+        options = options.model_copy(update={"targets": wanted})
     targets = chosen(sizes, wanted) if isinstance(options, Targeted) else ()
-    model = wrapped(kind, options, real(family), targets)
+    model = adapted_model(options, family, folder)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert adapters.parameters(kind, options, targets, sizes) == count
     seen: dict[int, int] = {}
     for name, buffer in model.named_buffers():
         if "inv_freq" not in name and "frod_s_size" not in name:  # FRoD's two numbers per kind of module lie on the CPU
             seen[buffer.untyped_storage()._cdata] = buffer.untyped_storage().nbytes()
+    if kind == "cartridge" and options.frozen_tokens:
+        frozen = model.prompt_encoder["default"].frozen_embedding
+        seen[0] = frozen.numel() * 4
     held = adapters.buffer_bytes(kind, options, targets, sizes, 4)
     # SHiRA's places are no buffers to torch, but lie on the device all the same.
     assert kind == "shira" or held == sum(seen.values())
 
 
-@pytest.mark.parametrize("kind", sorted(set(ADAPTERS) - {"none"}))
+@pytest.mark.parametrize("kind", sorted(set(ADAPTERS) - {"none", *PARTIAL}))
 def test_every_adapter_can_be_planned_as_it_was_asked_for(
     kind: str, box: Callable[..., Hardware], shapes: Mapping[str, ModelShape], rows: Callable[..., DataProfile]
 ) -> None:
     shape = shapes["llama3.2-3b"]
-    draft = parse(f"model: {{base: some/model}}\nadapter: {{kind: {kind}}}")
+    needed = {name: list(value) for name, value in NEEDED.get(kind, {}).items()}
+    draft = parse(f"model: {{base: some/model}}\nadapter: {json.dumps({'kind': kind, **needed})}")
     hardware, profile = box(), rows()
     made = plan(hardware, shape, profile, draft)
     recipe = resolve(draft, made)
@@ -211,7 +231,8 @@ def test_an_adapter_that_peft_would_refuse_is_refused_in_a_sentence(
 
 def test_an_adapter_that_can_only_be_planned_is_refused_for_training() -> None:
     for kind, row in ADAPTERS.items():
-        found = planned_only(parse(f"adapter: {{kind: {kind}}}"))
+        needed = {name: list(value) for name, value in NEEDED.get(kind, {}).items()}
+        found = planned_only(Recipe.model_validate({"adapter": {"kind": kind, **needed}}))
         assert (found is None) == row.trains
         assert found is None or found[0].startswith(f"{row.title} can be planned, not trained yet: this ftui trains")
 
@@ -227,7 +248,7 @@ NOT_MEASURED = {"shira", "frod"}
 
 @pytest.mark.torch
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(set(adapted.FORWARDS) - NOT_MEASURED))
+@pytest.mark.parametrize("kind", sorted(set(adapted.FORWARDS) - NOT_MEASURED - set(SURROUNDING)))
 def test_what_a_module_keeps_and_holds_is_what_pefts_keeps_and_holds(kind: str) -> None:
     options = ADAPTERS[kind].options(kind=kind, **MEASURED.get(kind, {}))
     inputs, outputs, tokens = WIDE["inputs"], WIDE["outputs"], 1024
@@ -235,7 +256,7 @@ def test_what_a_module_keeps_and_holds_is_what_pefts_keeps_and_holds(kind: str) 
     target = Target("lin", "attention in", inputs, outputs, 1, 1, False)
     manner: Any = SimpleNamespace(  # what of a layer's manner a linear module depends on
         full=False, quantization="none", weight=2, compute=2, autocast=True, adapter=4, rank=0, targets=(target,),
-        dropout=False, dora=False, cuda=False, options=options,
+        dropout=False, dora=False, cuda=False, options=options, own=frozenset(),
     )
     writer = Writer(manner)
     size = complex(2 * inputs)
@@ -306,7 +327,7 @@ def followed(kind: str, options: Any, inputs: int, outputs: int, tokens: int) ->
     follow = Followed({one.untyped_storage()._cdata for one in tensors})
     with follow:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = module(x)
+            y = module(x, **({"task_ids": torch.zeros(2, dtype=torch.long)} if kind == "poly" else {}))
         gc.collect()
         own = y.untyped_storage().nbytes()
         kept, gradient = follow.live - own, torch.ones_like(y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ftui.recipe.document import Recipe
-from ftui.worker.adapters.targets import targeted, wrapped
+from ftui.worker.adapters.targets import linear_names, targeted, wrapped
 
 
 def delora(model: Any, recipe: Recipe) -> Any:
@@ -37,9 +37,11 @@ def lily(model: Any, recipe: Recipe) -> Any:
     from peft import LilyConfig
 
     options: Any = recipe.adapter
-    return wrapped(
-        model, LilyConfig(**targeted(recipe), r=options.rank, stride_A=options.stride, num_B=options.shared)
-    )
+    given = targeted(recipe)
+    if given["target_modules"] == "all-linear":
+        # Modules of one name share; for few modules peft would write out whole paths, and nothing would be shared.
+        given["target_modules"] = linear_names(model)
+    return wrapped(model, LilyConfig(**given, r=options.rank, stride_A=options.stride, num_B=options.shared))
 
 
 def miss(model: Any, recipe: Recipe) -> Any:
