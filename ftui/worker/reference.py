@@ -100,7 +100,7 @@ def check_head(model: Any) -> None:
     if isinstance(model.get_output_embeddings(), BaseTunerLayer):
         raise BadInput(
             "This adapter sits on the model's head, past which probabilities are computed: it would never train.",
-            "Leave the head out of the adapter's targets; where it is the embedding, too, no token of its own can train.",
+            "Leave the head out of the adapter's targets; where it is the embedding, too, no single token can train.",
         )
 
 
