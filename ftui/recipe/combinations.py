@@ -12,6 +12,7 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.lora_combinations import wrong_lora
 from ftui.recipe.online_combinations import wrong_online
 from ftui.recipe.optimizer_combinations import wrong_optimizer
+from ftui.recipe.preference_combinations import wrong_preference
 
 Wrong = tuple[str, str]
 """What can't be, with the reason, and what to write."""
@@ -23,4 +24,6 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
         yield from rule(recipe)
 
 
-RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (wrong_lora, wrong_adapter, wrong_online, wrong_optimizer)
+RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (
+    wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference,
+)

@@ -43,6 +43,22 @@ def test_a_pair_has_one_prompt_and_the_masks_of_both_answers(jsonl: Callable[...
     assert prepared.samples[0].messages[-1]["content"] == "What is red?"
 
 
+def test_a_margin_comes_with_its_pair(jsonl: Callable[..., Path], bpe: Tokenizer) -> None:
+    other = {**PAIR, "prompt": "What is blue?"}
+    rows = prepare(recipe(jsonl({**PAIR, "margin": 1.5}, {**other, "margin": None})), bpe, seed=1, form="pair").train
+    assert sorted(row["margin"] for row in rows) == [0.0, 1.5], "a missing one asks for no distance"
+    assert "margin" not in prepare(recipe(jsonl(PAIR)), bpe, seed=1, form="pair").train[0]
+    path = jsonl({**PAIR, "margin": 1}, {**other, "margin": "much"})
+    wrong = prepare(recipe(Given(str(path), format="preference")), bpe, seed=1, form="pair")
+    assert (wrong.train_rows, sum(wrong.dropped.values())) == (1, 1)
+
+
+def test_a_pair_is_as_long_as_its_longer_side_twice(jsonl: Callable[..., Path], bpe: Tokenizer) -> None:
+    rows = prepare(recipe(jsonl(PAIR)), bpe, seed=1, form="pair").train
+    sides = [len(rows[0]["prompt_ids"] + rows[0][f"{side}_ids"]) for side in ("chosen", "rejected")]
+    assert rows.lengths() == [2 * max(sides)]
+
+
 def test_the_turns_between_an_answers_turns_are_not_scored(jsonl: Callable[..., Path], bpe: Tokenizer) -> None:
     turns = [{"role": "assistant", "content": "first"}, {"role": "user", "content": "between"},
              {"role": "assistant", "content": "second"}]  # fmt: skip
