@@ -90,6 +90,54 @@ def test_the_best_checkpoint_is_what_is_saved(
     assert all((kept[name] == saved[name]).all() for name in saved)
 
 
+@pytest.mark.parametrize("implementation", ["chunked", "full"])
+@pytest.mark.parametrize("kind", [*IN_FRONT, *OTHERS])
+def test_the_loss_and_its_gradients_are_those_of_pefts_own_forward_pass(
+    kind: str, implementation: str, resolved: Callable[..., Recipe], random_demo: Path
+) -> None:
+    """Labels and positions included: the rows are padded, and only a part of each is trained."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from ftui.worker.adapters import BUILDERS
+    from ftui.worker.loss import add_loss
+
+    recipe = adapted(resolved, kind, {**IN_FRONT, **OTHERS}[kind])
+    model = BUILDERS[kind](AutoModelForCausalLM.from_pretrained(random_demo), recipe)
+    model.config.use_cache = False
+    drawn = torch.Generator().manual_seed(1)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        for parameter in trained:
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=drawn))
+    ids = torch.randint(3, 200, (2, 12), generator=drawn)
+    labels = ids.clone()
+    labels[:, :4] = -100
+    labels[1, -3:] = -100
+    rows = {"input_ids": ids, "labels": labels, "attention_mask": (torch.arange(12) < torch.tensor([[12], [9]])).long()}
+    more = {"task_ids": torch.zeros(2, dtype=torch.long)} if kind in ("poly", "multitask_prompt_tuning") else {}
+    if kind == "cpt":
+        model._cpt_forward = type(model)._cpt_forward.__get__(model)
+    model.train()
+    torch.manual_seed(2)
+    theirs = model(**rows, **more).loss
+    expected = torch.autograd.grad(theirs, trained)
+    if kind == "cpt":
+        model = BUILDERS[kind](AutoModelForCausalLM.from_pretrained(random_demo), recipe)
+        model.load_state_dict({**model.state_dict(), **dict(zip(
+            [name for name, each in model.named_parameters() if each.requires_grad], trained, strict=True))})
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        model.config.use_cache = False
+        model.train()
+    add_loss(model.get_base_model(), implementation)
+    torch.manual_seed(2)
+    output = model(**rows, summed_loss=True)
+    ours = output.loss / output.count
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for one, other in zip(torch.autograd.grad(ours, trained), expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-6, rtol=1e-4)
+
+
 def test_adalora_ends_with_the_ranks_that_were_asked_for(
     resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any], random_demo: Path
 ) -> None:

@@ -60,7 +60,7 @@ def p_tuning(model: Any, recipe: Recipe) -> Any:
     options: Any = recipe.adapter
     config = PromptEncoderConfig(
         task_type=task_type(recipe), num_virtual_tokens=options.virtual_tokens,
-        encoder_hidden_size=options.encoder_width or None,
+        encoder_hidden_size=options.encoder_width or None,  # type: ignore[arg-type]  # None is the model's own width
     )
     return wrapped(model, config)
 
