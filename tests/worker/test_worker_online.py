@@ -1,0 +1,245 @@
+"""Objectives whose model writes the answers that it learns from: whole runs on the random embedded model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftui.data import Prepared
+from ftui.methods import OBJECTIVES
+from ftui.runs.document import Event
+
+pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "grpo": {"objective__generations": 4},
+    "rloo": {"objective__generations": 2},
+    "online_dpo": {},
+    "ppo": {"objective__iterations": 2},
+}
+CRASH = RuntimeError("the power went")
+OWN = """
+import json
+def vowels(completions):
+    return [sum(letter in "aeiou" for letter in text) / max(1, len(text)) for text in completions]
+def nothing(completions):
+    return [None] * len(completions)
+def broken(completions):
+    raise ZeroDivisionError("by hand")
+def spied(completions, columns):
+    with open(__file__ + ".seen", "a") as file:
+        file.write(json.dumps({"completions": completions, "columns": dict(columns)}) + "\\n")
+    return [float(len(text)) for text in completions]
+"""
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> dict[str, Any]:
+    """Settings of a small run on prompts with answers and another column, rewarded by functions in own.py."""
+    rows = [{"prompt": f"What is {a} plus {b}?", "answer": str(a + b), "level": a} for a in range(6) for b in range(6)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "own.py").write_text(OWN)
+    return {
+        "data__sources": [{"path": str(tmp_path / "sums.jsonl"), "format": "prompt"}], "data__validation": 4,
+        "objective__max_completion_length": 5, "objective__rewards": [f"{tmp_path}/own.py:vowels"],
+        "evaluate__prompts": ["What is 1 plus 1?"], "evaluate__max_new_tokens": 3,
+    }
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    found: dict[str, Any] = {}
+    for file in folder.glob("*.safetensors"):
+        found |= {f"{file.name}:{name}": tensor for name, tensor in load_file(file).items()}
+    return found
+
+
+def rewards(events: list[Event]) -> list[float]:
+    return [event.data["values"]["reward"] for event in events if "reward" in event.data.get("values", {})]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_come_as_the_template_wrote_them_and_rewards_see_their_rows(
+    kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ftui.worker.online import OnlineTrainer
+
+    asked: list[tuple[list[list[int]], list[list[int]]]] = []
+    stops = tuple(range(300))
+    plain = OnlineTrainer._generate_single_turn
+
+    def generate(self: Any, prompt_ids: Any, *rest: Any, **more: Any) -> Any:
+        found = plain(self, prompt_ids, *rest, **more)
+        asked.append((prompt_ids, found[0] if isinstance(found, tuple) else found))
+        return found
+
+    monkeypatch.setattr(OnlineTrainer, "_generate_single_turn", generate)
+    monkeypatch.setattr(Prepared, "stop_ids", property(lambda _: stops))
+    spied = {"objective__rewards": [f"{tmp_path}/own.py:spied"], "data__validation": 3}
+    ran = train(objective__kind=kind, **sums | KINDS[kind] | spied)
+    assert ran.end["status"] == "finished", ran.end
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ran.run.output)
+    seen = [json.loads(line) for line in Path(f"{tmp_path}/own.py.seen").read_text().splitlines()]
+    assert len(seen) == len(asked)
+    for (prompts, answers), scored in zip(asked, seen, strict=True):
+        columns = scored["columns"]
+        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            messages = columns["prompt"][row]
+            wanted = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+            assert prompt == wanted["input_ids"], tokenizer.decode(prompt)
+            words = messages[-1]["content"].split()
+            assert int(columns["answer"][row]) == int(words[2]) + int(words[4].rstrip("?"))
+            assert columns["level"][row] == int(words[2])
+            assert columns["tokens"][row] == len(answer) <= 5
+            own = answer[:-1] if answer[-1] in stops else answer
+            assert not set(own) & set(stops), "it ends at the first token that ends it"
+            assert len(answer) == 5 or answer[-1] in stops
+            assert scored["completions"][row] == tokenizer.decode(own, skip_special_tokens=True)
+    assert {len(answer) for _, answers in asked for answer in answers} > {5}
+    # Three prompts are held out, and are no groups of four.
+    groups = [prompts for prompts, _ in asked if len(prompts) == 4]
+    together = {"grpo": 4, "rloo": 2, "online_dpo": 2, "ppo": 1}[kind]
+    assert all(prompts[i] == prompts[i - i % together] for prompts in groups for i in range(4))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_is_judged_by_the_reward_of_held_out_prompts_and_its_result_reloads(
+    kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any]
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    ran = train(objective__kind=kind, objective__eval_prompts=3, **sums | KINDS[kind])
+    assert ran.end["status"] == "finished", ran.end
+    judged = [event.data for event in ran.of("evaluation")]
+    assert [event.step for event in ran.of("evaluation")] == [3, 6]
+    assert all("eval_loss" not in data and 0 <= data["values"]["reward"] <= 1 for data in judged)
+    best = max(data["values"]["reward"] for data in judged)
+    assert ran.end["metrics"]["reward"] == best
+    assert f"the reward of the held-out rows is {best:.4f}" in ran.end["text"]
+    assert all(event.data["tokens"] > 0 for event in ran.of("metric"))
+    report = ran.run.report.read_text()
+    assert OBJECTIVES[kind].title.lower() in report
+    assert f"{best:.4f}" in report
+    card = (ran.run.output / "README.md").read_text()
+    assert OBJECTIVES[kind].title.lower() in card.lower()
+    assert (ran.run.output / "value_head.safetensors").exists() == (kind == "ppo")
+    base = AutoModelForCausalLM.from_pretrained(random_demo)
+    ids = torch.arange(1, 9)[None]
+    with torch.no_grad():
+        before = base(ids).logits
+        after = PeftModel.from_pretrained(base, ran.run.output)(ids).logits
+    assert not torch.equal(before, after), "it has learned something"
+
+
+PARTS = {
+    "grpo": {"objective__steps_per_generation": 4, "train__micro_batch": 2, "objective__beta": 0.1},
+    "rloo": {"objective__iterations": 2},
+    "online_dpo": {"train__micro_batch": 2},
+    "ppo": {"objective__iterations": 2, "objective__mini_batches": 2, "objective__kl_target": 1.0, "data__validation": 28},
+}
+"""Generations of which a checkpoint lies in the middle, for all but online DPO."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(
+    kind: str, make: Callable[..., Any], work: Callable[..., Any], commanded: Callable[..., Any], random_demo: Path,
+    sums: dict[str, Any],
+) -> None:
+    # A few prompts and several epochs, so that the order of a later epoch must be found again, too.
+    asked = {"objective__kind": kind, **sums, "data__validation": 30, **KINDS[kind], **PARTS[kind],
+             "train__max_steps": 8, "train__eval_steps": 5, "train__save_steps": 5}  # fmt: skip
+    whole = work(make(**asked))
+    assert whole.end["status"] == "finished", whole.end
+    broken = work(make(**asked), commanded({7: CRASH}))
+    assert broken.end["status"] == "failed"
+    assert work(broken.run).end["status"] == "finished"
+    assert [event.step for event in broken.of("metric") if event.attempt == 2] == [6, 7, 8]
+    assert broken.losses == whole.losses
+    told = [[event.data["values"] for event in ran.of("metric")][-3:] for ran in (broken, whole)]
+    assert told[0] == told[1]
+    ours, theirs = weights(broken.run.output), weights(whole.run.output)
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    assert broken.end["metrics"]["tokens"] == whole.end["metrics"]["tokens"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trial_step_leaves_no_trace(
+    kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.worker import canary
+
+    tried: list[int] = []
+    trial = canary.run
+    monkeypatch.setattr(canary, "run", lambda *args, **more: tried.append(1) or trial(*args, **more))
+    losses = []
+    for worthwhile in (True, False):
+        monkeypatch.setattr(canary, "is_worthwhile", lambda device, plan, answer=worthwhile: answer)
+        ran = train(objective__kind=kind, **sums | KINDS[kind] | {"train__max_steps": 3})
+        assert ran.end["status"] == "finished", ran.end
+        losses.append((ran.losses, ran.end["metrics"]["tokens"]))
+    assert tried == [1]
+    assert losses[0] == losses[1]
+
+
+def test_full_tuning_holds_the_answers_against_a_copy_of_the_model(
+    train: Callable[..., Any], random_demo: Path, sums: dict[str, Any]
+) -> None:
+    ran = train(objective__kind="ppo", adapter=None, **sums | {"objective__iterations": 1, "train__max_steps": 3})
+    assert ran.end["status"] == "finished", ran.end
+    told = [event.data["values"]["kl"] for event in ran.of("metric")]
+    assert told[0] == 0
+    assert told[-1] != 0
+
+
+def test_a_reward_that_has_nothing_to_say_moves_nothing(
+    train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path
+) -> None:
+    for kind in KINDS:
+        rewarded = {"objective__rewards": [f"{tmp_path}/own.py:nothing"], "data__validation": 0, "train__max_steps": 2}
+        ran = train(objective__kind=kind, **sums | KINDS[kind] | rewarded | {"train__weight_decay": 0.0})
+        assert ran.end["status"] == "finished", ran.end
+        assert all(tensor.eq(0).all() for name, tensor in weights(ran.run.output).items() if "lora_B" in name), kind
+
+
+def test_a_reward_that_fails_ends_the_run_with_its_name(
+    train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path
+) -> None:
+    ran = train(objective__kind="rloo", **sums | {"objective__rewards": [f"{tmp_path}/own.py:broken"]})
+    assert ran.end["status"] == "failed"
+    assert "own.py:broken failed: ZeroDivisionError: by hand" in ran.end["text"]
+    ran = train(objective__kind="rloo", **sums | {"objective__rewards": ["exact:colour"]})
+    assert "the column colour, which the rows lack" in ran.end["text"]
+    ran = train(objective__kind="rloo", **sums | {"data__validation": 35})
+    assert "only 1 train" in ran.end["text"]
+
+
+LEARNING: dict[str, dict[str, Any]] = {
+    "grpo": {"objective__generations": 8},
+    "rloo": {"objective__generations": 4, "objective__beta": 0.001},
+    "online_dpo": {},
+    "ppo": {"objective__iterations": 2, "objective__kl": 0.001, "train__max_steps": 60},
+}
+
+
+@pytest.mark.parametrize("kind", LEARNING)
+def test_the_reward_rises(kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any]) -> None:
+    asked = {"objective__max_completion_length": 4, "data__validation": 0, "train__max_steps": 30,
+             "train__micro_batch": 32, "train__effective_batch": 32, "train__learning_rate": 3e-3,
+             "train__schedule": "constant", "train__save_steps": 1000, "train__warmup": 0.0}  # fmt: skip
+    ran = train(objective__kind=kind, adapter=None, **sums | asked | LEARNING[kind])
+    assert ran.end["status"] == "finished", ran.end
+    found = rewards(ran.of("metric"))
+    first, last = sum(found[:5]) / 5, sum(found[-5:]) / 5
+    assert first < 0.35
+    assert last > first + 0.2
