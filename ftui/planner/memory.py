@@ -102,7 +102,8 @@ def _moments(setup: Setup) -> list[Moment]:
     if setup.checkpointing:
         # Where positions are added, the embeddings, made to need gradients, stay beside the first layer's input.
         around += clung + (stored if sizes.rotary == "none" and not setup.full else 0.0)
-        kept = around + stored * layers
+        # Those of frozen layers, too, hold on to their inputs until Python looks for cycles.
+        kept = around + stored * sizes.layers
     else:
         before = kinds[0].parts
         kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ftui.methods import ADAPTERS
 from ftui.planner.caching import Replayed, replay
 from ftui.recipe.document import Recipe
+from ftui.worker.objectives import builder
+from ftui.worker.trace.batches import micro_batch, rows_of
 from ftui.worker.trace.building import at_depth, config_of, depth
 from ftui.worker.trace.deepen import Irregular, deepen, kinds_of, pattern, shallow_depth
 from ftui.worker.trace.fake import World
 from ftui.worker.trace.log import Log, Peaks, Work, peaks
-from ftui.worker.trace.step import micro_batch, trace_trainer, trainer_of
+from ftui.worker.trace.step import trace_trainer, trainer_of
 from ftui.worker.trace.workspace import Capability
 
 SAMPLES = 4096
@@ -64,8 +67,12 @@ def trace_step(
     `config` is a transformers config, its fields as a mapping, or the path of a config.json.  `rows` × `length` is the
     micro-batch (default: train.micro_batch, data.max_length).  `layers` cuts the model to that depth; `full` traces
     every layer.  `padded` says whether attention needs a mask (default: where rows differ in length, or are packed).
-    Nothing of this process is left changed.  Raises BadInput for a model that transformers can't build.
+    Nothing of this process is left changed.  Raises BadInput for a model that transformers can't build, and for an
+    objective whose step can't be traced.
     """
+    # Before anything else, for the world leads as on CUDA what is loaded by then.
+    builder(recipe.objective.kind)
+    rows_of(recipe)
     whole = config_of(config)
     whole = at_depth(whole, layers) if layers else whole
     rows = rows or int(recipe.train.micro_batch)
@@ -86,10 +93,9 @@ def trace_step(
         return trace_trainer(
             lambda: trainer_of(recipe, shallow, here),
             lambda trainer: [
-                micro_batch(rows, length, packed=packed, ours=recipe.train.trainer == "ftui")
-                for _ in range(accumulation)
+                micro_batch(recipe, rows, length, packed=packed) for _ in range(accumulation)
             ],
-            here, adapter=recipe.adapter.kind != "none", layers=layers,
+            here, adapter=ADAPTERS[recipe.adapter.kind].saved == "adapter", layers=layers,
         )
 
     log, traced, notes = at_whole_depth(trace, whole, full=full)
