@@ -1,6 +1,7 @@
-"""Adapters beside settings that they can't stand with: quantized bases, packed rows, losses, tasks, checkpointing.
+"""Adapters beside settings that they can't stand with: packed rows, losses, tasks, checkpointing, other heads.
 
-What peft refuses only after the model is loaded, or does silently wrong, is said here before anything loads.
+What peft refuses only after the model is loaded, or does silently wrong, is said here before anything loads; which
+bases an adapter works on is among the pairs (`ftui.recipe.pairs`).
 """
 
 from __future__ import annotations
@@ -27,32 +28,10 @@ UNCHECKPOINTED = frozenset({"prefix_tuning", "cartridge", "xlora"})
 WORDS_ONLY = frozenset({"cpt", "adaption_prompt", "cartridge", "xlora"})
 """Adapters that peft has for language models only."""
 
-ON_QUANTIZED = {
-    "hra": "peft would multiply with the numbers that the weights are packed into: another model, without a word",
-    "deft": "peft would start from the numbers that the weights are packed into: another model, without a word",
-    "peanut": "its network would read the numbers that the weights are packed into, and be merged as something else",
-    "c3a": "what peft merges from it would be wrong, without a word",
-    "unilora": "its scales, kept in the number format of the weights, become zero, and nothing trains",
-    "xlora": "peft's gate reaches plain linear modules only",
-}
-"""What happens on a quantized base, where it is more than an error that peft would raise."""
-
-
 def wrong_adapter(recipe: Recipe) -> Iterator[Wrong]:
     """Everything beside which the adapter of `recipe` can't stand."""
-    for rule in (_base, _rows, _objective, _checkpointing, _loss, _own):
+    for rule in (_rows, _objective, _checkpointing, _loss, _own):
         yield from rule(recipe)
-
-
-def _base(recipe: Recipe) -> Iterator[Wrong]:
-    row, quantization = ADAPTERS[recipe.adapter.kind], recipe.model.quantization
-    fits = {"nf4": row.on_nf4, "fp4": row.on_nf4, "int8": row.on_int8}
-    if row.kind == "none" or fits.get(quantization, True):
-        return
-    why = ON_QUANTIZED.get(row.kind, "peft computes it from the weights themselves, which are packed there")
-    others = " or ".join(["none", *(["nf4"] if quantization == "int8" and row.on_nf4 else [])])
-    yield (f"{row.title} can't train on a base in {quantization}: {why}.",
-           f"Write model.quantization: {others}, or adapter: {{kind: lora}}.")
 
 
 def _rows(recipe: Recipe) -> Iterator[Wrong]:

@@ -13,6 +13,16 @@ from ftui.recipe.document import Recipe
 Pair = tuple[str, str]
 """The path that is to be changed, and why."""
 
+ON_QUANTIZED = {
+    "hra": "peft would multiply with the numbers that the weights are packed into, another model, without a word",
+    "deft": "peft would start from the numbers that the weights are packed into, another model, without a word",
+    "peanut": "its network would read the numbers that the weights are packed into, and be merged as something else",
+    "c3a": "what peft merges from it would be wrong, without a word",
+    "unilora": "its scales, kept in the number format of the weights, become zero, and nothing trains",
+    "xlora": "peft's gate reaches plain linear modules only",
+}
+"""What happens to an adapter on a quantized base, where it is more than an error that peft would raise."""
+
 
 def impossible_pairs(recipe: Recipe) -> Iterator[Pair]:
     """Every pair in `recipe` that can't be; settings left to "auto" never clash."""
@@ -32,7 +42,12 @@ def _base_and_adapter(recipe: Recipe) -> Iterator[Pair]:
             "write quantization: none, or adapter.kind: lora"
         )
     elif not on_base:
-        yield "model.quantization", f"{row.title} does not work on a base in {quantization}; write quantization: none"
+        reads = "it trains" if row.saved == "model" else "peft computes it from"
+        why = ON_QUANTIZED.get(row.kind, f"{reads} the weights themselves, which are packed there")
+        others = "nf4 or none" if quantization == "int8" and row.on_nf4 else "none"
+        yield "model.quantization", (
+            f"{row.title} does not work on a base in {quantization}: {why}; write quantization: {others}"
+        )
     if recipe.adapter.kind == "lora" and recipe.adapter.dora and quantization == "int8":
         yield "adapter.dora", "DoRA does not work on an int8 base; write quantization: nf4 or none, or dora: false"
     if not isinstance(recipe.adapter, LoraOptions | Targeted):
