@@ -130,7 +130,7 @@ ROWS = (
         formula="r·(d_in + d_out) + 1 per module",
         inference="none once merged", variants="the bound on the update's length is its own",
         options=DeloraOptions, source="https://arxiv.org/abs/2503.18225",
-        compared=Compared(0.468, 9_175_096, "rank 32"),
+        compared=Compared(0.468, 9_175_096, "rank 32", rate=1e-3),
     ),
     AdapterRow(
         kind="hira", title="HiRA", mergeable=True, on_nf4=True, on_int8=True,
@@ -139,7 +139,7 @@ ROWS = (
         inference="none once merged",
         requantizes=True,
         options=HiraOptions, source="https://openreview.net/pdf?id=TwJrTz9cRS",
-        compared=Compared(0.513, 9_175_040),
+        compared=Compared(0.513, 9_175_040, rate=4.5e-3),
     ),
     AdapterRow(
         kind="gralora", title="GraLoRA", mergeable=True, on_nf4=True, on_int8=True,
@@ -147,7 +147,7 @@ ROWS = (
         formula="r·(d_in + d_out) per module",
         inference="none once merged", variants="more or fewer blocks",
         options=GraloraOptions, source="https://arxiv.org/abs/2505.20355",
-        compared=Compared(0.495, 9_175_040),
+        compared=Compared(0.495, 9_175_040, rate=2e-4),
     ),
     AdapterRow(
         kind="lily", title="Lily", mergeable=False, on_nf4=True, on_int8=True,

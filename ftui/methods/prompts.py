@@ -139,7 +139,7 @@ ROWS = (
         when="Many small tasks on one served model; it learns least.",
         formula="n·h, n the virtual tokens", inference=VIRTUAL, variants="a text to begin with",
         options=PromptTuningOptions, source="https://arxiv.org/abs/2104.08691",
-        compared=Compared(0.343, 614_400, "200 tokens from the vocabulary"),
+        compared=Compared(0.343, 614_400, "200 tokens from the vocabulary", rate=1e-3),
     ),
     AdapterRow(
         kind="multitask_prompt_tuning", title="Multitask prompt tuning", mergeable=False, on_nf4=True, on_int8=True,
@@ -162,7 +162,7 @@ ROWS = (
                 "2k·(k + 1) per layer",
         inference=CACHED, variants="a text to begin with; a projection",
         options=PrefixTuningOptions, source="https://arxiv.org/abs/2101.00190",
-        compared=Compared(0.416, 2_867_200, "50 tokens, started from text"),
+        compared=Compared(0.416, 2_867_200, "50 tokens, started from text", rate=5e-3),
     ),
     AdapterRow(
         kind="cartridge", title="Cartridge", mergeable=False, on_nf4=True, on_int8=True,
@@ -183,7 +183,7 @@ ROWS = (
         formula="n·h + 1 per adapted layer, n the virtual tokens",
         inference="a second attention over its virtual tokens in each adapted layer",
         options=AdaptionPromptOptions, source="https://arxiv.org/abs/2303.16199",
-        compared=Compared(0.384, 8_601_628, "100 tokens"),
+        compared=Compared(0.384, 8_601_628, "100 tokens", rate=5e-3),
     ),
     AdapterRow(
         kind="trainable_tokens", title="Trainable tokens", mergeable=True, on_nf4=True, on_int8=True,

@@ -98,7 +98,7 @@ ROWS = (
         inference="none once merged", variants="road_2 and road_4, with more angles",
         requantizes=True,
         options=RoadOptions, source="https://arxiv.org/abs/2409.00119",
-        compared=Compared(0.385, 229_376),
+        compared=Compared(0.385, 229_376, rate=1e-3),
     ),
     AdapterRow(
         kind="psoft", title="PSOFT", mergeable=True, on_nf4=False, on_int8=False,

@@ -36,12 +36,13 @@ class Compared:
     """A result of PEFT's own comparison (`COMPARISON`): Llama 3.2 3B tuned on MetaMathQA, scored on GSM8K.
 
     `accuracy` is the share of answers that are right, `parameters` how many trained; `how` names the settings that
-    differ from the method's defaults there.
+    differ from the method's defaults there; `rate` is AdamW's learning rate where one was chosen for the method.
     """
 
     accuracy: float
     parameters: int
     how: str = ""
+    rate: float | None = None
 
 
 @dataclass(frozen=True)

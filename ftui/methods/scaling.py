@@ -36,7 +36,7 @@ ROWS = (
         formula="d_out per module of attention, d_in per module of the MLP",
         inference="none once merged",
         options=Ia3Options, source="https://arxiv.org/abs/2205.05638",
-        compared=Compared(0.455, 630_784, "all linear modules"),
+        compared=Compared(0.455, 630_784, "all linear modules", rate=5e-3),
     ),
     AdapterRow(
         kind="beft", title="BEFT", mergeable=False, on_nf4=True, on_int8=True,

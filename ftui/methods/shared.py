@@ -89,7 +89,7 @@ ROWS = (
         formula="r + d_out per module",
         inference="none once merged",
         requantizes=True,
-        options=VeraOptions, source="https://arxiv.org/abs/2310.11454", compared=Compared(0.354, 129_024),
+        options=VeraOptions, source="https://arxiv.org/abs/2310.11454", compared=Compared(0.354, 129_024, rate=1e-3),
     ),
     AdapterRow(
         kind="pvera", title="PVeRA", mergeable=True, on_nf4=True, on_int8=True,
@@ -97,7 +97,7 @@ ROWS = (
         formula="2r + d_out per module",
         inference="none once merged",
         options=PveraOptions, source="https://arxiv.org/abs/2512.07703",
-        compared=Compared(0.356, 121_856, "rank 64"),
+        compared=Compared(0.356, 121_856, "rank 64", rate=3e-3),
     ),
     AdapterRow(
         kind="randlora", title="RandLoRA", mergeable=True, on_nf4=True, on_int8=True,
@@ -126,7 +126,7 @@ ROWS = (
         when="Reinforcement learning with next to no parameters.",
         formula="its numbers per module, or per group of modules that are tied",
         inference="none once merged", variants="tied modules",
-        options=TinyloraOptions, source="https://arxiv.org/abs/2602.04118", compared=Compared(0.012, 3_584),
+        options=TinyloraOptions, source="https://arxiv.org/abs/2602.04118", compared=Compared(0.012, 3_584, rate=1e-3),
     ),
     AdapterRow(
         kind="frod", title="FRoD", mergeable=True, on_nf4=False, on_int8=False,

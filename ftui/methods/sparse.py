@@ -46,7 +46,7 @@ ROWS = (
         formula="r·(d_in + d_out) per module",
         inference="none once merged",
         requantizes=True,
-        options=ShiraOptions, source="https://arxiv.org/abs/2406.13175", compared=Compared(0.510, 9_175_040),
+        options=ShiraOptions, source="https://arxiv.org/abs/2406.13175", compared=Compared(0.510, 9_175_040, rate=3e-4),
     ),
     AdapterRow(
         kind="supertuning", title="Supertuning", mergeable=True, on_nf4=False, on_int8=False,
@@ -61,6 +61,6 @@ ROWS = (
         formula="k·(d_in + d_out + 1) per module, k = min(d_in, d_out) − frozen rank",
         inference="none once merged",
         options=OsfOptions, source="https://arxiv.org/abs/2504.07097",
-        compared=Compared(0.427, 194_535_936, "128 directions train"),
+        compared=Compared(0.427, 194_535_936, "128 directions train", rate=5e-5),
     ),
 )

@@ -215,6 +215,17 @@ def test_every_adapter_can_be_planned_as_it_was_asked_for(
     assert ("qlora" in quantized) == ADAPTERS[kind].on_nf4
 
 
+@pytest.mark.parametrize(("kind", "rate"), [("c3a", 0.3), ("ia3", 5e-3), ("osf", 5e-5), ("oft", None)])
+def test_an_adapter_takes_the_rate_that_was_chosen_for_it(
+    kind: str, rate: float | None, box: Callable[..., Hardware], shapes: Mapping[str, ModelShape],
+    rows: Callable[..., DataProfile],
+) -> None:
+    draft = parse(f"model: {{base: some/model}}\nadapter: {{kind: {kind}}}")
+    made = plan(box(), shapes["llama3.2-3b"], rows(), draft)
+    found = resolve(draft, made).train.learning_rate
+    assert found == rate if rate is not None else 1e-4 <= float(found) <= 5e-4
+
+
 @pytest.mark.parametrize(("wanted", "said"), [
     ("{kind: c3a}", "block_size 256 does not divide"),
     ("{kind: road, group_size: 50}", "group_size 50 does not divide"),

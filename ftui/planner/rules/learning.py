@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ftui.methods import ADAPTERS
 from ftui.planner.document import Choice, Method
 from ftui.planner.rules import sources
 from ftui.planner.rules.job import ONLINE, PREFERENCE, Job
@@ -28,7 +29,8 @@ def learning_rate(job: Job, method: Method) -> Choice:
 
     5e-4 at a width of 2,000, falling with width^0.781, is the published fit for Llama models at alpha 32; for Qwen it
     falls less (width^0.0775), and the careful one is taken for all.  It is held within the published range from 0.3 B
-    parameters on, and only capped at 5e-3 below.  Preferences and rewards take the rates of their own recipes.
+    parameters on, and only capped at 5e-3 below.  Preferences and rewards take the rates of their own recipes, other
+    adapters the one that PEFT's comparison chose for them, where it chose one.
     """
     if job.draft.adapter.kind == "freeze":
         # The model's own weights train, if not all of them.
@@ -42,6 +44,11 @@ def learning_rate(job: Job, method: Method) -> Choice:
             value, said = float(f"{10 * value:.1g}"), "ten times what published recipes take for larger models"
         return Choice(path="train.learning_rate", value=value, source=source,
                       reason=f"{value:g} — {job.objective}, {how}: {said}")
+    row = ADAPTERS[job.draft.adapter.kind]
+    if method != "full" and row.compared is not None and row.compared.rate is not None:
+        rate = row.compared.rate
+        return Choice(path="train.learning_rate", value=rate, source=sources.COMPARISON,
+                      reason=f"{rate:g} — what PEFT's comparison chose for {row.title}, on Llama 3.2 3B")
     width = job.shape.hidden
     value = 5e-4 * (2000 / width) ** 0.781
     value = min(value, 5e-3) if job.tiny else min(max(value, 1e-4), 5e-4)

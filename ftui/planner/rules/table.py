@@ -90,9 +90,10 @@ RULES: dict[str, Rule] = {rule.path: rule for rule in (
     Rule(
         "train.learning_rate",
         "LoRA 5e-4 × (2000 / width)^0.78, within 1e-4 to 5e-4 (4 bits: at least 2e-4 below 20 B); full tuning a tenth; "
-        "below 0.3 B parameters up to 5e-3.  Preferences 5e-6, full 5e-7; reward models 1e-4, full 1e-5.",
+        "below 0.3 B parameters up to 5e-3.  Preferences 5e-6, full 5e-7; reward models 1e-4, full 1e-5.  Other "
+        "adapters what PEFT's comparison chose for them (5e-5 to 0.3).",
         (sources.RATE_FIT, sources.QLORA, sources.WITHOUT_REGRET, sources.ZEPHYR, sources.TRL_KTO, sources.TRL_ORPO,
-         sources.TRL_REWARD, sources.TRL_GRPO),
+         sources.TRL_REWARD, sources.TRL_GRPO, sources.COMPARISON),
         "The fit was made on Llama models with batches larger than most here.  For Qwen it falls less with the width "
         "(4.7e-4 at 4,096): raise it where the loss falls slowly.",
     ),
