@@ -63,19 +63,23 @@ def at_depth(config: Any, layers: int) -> Any:
     return shallow
 
 
-def load(config: Any, *, dtype: str, attention: str, quantization: Any = None, upcast: str = "none") -> Any:
-    """The causal language model of `config` as `ftui.worker.base.load_model` would leave it, on fake tensors.
+def load(
+    config: Any, *, dtype: str, attention: str, quantization: Any = None, upcast: str = "none", head: str = "words"
+) -> Any:
+    """The model of `config` as `ftui.worker.base.load_model` would leave it, on fake tensors.
 
-    `quantization` is a BitsAndBytesConfig or None.  Call it inside `fake.world`.
+    `quantization` is a BitsAndBytesConfig or None; `head` "words" for a language model, "scores" for a single score.
+    Call it inside `fake.world`.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
 
+    if head == "scores":
+        config.num_labels = 1
+    kind = AutoModelForSequenceClassification if head == "scores" else AutoModelForCausalLM
     try:
         with no_init_weights():
-            model = AutoModelForCausalLM.from_config(
-                config, dtype=getattr(torch, dtype), attn_implementation=attention
-            )
+            model = kind.from_config(config, dtype=getattr(torch, dtype), attn_implementation=attention)
     except (ValueError, ImportError) as error:
         raise BadInput(
             f"transformers can't build {config.model_type!r} for training: {str(error).splitlines()[0]}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -87,8 +88,6 @@ def _transformers(stack: contextlib.ExitStack, here: World) -> None:
 
 
 def _cuda(stack: contextlib.ExitStack, here: World) -> None:
-    import sys
-
     from ftui.worker import loss
 
     _patch(stack, loss, "CHUNK_BYTES", dict.fromkeys(loss.CHUNK_BYTES, loss.CHUNK_BYTES["cuda"]))
@@ -136,10 +135,27 @@ def _triton(stack: contextlib.ExitStack) -> None:
     for module in (chunked_logprob, utils):
         _patch(stack, module, "_use_triton", lambda device: True)
     _patch(stack, chunked_logprob, "_addmm_fp32", addmm)
+    for name in ("orpo", "cpo"):
+        if trainer := sys.modules.get(f"trl.experimental.{name}.{name}_trainer"):
+            _patch(stack, trainer, "selective_log_softmax", lambda logits, ids, *_, **__: Selected.apply(logits, ids))
     had = hasattr(chunked_logprob, "triton")
     if not had:
         chunked_logprob.triton = Triton
         stack.callback(delattr, chunked_logprob, "triton")
+
+
+class Selected(torch.autograd.Function):
+    """`trl.kernels.logprob_entropy`: keeps the logits and three numbers per token, and makes one gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        found = torch.empty(logits.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(logits, index, torch.empty_like(found), torch.empty_like(found))
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return torch.empty_like(ctx.saved_tensors[0], memory_format=torch.contiguous_format), None
 
 
 def _bitsandbytes(stack: contextlib.ExitStack, here: World) -> None:

@@ -6,12 +6,12 @@ import gc
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ftui.methods import OBJECTIVES
 from ftui.recipe.document import Recipe
 from ftui.worker.precision import Precision, choose
 from ftui.worker.trace.building import depth, layers_of, load
@@ -19,17 +19,6 @@ from ftui.worker.trace.fake import World, answer, world
 from ftui.worker.trace.log import Log
 from ftui.worker.trace.tracker import CPU_ROUNDING, CUDA_ROUNDING, Tracker
 from ftui.worker.trace.workspace import cublas_bytes, hidden
-
-PAD = 0
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Stands in for prepared data: rows that are never read beyond the first."""
-
-    packed: bool
-    train: tuple[dict[str, list[int]], ...] = ({"input_ids": [0, 1], "labels": [0, 1], "seq_lengths": [2]},)
-    validation: tuple[dict[str, list[int]], ...] = ()
 
 
 def precision_of(recipe: Recipe, here: World) -> Precision:
@@ -53,22 +42,16 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     attention = {"auto": "sdpa", "flash_attention_2": "sdpa"}.get(recipe.model.attention, recipe.model.attention)
     quantization = quantization_config(recipe, precision) if recipe.adapter.kind != "none" else None
     base = load(config, dtype=precision.weights, attention=attention, quantization=quantization,
-                upcast=recipe.model.upcast)  # fmt: skip
+                upcast=recipe.model.upcast, head=OBJECTIVES[recipe.objective.kind].head)  # fmt: skip
     model = BUILDERS[recipe.adapter.kind](base, sizes_only(recipe))
     # Nothing is written there.
     with tempfile.TemporaryDirectory() as folder:
-        return TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))
+        trainer = TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))
+    if recipe.train.optimizer == "galore":
+        from ftui.worker.galore import optimizer_of
 
-
-def micro_batch(rows: int, length: int, *, packed: bool, ours: bool) -> dict[str, Any]:
-    """What the collator would hand to the step; `ours` is ftui's own, which also counts the tokens."""
-    batch: dict[str, Any] = {"input_ids": torch.empty(rows, length, dtype=torch.long)}
-    batch["labels"] = torch.empty(rows, length, dtype=torch.long)
-    if packed:
-        batch["position_ids"] = torch.empty(rows, length, dtype=torch.long)
-    else:
-        batch["attention_mask"] = torch.empty(rows, length, dtype=torch.long)
-    return batch | ({"tokens": rows * length} if ours else {})
+        trainer.optimizer = optimizer_of(trainer.model, recipe)
+    return trainer
 
 
 def trace_trainer(

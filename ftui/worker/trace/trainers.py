@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,33 @@ from ftui.worker.precision import Precision
 def ftui(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
     """The worker's own, by the objective's builder."""
     from ftui.worker.objectives import builder
-    from ftui.worker.trace.step import Rows
+    from ftui.worker.trace.batches import rows_of
 
-    rows: Any = Rows(packed=bool(recipe.data.packing))
-    # Everything says "cpu" here, so the arguments must as well.
-    return builder(recipe.objective.kind)(model, recipe, rows, tokenizer(), precision, "cpu", folder)
+    rows: Any = rows_of(recipe)
+    with _second_model(model):
+        # Everything says "cpu" here, so the arguments must as well.
+        return builder(recipe.objective.kind)(model, recipe, rows, tokenizer(), precision, "cpu", folder)
+
+
+@contextlib.contextmanager
+def _second_model(model: Any) -> Iterator[None]:
+    """trl loads the reference of full tuning from the model's folder; here is none, and it is made like `model`."""
+    from ftui.worker.trace.building import load
+
+    def made(path: str, **given: Any) -> Any:
+        dtype = str(given["dtype"]).removeprefix("torch.")
+        return load(copy.deepcopy(model.config), dtype=dtype, attention=given["attn_implementation"])
+
+    loaded = [sys.modules[name] for name in ("trl.trainer.dpo_trainer", "trl.trainer.kto_trainer")
+              if name in sys.modules]  # fmt: skip
+    before = [module.create_model_from_path for module in loaded]
+    for module in loaded:
+        module.create_model_from_path = made  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module, own in zip(loaded, before, strict=True):
+            module.create_model_from_path = own  # type: ignore[attr-defined]
 
 
 def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
