@@ -182,6 +182,19 @@ def test_what_a_start_holds_and_what_cant_be_merged_is_said(
     assert "can't be merged" in said[2]
 
 
+def test_a_start_from_the_base_is_saved_at_twice_its_rank(
+    box: Callable[..., Hardware], shapes: Mapping[str, ModelShape]
+) -> None:
+    def result(adapter: str) -> int:
+        draft = parse(f"model: {{base: some/model, quantization: none}}\nadapter: {{kind: lora, rank: 16, {adapter}}}")
+        return plan(box(), shapes["llama3.2-3b"], None, draft).recommendation.adapter_bytes
+
+    assert result("init: pissa") == 2 * result("init: default")
+    head = 128_256 * 3072 * 4
+    assert result("init: pissa, modules_to_save: [lm_head]") == 2 * result("init: default") + head
+    assert result("update: fa") == result("init: default")
+
+
 def test_a_deeper_stack_of_the_same_weights_takes_more_activations_and_no_more_weights(
     box: Callable[..., Hardware], shapes: Mapping[str, ModelShape]
 ) -> None:
