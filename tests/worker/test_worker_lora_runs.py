@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "MiCA": {"init": "mica"},
     "LoRA+": {"update": "plus"},
     "Riemannian": {"update": "riemannian"},
+    "deeper": {"layer_replication": "0-2, 1-3"},
     "tokens": {"tokens": ["<|im_start|>", 7]},
     "beside": {"layers": "last 1", "modules_to_save": ["norm"], "qalora_group": 8},
 }
