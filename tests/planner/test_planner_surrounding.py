@@ -55,9 +55,7 @@ def real(family: str) -> Any:
 def cases() -> Iterator[tuple[str, str]]:
     for family in CONFIGS:
         for written in WRITTEN:
-            # On a mixture LoRA reaches the fused experts, which a hybrid's plan leaves out.
-            if family != "mixtral" or "lora" not in written:
-                yield family, written
+            yield family, written
 
 
 @pytest.mark.torch

@@ -6,7 +6,7 @@ from typing import Any
 
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
-from ftui.worker.adapters.targets import target_modules, task_type, wrapped
+from ftui.worker.adapters.targets import linear_names, target_modules, task_type, wrapped
 
 
 def bottleneck(model: Any, recipe: Recipe) -> Any:
@@ -38,7 +38,7 @@ def lora_bottleneck(model: Any, recipe: Recipe) -> Any:
     """LoRA on the target modules, and a narrow network around the blocks that hold them."""
     from ftui.tuners import HybridConfig
 
-    parts = [_lora(recipe), _blocks(model, recipe)]
+    parts = [_lora(model, recipe), _blocks(model, recipe)]
     return wrapped(model, HybridConfig(task_type=task_type(recipe), parts=parts))
 
 
@@ -47,7 +47,7 @@ def lora_prompt(model: Any, recipe: Recipe) -> Any:
     from ftui.tuners import HybridConfig, SoftPromptConfig
 
     options: Any = recipe.adapter
-    parts = [_lora(recipe), SoftPromptConfig(task_type=task_type(recipe), virtual_tokens=options.virtual_tokens)]
+    parts = [_lora(model, recipe), SoftPromptConfig(task_type=task_type(recipe), virtual_tokens=options.virtual_tokens)]
     return wrapped(model, HybridConfig(task_type=task_type(recipe), parts=parts))
 
 
@@ -62,13 +62,15 @@ def _blocks(model: Any, recipe: Recipe) -> Any:
     )
 
 
-def _lora(recipe: Recipe) -> Any:
+def _lora(model: Any, recipe: Recipe) -> Any:
+    """LoRA on linear modules alone: peft's word for all of them would take a mixture's fused experts along."""
     from peft import LoraConfig
 
     options: Any = recipe.adapter
+    targets = linear_names(model) if options.targets == "all-linear" else target_modules(options.targets)
     return LoraConfig(
         task_type=task_type(recipe), r=options.rank, lora_alpha=options.alpha,
-        target_modules=target_modules(options.targets),
+        target_modules=targets,
     )
 
 
