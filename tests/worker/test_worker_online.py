@@ -145,8 +145,9 @@ PARTS = {
     "grpo": {"objective__steps_per_generation": 4, "train__micro_batch": 2, "objective__beta": 0.1},
     "rloo": {"objective__iterations": 2},
     "online_dpo": {"train__micro_batch": 2},
-    "ppo": {"objective__iterations": 2, "objective__mini_batches": 2, "objective__kl_target": 1.0, "data__validation": 28},
-}
+    "ppo": {"objective__iterations": 2, "objective__mini_batches": 2, "objective__kl_target": 1.0,
+            "data__validation": 28},
+}  # fmt: skip
 """Generations of which a checkpoint lies in the middle, for all but online DPO."""
 
 
