@@ -25,7 +25,7 @@ def command(
     recipe: str = typer.Option(None, "--recipe", "-r", help="The same, as an option."),
     model: str = typer.Option(None, "--model", "-m", help="Base model: a hub id, a folder, a config.json, or demo."),
     data: list[str] = typer.Option([], "--data", "-d", help="A file or hub dataset; may be given several times."),
-    goal: str = typer.Option(None, "--goal", help="chat, instruct, classify, domain, code or reasoning."),
+    goal: str = typer.Option(None, "--goal", help="What it is for, such as chat (`ftui methods goals` lists them)."),
     hardware: Path = typer.Option(
         None, "--hardware", metavar="BOX.json", help="Plan for this machine (`ftui probe --record` makes one)."
     ),

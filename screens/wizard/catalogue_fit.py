@@ -12,6 +12,7 @@ from ftui.calibration import calibration
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.planner.document import Method
+from ftui.planner.rules.goals import like
 from ftui.recipe import Recipe
 from ftui.recipe.document import Compute, Goal
 
@@ -58,7 +59,8 @@ def _judged(hardware: Hardware, shape: ModelShape, goal: Goal, compute: Compute)
 
 def suggested(entries: Sequence[Entry], judged: dict[str, Judged], task: str) -> str | None:
     """The largest good start for `task` that trains here at a usable pace, else the smallest that fits."""
-    good = [each for each in entries if task in each.goals and judged.get(each.id, NOT_YET).words not in ("none", "?")]
+    known = like(task)
+    good = [each for each in entries if known in each.goals and judged.get(each.id, NOT_YET).words not in ("none", "?")]
     usable = [each for each in good if judged[each.id].usable]
     if usable:
         return max(usable, key=lambda each: each.shape.parameters).id

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 from ftui.planner.document import Choice
 from ftui.planner.rules import sources
+from ftui.planner.rules.goals import like, ways
 from ftui.planner.rules.job import ONLINE, PREFERENCE, Job
 
 RANKS = {"classify": 8, "instruct": 16, "chat": 16, "reasoning": 32, "code": 32, "domain": 64}
 ALPHA = 32.0
 """The scale at which the published fit of the learning rate was made."""
-TRAINED_ON = {
-    "conversation": ("sft", "answers to imitate"), "text": ("sft", "plain text to continue"),
-    "preference": ("dpo", "pairs of a better and a worse answer"),
-    "labelled": ("kto", "answers marked good or bad"),
-    "prompt": ("grpo", "prompts, whose answers are to be written and rewarded"),
-}
 
 
 def objective(job: Job) -> Choice:
-    """What the rows are made for: to be imitated, compared or judged; SFT where nothing was read."""
-    if job.profile is None:
-        return Choice(path="objective.kind", value="sft", source=sources.TRL_DATASETS,
-                      reason="sft — no rows read yet; examples of the wanted answers are the usual case")
-    value, what = TRAINED_ON[job.profile.kind]
-    return Choice(path="objective.kind", value=value, reason=f"{value} — the rows are {what}",
+    """What serves the goal among that for which there are rows: to be imitated, compared, judged or classed."""
+    way = ways(job.draft.goal.task, job.profile.kind if job.profile else None)[0]
+    return Choice(path="objective.kind", value=way.objective, reason=f"{way.objective} — {way.reason}",
                   source=sources.TRL_DATASETS)
 
 
 def rank(job: Job) -> Choice:
     """4–8 for simple, 16 for standard, 32–64 for complex tasks, 128 and more only for much data; 8 for preferences."""
     task = job.draft.goal.task
-    value, bound = RANKS[task], ""
+    value, bound = RANKS[like(task)], ""
     what = job.task_text
     if job.objective in ONLINE:
         value, what = 8, "training by rewards, which carry about a bit per answer"
@@ -86,6 +78,11 @@ def rslora(job: Job, adapter_rank: int) -> Choice:
 
 def dropout(job: Job, experts: bool) -> Choice:
     """Some for little data; none where adapters sit on fused experts, for which peft refuses it."""
+    if job.objective in (*PREFERENCE, "reward"):
+        return Choice(
+            path="adapter.dropout", value=0.0, source=sources.FTUI,
+            reason="dropout 0 — two answers are compared, and noise on one of them would be taken for a preference",
+        )
     if job.objective in ONLINE:
         return Choice(
             path="adapter.dropout", value=0.0, source=sources.FTUI,

@@ -18,6 +18,8 @@ TINY = 300_000_000
 TASK_NAMES = {
     "classify": "a classification task", "instruct": "an instruction task", "chat": "a chat task",
     "reasoning": "a reasoning task", "code": "a code task", "domain": "learning a domain",
+    "prefer": "learning preferences", "judge": "judging answers", "distill": "learning from a teacher",
+    "tools": "calling tools",
 }
 PREFERENCE = ("dpo", "kto", "orpo", "cpo")
 ONLINE = ("grpo", "rloo", "online_dpo", "ppo")

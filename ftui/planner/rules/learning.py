@@ -7,6 +7,7 @@ import math
 from ftui.methods import ADAPTERS
 from ftui.planner.document import Choice, Method
 from ftui.planner.rules import sources
+from ftui.planner.rules.goals import like
 from ftui.planner.rules.job import ONLINE, PREFERENCE, Job
 from ftui.units import count
 
@@ -116,7 +117,7 @@ def epochs(job: Job) -> Choice:
         value = 3 if rows is None else 8 if rows < 1000 else 5 if rows < 10_000 else 3 if rows < 50_000 else 1
         source = sources.REPEATED_DATA
     else:
-        value = EPOCHS[task]
+        value = EPOCHS[like(task)]
         if rows is not None:
             value = value + 1 if rows < 1000 else 1 if rows > 20_000 else value
         source = sources.LEARNS_LESS

@@ -51,8 +51,10 @@ RULES: dict[str, Rule] = {rule.path: rule for rule in (
         "Packing makes each step's rows fewer and longer: its effect on quality is small but not measured here.",
     ),
     Rule(
-        "objective.kind", "What the rows are made for: answers and text SFT, pairs DPO, judged answers KTO.",
-        (sources.TRL_DATASETS,), "Whether ORPO or a reward model would serve pairs better.",
+        "objective.kind",
+        "What serves the goal among that for which there are rows: answers and text SFT, pairs DPO (a reward model to "
+        "judge), judged answers KTO, prompts GRPO.",
+        (sources.TRL_DATASETS,), "Whether ORPO, or SFT first, would serve pairs better.",
     ),
     Rule(
         "objective.loss_on", "The assistant's turns; all of a plain text.", (sources.QLORA, sources.FTUI),
