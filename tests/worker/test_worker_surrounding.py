@@ -19,10 +19,11 @@ WRITTEN = {
     "lora_bottleneck": "{kind: lora_bottleneck, rank: 4, width: 8, placement: parallel}",
     "lora_prompt": "{kind: lora_prompt, rank: 4, virtual_tokens: 6}",
 }
+FREEZE = "{kind: freeze, layers: 1}"
 
 
 def asked(resolved: Callable[..., Recipe], kind: str, **settings: Any) -> Recipe:
-    return resolved(**settings).model_copy(update={"adapter": parse(f"adapter: {WRITTEN[kind]}").adapter})
+    return resolved(**settings).model_copy(update={"adapter": parse(f"adapter: {WRITTEN.get(kind, FREEZE)}").adapter})
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
@@ -45,6 +46,25 @@ def test_a_run_trains_it_and_says_how_to_load_it(
     assert json.loads((output / "adapter_config.json").read_text())["peft_type"] == loaded.peft_config[
         "default"].peft_type.value
     assert {sample.data["base"] is not None for sample in ran.of("sample")[:1]} == {True}
+
+
+@pytest.mark.parametrize("kind", [*WRITTEN, "freeze"])
+def test_the_result_is_asked_by_ftui_and_by_the_lines_in_its_card(
+    kind: str, resolved: Callable[..., Recipe], train: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    from ftui.runs.folder import create
+    from ftui.worker.usage import snippet
+
+    recipe = asked(resolved, kind, train__max_steps=2, train__learning_rate=1e-1)
+    ran = train(recipe)
+    args = {"run": ran.run.id, "prompts": ["What is a key for?"], "max_new_tokens": 12}
+    job = work(create("generate", "try", command="ftui try", args=args))
+    assert job.end["status"] == "finished", job.end
+    said = json.loads((job.run.output / "answers.json").read_text())[0]
+    assert said["tuned"] != said["base"]
+    found: dict[str, Any] = {}
+    exec(snippet(str(ran.run.output), str(random_demo), recipe), found)
+    assert found["made"].shape[1] > found["inputs"]["input_ids"].shape[1]
 
 
 @pytest.mark.parametrize("kind", ["compacter", "lora_prompt"])
