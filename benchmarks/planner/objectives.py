@@ -53,6 +53,10 @@ CASES: tuple[tuple[str, str, int, int, int, dict[str, Any]], ...] = (
     ("orpo", "llama3-8b", 3, 1, 1024, {}),
     ("orpo", "qwen2-0.5b", 4, 2, 1024, FULL),
     ("orpo", "mistral-7b", 2, 2, 1024, KEEP),
+    ("cpo", "llama3-8b", 2, 1, 1024, {}),
+    ("cpo", "mistral-7b", 2, 2, 1024, KEEP),
+    ("cpo", "qwen2-0.5b", 4, 2, 1024, {"objective.cpo_alpha": 0.0, "objective.loss_type": "simpo"}),
+    ("cpo", "qwen2-0.5b", 4, 1, 1024, {**FULL, "objective.cpo_alpha": 0.0}),
     ("grpo", "llama3-8b", 3, 4, 768, {}),
     ("grpo", "qwen2-0.5b", 4, 8, 768, FULL),
     ("grpo", "mistral-7b", 2, 4, 768, KEEP),
@@ -118,6 +122,7 @@ def _trainer(case: Case, here: Any, folder: Path) -> Any:
     from peft import LoraConfig
     from transformers import AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     from ftui.worker.base import quantization_config
@@ -165,6 +170,10 @@ def _trainer(case: Case, here: Any, folder: Path) -> Any:
             made = trl.RewardTrainer(args=trl.RewardConfig(**common), train_dataset=Dataset.from_dict(pair), **given)
         case "orpo":
             made = ORPOTrainer(args=ORPOConfig(**common), train_dataset=Dataset.from_dict(pair), **given)
+        case "cpo":
+            options: Any = recipe.objective
+            made = CPOTrainer(args=CPOConfig(cpo_alpha=options.cpo_alpha, loss_type=options.loss_type, **common),
+                              train_dataset=Dataset.from_dict(pair), **given)
         case "grpo" | "rloo":
             arguments, trainer = {"grpo": (trl.GRPOConfig, trl.GRPOTrainer), "rloo": (trl.RLOOConfig, trl.RLOOTrainer)}[
                 case.kind
@@ -210,7 +219,7 @@ def _batch(case: Case) -> dict[str, Any]:
             return batch | {"label": torch.empty(rows, dtype=torch.bool)}
         case "reward":
             return {name: ids(2 * rows) for name in ("input_ids", "attention_mask")}
-        case "orpo":
+        case "orpo" | "cpo":
             names = ("input_ids", "attention_mask", "labels")
             return {f"{part}_{name}": ids(rows) for part in ("chosen", "rejected") for name in names}
         case _:
@@ -225,30 +234,20 @@ def _batch(case: Case) -> dict[str, Any]:
 @contextlib.contextmanager
 def _kernels() -> Iterator[None]:
     """trl's kernels of distillation and of selected log-probabilities, which Triton runs on CUDA."""
-    import torch
+    from trl.experimental.cpo import cpo_trainer
     from trl.experimental.orpo import orpo_trainer
     from trl.kernels import chunked_divergence
     from trl.trainer import distillation_trainer
+
+    from ftui.worker.trace.fake import Selected
 
     class Kernel:
         def __getitem__(self, grid: Any) -> Any:
             return lambda *args, **kwargs: None
 
-    class Selected(torch.autograd.Function):
-        """`trl.kernels.logprob_entropy`: keeps the logits and three numbers per token, and makes one gradient."""
-
-        @staticmethod
-        def forward(ctx: Any, logits: Any, index: Any) -> Any:
-            found = torch.empty(logits.shape[:-1], dtype=torch.float32)
-            ctx.save_for_backward(logits, index, torch.empty_like(found), torch.empty_like(found))
-            return found
-
-        @staticmethod
-        def backward(ctx: Any, gradient: Any) -> Any:
-            return torch.empty_like(ctx.saved_tensors[0], memory_format=torch.contiguous_format), None
-
     patches: list[tuple[Any, str, Any]] = [
-        (orpo_trainer, "selective_log_softmax", lambda logits, index, *_, **__: Selected.apply(logits, index)),
+        *((trainer, "selective_log_softmax", lambda logits, index, *_, **__: Selected.apply(logits, index))
+          for trainer in (orpo_trainer, cpo_trainer)),
         (chunked_divergence, "_use_triton", lambda device: True),
         (distillation_trainer, "_use_triton", lambda device: True),
         (chunked_divergence, "_project", lambda tile, *_: tile.mul_(1.0)),

@@ -23,6 +23,9 @@ def wrong_preference(recipe: Recipe) -> Iterator[Wrong]:
     if row.form != "sequence" and (recipe.data.packing is True or recipe.data.padding == "free"):
         yield (f"{row.title} looks at each row by itself: its rows can't lie end to end in one sequence.",
                "Write data.packing: false and data.padding: longest.")
+    if row.form in ("pair", "labelled") and getattr(recipe.adapter, "dropout", "auto") not in ("auto", 0):
+        yield (f"trl switches dropout off for {row.kind}: two answers are compared, and noise on one of them would be "
+               "taken for a preference.", "Write adapter.dropout: 0.")
     if isinstance(options, DpoOptions):
         yield from _dpo(options)
     if isinstance(options, CpoOptions) and options.label_smoothing and options.loss_type in ("hinge", "ipo"):

@@ -29,8 +29,8 @@ from ftui.recipe.document import Recipe
 
 TRACED = json.loads((Path(__file__).parent / "traced_objectives.json").read_text("utf-8"))["cases"]
 GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
-UNTRACED = {"cpo", "online_dpo", "ppo"}
-"""Computed as others are that were traced: ORPO, and GRPO with what its own loss adds."""
+UNTRACED = {"classify", "online_dpo", "ppo"}
+"""Computed as others are that were traced: a reward model, and GRPO with what its own loss adds."""
 ASKED: dict[str, Any] = {
     "adapter.rank": 16, "adapter.alpha": 32, "adapter.dropout": 0.0, "model.quantization": "none",
     "model.dtype": "bfloat16", "model.attention": "sdpa", "data.max_length": 512, "data.packing": False,
@@ -77,7 +77,7 @@ def test_each_objective_is_planned_and_estimated(
     assert found.time.total_seconds > 0
 
 
-@pytest.mark.parametrize("kind", ["dpo", "orpo", "reward"])
+@pytest.mark.parametrize("kind", ["dpo", "orpo", "cpo", "reward"])
 def test_a_pair_takes_two_sequences(shapes: dict[str, ModelShape], box: Callable[..., Hardware], kind: str) -> None:
     shape = shapes["llama3-8b"]
     paired, single = setup(shape, box(), kind, rows=2), setup(shape, box(), "sft", rows=4)
