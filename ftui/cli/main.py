@@ -14,6 +14,7 @@ NOUNS: dict[str, str] = {
     "calibrate": "Measure in ten seconds what this machine's device does, for the plans' times.",
     "plan": "What fits this machine, what to pick, and why.",
     "recipe": "The one document a run is made from: schema, check, diff, show.",
+    "methods": "Objectives and adapters: what each is for, needs and costs, and which goal leads to which.",
     "presets": "Recipes that ship with ftui, and whether they fit this machine.",
     "launch": "Start a run in the background from a preset or a recipe.",
     "runs": "List, show, stop, resume and delete runs.",
