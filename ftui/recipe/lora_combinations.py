@@ -51,9 +51,6 @@ def _base(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
     if o.init == "loftq" and quantization not in ("nf4", "fp4", "auto"):
         yield (f"LoftQ makes up for what 4 bits lose, and model.quantization is {quantization}.",
                "Write model.quantization: nf4, or adapter.init: default.")
-    if o.dora and quantization == "int8":
-        yield ("DoRA needs the norms of the base's weights, which peft can't take from int8.",
-               "Write model.quantization: nf4 or none, or adapter.dora: false.")
 
 
 def _dora(o: LoraOptions, recipe: Recipe) -> Iterator[Wrong]:
