@@ -104,14 +104,16 @@ def _plain_slack(setup: Setup, stays: float, dynamic: float, step: Sequence[Mome
     if holds_scores(setup):
         return int(0.01 * stays + 0.20 * dynamic)
     kept = layer = loss = gradients = 0.0
-    for moment in step:
-        held = moment.activations + moment.logits + moment.workspace
-        gradients = max(gradients, moment.gradients)
-        if moment.phase in LOSS_PHASES:
-            loss = max(loss, held)
-            kept = moment.activations
-        elif moment.phase not in BESIDE_STEP:
-            layer = max(layer, held)
+    for phase, made, activations, logits, workspace, _ in step:
+        held = activations + logits + workspace
+        if phase in LOSS_PHASES:
+            kept = activations
+            if held > loss:
+                loss = held
+        elif held > layer and phase not in BESIDE_STEP:
+            layer = held
+        if made > gradients:
+            gradients = made
     share = EXPANDABLE if setup.expandable else NATIVE
     found = share.layer * max(0.0, layer - kept) + share.loss * max(0.0, loss - kept) + share.kept * kept
     return share.fixed + int(found + (share.gradients * gradients if setup.full else 0.0))
