@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from ftui.errors import BadInput
 
@@ -80,11 +81,19 @@ class Reward:
 
     @property
     def name(self) -> str:
-        """What its mean is called among a run's values: the text without the weight."""
+        """The text that names it, without the weight."""
         if self.kind == "function" and self.argument.partition(":")[0] not in KINDS:
             return self.argument
         own = self.argument if self.argument != KINDS[self.kind].default else ""
         return f"{self.kind}:{own}" if own else self.kind
+
+    @property
+    def label(self) -> str:
+        """What its mean is called among a run's values: the name without folders."""
+        if self.kind == "model":
+            path = PurePath(self.argument)
+            return f"model:{path.parent.name if path.name == 'output' else path.name}"
+        return self.name.rpartition("/")[2] if self.kind == "function" else self.name
 
     def __str__(self) -> str:
         return self.name if self.weight == 1 else f"{self.weight!r}*{self.name}"

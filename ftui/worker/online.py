@@ -110,7 +110,7 @@ class OnlineTrainer(RunTrainer, _Base):
         means = scores.nanmean(dim=0).tolist()
         return {
             "reward": float(self.total(scores).nanmean()),
-            **{f"rewards/{scorer.reward.name}/mean": mean for scorer, mean in zip(self.scorers, means, strict=True)},
+            **{f"rewards/{scorer.reward.label}/mean": mean for scorer, mean in zip(self.scorers, means, strict=True)},
         }
 
     def tell(self, values: dict[str, float]) -> None:

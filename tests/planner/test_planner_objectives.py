@@ -21,11 +21,12 @@ from ftui.models.shape import Origin, build
 from ftui.planner import estimate, plan, resolve
 from ftui.planner.allocator import formula_doubt
 from ftui.planner.memory import memory, moments, process_bytes
-from ftui.planner.objectives import second_model_bytes
+from ftui.planner.objectives import loss, second_model_bytes
 from ftui.planner.setup import Setup, setup_of
 from ftui.planner.states import weight_bytes
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.recipe.trainable import planned_only
 
 TRACED = json.loads((Path(__file__).parent / "traced_objectives.json").read_text("utf-8"))["cases"]
 GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
@@ -152,6 +153,60 @@ def test_more_rows_never_need_less_and_both_ways_agree(
     more = setup(shapes["qwen2-0.5b"], box(), kind, rows=rows + 1, full=full)
     assert memory(found).allocated_bytes <= memory(more).allocated_bytes
     assert process_bytes(found) == (memory(found).process_bytes, memory(found).high_bytes)
+
+
+@given(
+    kind=st.sampled_from(("grpo", "rloo", "online_dpo", "ppo")), group=st.integers(2, 24),
+    count=st.integers(20, 50_000), micro=st.none() | st.integers(1, 6),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_planned_for_answers_of_its_own_can_be_trained(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], rows: Callable[..., DataProfile], kind: str,
+    group: int, count: int, micro: int | None,
+) -> None:
+    asked: dict[str, Any] = {"model.base": "some/model", "objective.kind": kind, "objective.rewards": ["exact"]}
+    if kind in ("grpo", "rloo"):
+        asked["objective.generations"] = group
+    if micro is not None:
+        asked["train.micro_batch"] = 2 * micro if kind == "online_dpo" else micro
+    draft = assign(Recipe(), asked)
+    data = rows(count, kind="prompt")
+    found = plan(box(), shapes["qwen2-0.5b"], data, draft)
+    recipe = resolve(draft, found)
+    assert planned_only(recipe) is None
+    assert recipe.adapter.kind == "none" or recipe.adapter.dropout == 0  # type: ignore[union-attr]
+
+
+def test_a_step_trains_answers_and_not_rows(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], rows: Callable[..., DataProfile]
+) -> None:
+    data = rows(1000, kind="prompt")
+
+    def steps(**settings: Any) -> int:
+        asked = {"train.micro_batch": 8, "train.effective_batch": 32, "train.epochs": 1, "data.validation": 0}
+        draft = assign(Recipe(), asked | {name.replace("__", "."): value for name, value in settings.items()})
+        return estimate(resolve(draft, plan(box(), shapes["qwen2-0.5b"], data, draft)), box(), shapes["qwen2-0.5b"],
+                        data).time.steps  # fmt: skip
+
+    assert steps(objective__kind="grpo", objective__generations=8) == 8 * 1000 // 32
+    assert steps(objective__kind="grpo", objective__generations=8, objective__iterations=2) == 2 * 8 * 1000 // 32
+    assert steps(objective__kind="online_dpo") == -(-2 * 1000 // 32)
+    assert steps(objective__kind="ppo", objective__iterations=4) == 4 * 1000 // 32
+
+
+def test_the_value_head_and_the_pairs_of_online_dpo_are_counted(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware]
+) -> None:
+    shape = shapes["qwen2-0.5b"]
+    policy, critic = setup(shape, box(), "rloo", full=True), setup(shape, box(), "ppo", full=True)
+    assert all(ours > theirs for ours, theirs in zip(loss(critic), loss(policy), strict=True))
+    assert memory(critic).allocated_bytes >= memory(policy).allocated_bytes
+    assert any("value head" in note for note in memory(critic).notes)
+    assert formula_doubt(critic) > formula_doubt(policy)
+    paired = setup(shape, box(), "online_dpo", full=True, train__effective_batch=8)
+    assert (paired.reference, paired.tokens, paired.generated_rows) == ("copy", 2 * paired.length, 8)
+    rolled = setup(shape, box(), "ppo", train__effective_batch=8, objective__mini_batches=3)
+    assert rolled.generated_rows == 24
 
 
 def test_a_larger_teacher_takes_more_and_the_guess_about_it_is_said(

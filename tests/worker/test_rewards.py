@@ -281,4 +281,7 @@ def test_a_module_that_fails_while_it_is_imported_is_said_with_why(tmp_path: Pat
 
 
 def test_a_scorer_is_called_by_its_name() -> None:
-    assert Scorer(parse("0.5*length:9"), lambda texts, _: [1.0] * len(texts)).__name__ == "length:9"
+    called = {"0.5*length:9": "length:9", "/home/me/own.py:polite": "own.py:polite", "a.b:c": "a.b:c",
+              "model:/runs/my-reward/output": "model:my-reward", "model:org/judge": "model:judge"}  # fmt: skip
+    for text, name in called.items():
+        assert Scorer(parse(text), lambda texts, _: [1.0] * len(texts)).__name__ == name

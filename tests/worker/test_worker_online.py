@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from ftui.data import Prepared
+from ftui.errors import BadInput
 from ftui.methods import OBJECTIVES
+from ftui.methods.rewards import parse
 from ftui.runs.document import Event
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
@@ -223,6 +225,40 @@ def test_a_reward_that_fails_ends_the_run_with_its_name(
     assert "the column colour, which the rows lack" in ran.end["text"]
     ran = train(objective__kind="rloo", **sums | {"data__validation": 35})
     assert "only 1 train" in ran.end["text"]
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_a_finished_reward_run_scores_the_answers_of_the_next(
+    adapter: bool, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path
+) -> None:
+    import torch
+
+    from ftui.worker.rewards import Place, build
+    from ftui.worker.rewards.model import load
+
+    pairs = [{"prompt": f"What about {n}?", "chosen": f"Yes, {n}.", "rejected": "No."} for n in range(30)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    full = {} if adapter else {"adapter": None}
+    scored = train(objective__kind="reward", data__sources=[str(tmp_path / "pairs.jsonl")], train__max_steps=3, **full)
+    assert scored.end["status"] == "finished", scored.end
+    ran = train(objective__kind="rloo", **sums | {"objective__rewards": [f"2*model:{scored.run.path}"],
+                                                  "train__max_steps": 3})  # fmt: skip
+    assert ran.end["status"] == "finished", ran.end
+    told = ran.of("metric")[0].data["values"]
+    assert told["reward"] == pytest.approx(2 * told[f"rewards/model:{scored.run.path.name}/mean"])
+    assert told["reward_std"] > 0
+    # The score of a batch of several lengths is that of each answer alone, with the template's tokens about it.
+    model, tokenizer = load(str(scored.run.output), Place())
+    texts = ["Yes, 3.", "No.", "Perhaps, or rather not, who knows."]
+    prompt = [{"role": "user", "content": "What about 3?"}]
+    found = build([parse(f"model:{scored.run.path}")], Place(rows=2))[0](texts, {"prompt": [prompt] * 3})
+    for text, score in zip(texts, found, strict=True):
+        messages = [*prompt, {"role": "assistant", "content": text}]
+        ids = tokenizer.apply_chat_template(messages, return_dict=True, return_tensors="pt")
+        with torch.no_grad():
+            assert float(model(**ids).logits[0, 0]) == pytest.approx(score, abs=1e-5)
+    with pytest.raises(BadInput, match="can't be loaded"):
+        build([parse(f"model:{tmp_path}/nowhere")], Place())
 
 
 LEARNING: dict[str, dict[str, Any]] = {

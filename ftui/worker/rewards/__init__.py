@@ -41,7 +41,7 @@ class Scorer:
 
     @property
     def __name__(self) -> str:
-        return self.reward.name
+        return self.reward.label
 
     def __call__(self, completions: Sequence[str], columns: Columns) -> list[float | None]:
         """Finite numbers or None, one per completion; RunFailed names the reward that fails or gives something else."""
