@@ -49,6 +49,8 @@ def load(name: str, place: Place) -> tuple[Any, Any]:
             if adapter.is_file():
                 from peft import PeftModel
 
+                import ftui.tuners  # noqa: F401  # gives peft the kinds of adapter that it lacks
+
                 base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
                 model = AutoModelForSequenceClassification.from_pretrained(base, **given)
                 model = PeftModel.from_pretrained(model, where)
