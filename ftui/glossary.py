@@ -411,6 +411,18 @@ TERMS: tuple[Term, ...] = (
         "https://huggingface.co/docs/trl/dpo_trainer", ("ref_model",),
     ),
     Term(
+        "classification",
+        "Sorting texts by labels with a model that ends in one score for each label in place of its vocabulary. "
+        "It answers in one pass, only with a label, and says how likely it is.",
+        "https://huggingface.co/docs/transformers/tasks/sequence_classification", ("classifier", "text classification"),
+    ),
+    Term(
+        "label smoothing",
+        "Training towards a little less than certainty: a share of the probability goes to everything else. "
+        "It keeps a model from being too sure of doubtful rows.",
+        "https://arxiv.org/abs/1512.00567", ("label_smoothing", "label_smoothing_factor"),
+    ),
+    Term(
         "reward model",
         "A model that gives an answer one number, trained on pairs of a better and a worse one. "
         "It judges where no program can.",

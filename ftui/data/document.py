@@ -94,6 +94,8 @@ class DataProfile(Document):
     duplicate_rows: int = 0
     roles: dict[str, int] = {}
     """How many turns each role has."""
+    labels: dict[str, int] = {}
+    """How many rows have each label, the most frequent first, where rows are texts with labels."""
     turns_mean: float = 0.0
     languages: dict[str, float] = {}
     """Share of the rows by script or language, where it is cheap to tell."""

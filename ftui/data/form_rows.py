@@ -81,6 +81,14 @@ class ClassRows(BesideRows):
             return {"input_ids": ids, "label": numbers[0]}
         return {"input_ids": ids, "label": [float(number in numbers) for number in range(len(self._number))]}
 
+    def label_counts(self) -> list[int]:
+        """How many rows have each label, by the labels' numbers."""
+        counts = [0] * len(self._number)
+        for index in range(len(self)):
+            for label in set(self._beside[self.members(index)[0]]["labels"]):
+                counts[self._number[label]] += 1
+        return counts
+
 
 def _prompt_length(tokens: Tokens) -> int:
     """How many tokens stand before the first that is trained."""

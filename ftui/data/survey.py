@@ -59,6 +59,7 @@ class Survey:
     placeholder_names: Counter[str] = field(default_factory=Counter)
     calls: Kind = field(default_factory=Kind)
     roles: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
     turns: int = 0
     scripts: Counter[str] = field(default_factory=Counter)
     sample: list[Row] = field(default_factory=list)
@@ -147,6 +148,8 @@ def _look_at(seen: Survey, row: Row) -> None:
     if "{{" in text and (names := _PLACEHOLDER.findall(text)):
         seen.placeholders.add(row, f"holds {names[0]}")
         seen.placeholder_names.update(set(names))
+    if row.kind == "class":
+        seen.labels.update(row.value["labels"])
     messages = messages_of(row)
     seen.turns += len(messages)
     for message in messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ftui.methods import (
     bottleneck,
+    classify,
     cpo,
     distill,
     dpo,
@@ -28,6 +29,7 @@ from ftui.methods import (
     sparse,
     spectral,
 )
+from ftui.methods.classify import ClassifyOptions
 from ftui.methods.cpo import CpoOptions
 from ftui.methods.distill import DistillOptions
 from ftui.methods.dpo import DpoOptions
@@ -46,7 +48,7 @@ from ftui.methods.sft import SftOptions
 
 OBJECTIVES: dict[str, ObjectiveRow] = {
     row.kind: row for row in (
-        sft.ROW, dpo.ROW, kto.ROW, orpo.ROW, cpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, online_dpo.ROW,
+        sft.ROW, classify.ROW, dpo.ROW, kto.ROW, orpo.ROW, cpo.ROW, reward.ROW, grpo.ROW, rloo.ROW, online_dpo.ROW,
         ppo.ROW, distill.ROW,
     )
 }
@@ -58,7 +60,7 @@ ADAPTERS: dict[str, AdapterRow] = {
 }
 
 __all__ = [
-    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "CpoOptions", "DistillOptions",
-    "DpoOptions", "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow", "OnlineDpoOptions",
-    "OrpoOptions", "PpoOptions", "RewardOptions", "RlooOptions", "SftOptions", "Targeted",
+    "ADAPTERS", "COMPARISON", "OBJECTIVES", "AdapterOptions", "AdapterRow", "ClassifyOptions", "CpoOptions",
+    "DistillOptions", "DpoOptions", "GrpoOptions", "KtoOptions", "LoraOptions", "NoAdapterOptions", "ObjectiveRow",
+    "OnlineDpoOptions", "OrpoOptions", "PpoOptions", "RewardOptions", "RlooOptions", "SftOptions", "Targeted",
 ]

@@ -4,7 +4,7 @@ trl 1.16's trainers decide how an objective is computed (`trl/trainer/*_trainer.
 
 * DPO, ORPO, CPO and reward concatenate chosen and rejected into one forward pass: two sequences per row;
 * DPO, KTO, GRPO and RLOO score tokens by trl's fused head whatever loss the recipe names; ORPO and CPO make all logits,
-  a reward model none;
+  a reward model or classifier none;
 * the reference is the model with its adapter switched off, or in full tuning a second model in the same number format,
   unless its log-probabilities were computed before; GRPO and RLOO have none at beta 0;
 * distillation calls the backbone itself, past the forward that accelerate wraps in autocast;
@@ -19,7 +19,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ftui.data.document import DataProfile
 from ftui.methods import (
+    ClassifyOptions,
+    CpoOptions,
     DistillOptions,
     DpoOptions,
     GrpoOptions,
@@ -41,7 +44,8 @@ Online = GrpoOptions | RlooOptions | OnlineDpoOptions | PpoOptions
 
 
 def objective_fields(
-    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int, weight_bytes: int
+    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int, weight_bytes: int,
+    profile: DataProfile | None,
 ) -> dict[str, Any]:
     """The fields of a `Setup` that the objective decides; empty for supervised fine-tuning.
 
@@ -55,6 +59,7 @@ def objective_fields(
         "objective": options.kind, "loss": "full" if options.kind in ("orpo", "cpo") else "tiled",
         "sequences": 2 if options.kind in PAIRED else 1, "padded": True,
     }
+    fields["scores"] = scores(recipe, profile)
     held: str = "copy" if full else "adapter off"
     if isinstance(options, DpoOptions | KtoOptions):
         fields["reference"] = "precomputed" if options.precompute_reference else held
@@ -86,9 +91,17 @@ def answers(recipe: Recipe) -> int:
     return options.generations * options.iterations if isinstance(options, Online) else 1
 
 
-def body(recipe: Recipe, sizes: Geometry) -> Geometry:
-    """The model that the objective trains: a reward model has one row of scores in place of the vocabulary's head."""
-    if not isinstance(recipe.objective, RewardOptions):
+def scores(recipe: Recipe, profile: DataProfile | None) -> int:
+    """Rows of the head of scores: one in a reward model, one for each label in a classifier; 0 for a head of words."""
+    if isinstance(recipe.objective, ClassifyOptions):
+        return len(profile.labels) if profile and profile.labels else 2
+    return 1 if isinstance(recipe.objective, RewardOptions) else 0
+
+
+def body(recipe: Recipe, sizes: Geometry, profile: DataProfile | None) -> Geometry:
+    """The model that the objective trains: a reward model or classifier has scores in place of the head of words."""
+    rows = scores(recipe, profile)
+    if not rows:
         return sizes
-    parameters = sizes.parameters - (0 if sizes.tied else sizes.embedding) + sizes.hidden
+    parameters = sizes.parameters - (0 if sizes.tied else sizes.embedding) + rows * sizes.hidden
     return replace(sizes, tied=False, parameters=parameters)

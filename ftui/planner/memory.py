@@ -114,7 +114,7 @@ def _moments(setup: Setup) -> list[Moment]:
     end = kinds[0].parts.norm
     loss = objectives.loss(setup)
     fresh = setup.full and not resident
-    head = float(sizes.embedding * setup.weight_bytes) if fresh and setup.objective != "reward" else 0.0
+    head = float(sizes.embedding * setup.weight_bytes) if fresh and not setup.scores else 0.0
     norm = at(end.kept, tokens)
     passed = resident + head
     # Without checkpoints the layers have saved them anyhow, and counted them.

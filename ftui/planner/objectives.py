@@ -28,7 +28,7 @@ def loss(setup: Setup) -> Loss:
     match setup.objective:
         case "sft":
             return loss_of(setup)
-        case "reward":
+        case "reward" | "classify":
             return _score_loss(setup)
         case "orpo" | "cpo":
             return _odds_ratio_loss(setup)
@@ -100,8 +100,8 @@ def _kept_by_scores(setup: Setup) -> float:
 
 
 def _score_loss(setup: Setup) -> Loss:
-    """A reward model's: one number per token from a head of one row, of which the last token's is taken."""
-    scores = float(setup.tokens * (setup.compute_bytes + 4))
+    """A reward model's or classifier's: a score of each row of its head per token, of which the last token's count."""
+    scores = float(setup.tokens * max(1, setup.scores) * (setup.compute_bytes + 4))
     return Loss(scores, scores, scores)
 
 

@@ -109,6 +109,8 @@ class Setup:
     """Completions that one call generates on a device."""
     second_parameters: int = 0
     """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
+    scores: int = 0
+    """Rows of a head of scores, which stands in place of the vocabulary's and trains; 0 where the model writes words."""
 
     # Several devices; see `sharding`.
     devices: int = 1
@@ -136,10 +138,12 @@ class Setup:
 
     @cached_property
     def adapter_parameters(self) -> int:
-        """Elements that train beside the frozen base: for LoRA two matrices per target and what its options add."""
+        """Elements that train beside the frozen base: for LoRA two matrices per target and what its options add; with
+        any adapter a head of scores."""
+        head = self.scores * self.geometry.hidden
         if self.options is not None:
-            return adapters.parameters(self.adapter, self.options, self.targets, self.geometry)
-        return sum(one.elements * one.count for one in self.lora_trained)
+            return head + adapters.parameters(self.adapter, self.options, self.targets, self.geometry)
+        return head + sum(one.elements * one.count for one in self.lora_trained)
 
     @cached_property
     def lora_trained(self) -> list[adapters.Trained]:
@@ -208,7 +212,7 @@ def assemble(
     formats["autocast"] = formats["autocast"] and stack.autocast
     free, kept = budget(hardware, device), reserve(hardware, device)
     setup = Setup(
-        geometry=body(recipe, sizes), method=method, device=device, rows=rows, length=length, padded=padded,
+        geometry=body(recipe, sizes, profile), method=method, device=device, rows=rows, length=length, padded=padded,
         checkpointing=checkpointing, attention=attention, optimizer=optimizer,
         quantization=quantization if quantized else "none", double_quantization=recipe.model.double_quantization,
         rank=rank if method != "full" else 0,
@@ -229,7 +233,7 @@ def assemble(
     )
     asked = objective_fields(
         recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation,
-        weight_bytes=setup.weight_bytes,
+        weight_bytes=setup.weight_bytes, profile=profile,
     )
     return replace(setup, **asked) if asked else setup
 

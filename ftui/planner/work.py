@@ -368,7 +368,7 @@ def _head(setup: Setup, batch: Batch) -> Work:
     sizes, scored = setup.geometry, batch.tokens if setup.loss == "full" else batch.scored
     table = sizes.vocab * sizes.hidden
     passes = HEAD_PASSES[setup.loss] + (1 if setup.full else 0)
-    if setup.objective == "reward":
+    if setup.scores:
         return Work(kernels=float(HEAD_KERNELS * batch.passes))
     read = float(table * setup.compute_bytes * passes * batch.passes)
     moved = LOGIT_BYTES[setup.loss] * setup.compute_bytes / 2 * sizes.vocab * scored

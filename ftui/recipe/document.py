@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ftui.documents import Document
 from ftui.methods import (
+    ClassifyOptions,
     CpoOptions,
     DistillOptions,
     DpoOptions,
@@ -427,8 +428,8 @@ class Compute(Document):
 
 
 Objective = Annotated[
-    SftOptions | DpoOptions | KtoOptions | OrpoOptions | CpoOptions | RewardOptions | GrpoOptions | RlooOptions
-    | OnlineDpoOptions | PpoOptions | DistillOptions,
+    SftOptions | ClassifyOptions | DpoOptions | KtoOptions | OrpoOptions | CpoOptions | RewardOptions | GrpoOptions
+    | RlooOptions | OnlineDpoOptions | PpoOptions | DistillOptions,
     Field(discriminator="kind"),
 ]
 Adapter = Annotated[

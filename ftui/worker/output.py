@@ -56,6 +56,7 @@ def save(
             "recipe": write(recipe),
             "data": [_source(Path(source.path)) for source in recipe.data.sources],
             "rows": {"train": prepared.train_rows, "validation": prepared.validation_rows},
+            **({"labels": list(prepared.labels), "multi_label": prepared.multi_label} if prepared.labels else {}),
             "metrics": metrics,
             "versions": versions(),
             "python": platform.python_version(),

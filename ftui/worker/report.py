@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import shlex
 import socket
 from typing import Any
@@ -17,6 +18,7 @@ from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.folder import Run, versions
 from ftui.runs.follow import Curves, history
 from ftui.units import clock, count, gib
+from ftui.worker.class_scores import CLASSES
 
 CURVE_ROWS = 20
 
@@ -33,6 +35,7 @@ def write(
         _what(run, recipe, prepared, base),
         _numbers(recipe, metrics, plan, device, events),
         _curves(events, saved_step),
+        _classes(run),
         _samples(events),
         _settings(recipe, plan),
         _remarks(events),
@@ -114,6 +117,18 @@ def _evaluations(curves: Curves, saved_step: int) -> list[str]:
         shown = " | ".join(f"{found[name][step]:.4f}" if step in found[name] else "" for name in names)
         rows.append(f"| {step} | {shown}{' ← saved' if step == saved_step else ''} |")
     return rows
+
+
+def _classes(run: Run) -> str:
+    """Of a classifier: for each label how many held-out rows have it, get it, and get it rightly."""
+    file = run.output / CLASSES
+    if not file.exists():
+        return ""
+    lines = ["| label | rows | given | right | F1 |", "|---|---:|---:|---:|---:|"]
+    for row in json.loads(file.read_text(encoding="utf-8")):
+        f1 = "" if row["f1"] is None else f"{row['f1']:.2f}"
+        lines.append(f"| {_quoted(row['label'])} | {row['rows']} | {row['given']} | {row['right']} | {f1} |")
+    return "## Held-out rows by label\n\n" + "\n".join(lines) + "\n"
 
 
 def _samples(events: list[Event]) -> str:

@@ -30,7 +30,7 @@ from ftui.recipe.trainable import planned_only
 
 TRACED = json.loads((Path(__file__).parent / "traced_objectives.json").read_text("utf-8"))["cases"]
 GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
-UNTRACED = {"classify", "online_dpo", "ppo"}
+UNTRACED = {"classify", "classify", "online_dpo", "ppo"}
 """Computed as others are that were traced: a reward model, and GRPO with what its own loss adds."""
 ASKED: dict[str, Any] = {
     "adapter.rank": 16, "adapter.alpha": 32, "adapter.dropout": 0.0, "model.quantization": "none",
@@ -118,6 +118,18 @@ def test_a_reward_model_has_no_vocabulary_to_score(
     logits = {moment.phase: moment.logits for moment in moments(found)}
     assert max(logits.values()) < 10 * found.tokens
     assert max(m.logits for m in moments(setup(shape, box(), "dpo", full=True))) > 1 << 30
+
+
+def test_a_classifier_has_a_row_of_scores_for_each_label(
+    shapes: dict[str, ModelShape], box: Callable[..., Hardware], rows: Callable[..., DataProfile]
+) -> None:
+    shape, data = shapes["llama3-8b"], rows(kind="class", labels={f"label {n}": 10 for n in range(77)})
+    asked = {"objective.kind": "classify", "train.micro_batch": 2, "train.effective_batch": 2}
+    adapter = setup_of(assign(Recipe(), ASKED | asked), box(), shape, data)
+    full = setup_of(assign(Recipe(), FULL | asked), box(), shape, data)
+    assert full.geometry.parameters == shape.parameters - shape.embedding_parameters + 77 * shape.hidden
+    words = setup(shape, box(), "sft")
+    assert adapter.adapter_parameters == words.adapter_parameters + 77 * shape.hidden
 
 
 @given(
