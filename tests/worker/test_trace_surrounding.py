@@ -22,24 +22,28 @@ CONFIG = {
 }
 
 
-@pytest.mark.parametrize(("adapter", "quantization"), [
+@pytest.mark.parametrize(("adapter", "how"), [
     ("{kind: bottleneck}", "none"), ("{kind: bottleneck, placement: parallel, activation: gelu}", "nf4"),
     ("{kind: compacter}", "none"), ("{kind: lora_bottleneck}", "nf4"), ("{kind: lora_prompt}", "none"),
+    ("{kind: none}", "galore"), ("{kind: freeze}", "galore"),
     ("{kind: freeze}", "none"), ("{kind: freeze, end: first, modules: [down_proj]}", "none"),
 ])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_plan_is_met_by_the_trace(
-    adapter: str, quantization: str, checkpointing: bool, tmp_path: Path, own_home: Path
+    adapter: str, how: str, checkpointing: bool, tmp_path: Path, own_home: Path
 ) -> None:
     from ftui.worker.trace.tracing import trace_step
 
+    if how == "galore":
+        pytest.importorskip("pytorch_optimizer")
+    optimizer, quantization = ("galore", "none") if how == "galore" else ("adamw", how)
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))
     recipe = parse(
         f"model: {{base: {config}, quantization: {quantization}, dtype: bfloat16, attention: sdpa}}\n"
         f"data: {{sources: [{{path: demo}}], max_length: 512, packing: false}}\nadapter: {adapter}\n"
-        "train: {micro_batch: 2, effective_batch: 2, learning_rate: 1.0e-4, optimizer: adamw, "
-        f"checkpointing: {str(checkpointing).lower()}}}"
+        "train: {micro_batch: 2, effective_batch: 2, learning_rate: 1.0e-4, galore_rank: 64, "
+        f"optimizer: {optimizer}, checkpointing: {str(checkpointing).lower()}}}"
     )
     setup = setup_of(recipe, hardware.load(BOXES / "rtx3090.json"), models.describe(str(config)), None)
     planned = memory(setup).phases
