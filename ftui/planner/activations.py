@@ -124,9 +124,10 @@ def residual_bytes(setup: Setup) -> int:
     """Bytes per element of the hidden states that pass from layer to layer: the embedding's own.
 
     A float32 norm makes float32 inputs, 4- and 8-bit modules answer in their input's format, and so the first sum is
-    float32 already.
+    float32 already; autocast's layer norm is such a norm whatever its weights are.
     """
-    return 4 if setup.quantization != "none" and setup.upcast != "none" else setup.weight_bytes
+    float_norms = setup.upcast != "none" or (setup.autocast and not setup.geometry.rms)
+    return 4 if setup.quantization != "none" and float_norms else setup.weight_bytes
 
 
 def hidden_bytes(setup: Setup) -> int:

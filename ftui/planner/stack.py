@@ -63,6 +63,9 @@ class Stack:
     """Elements per float32 scale of an 8-bit optimizer state."""
     optimizer_8bit_minimum: int = 4096
     """Smaller tensors keep float32 states."""
+    embeddings_in_32_bits: bool = False
+    """An 8-bit optimizer keeps the embedding's states in float32 (transformers 5.23, trainer.py, `create_optimizer`;
+    before 5 it asked for a class's name that no longer was one)."""
     nf4_block: int = 64
     nf4_nested_block: int = 256
 
@@ -78,6 +81,7 @@ CURRENT = Stack(
     name="2026-11",
     source="operations of these versions written down one by one, and traced training steps of them",
     versions={"torch": "2.13", "transformers": "5.23", "peft": "0.21", "trl": "1.16", "bitsandbytes": "0.50"},
+    embeddings_in_32_bits=True,
 )
 
 PEFT_COMPARISON = Stack(

@@ -71,7 +71,7 @@ def optimizer_bytes(setup: Setup) -> int:
 
     AdamW is torch's: two per element in the weights' dtype.  The others are bitsandbytes': two for Adam and one for
     Lion, in float32 whatever the weights are; with 8 bits a byte and its share of a float32 scale, except in tensors
-    too small to be quantized.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
+    too small to be quantized, and in the embedding where the training loop asks for that.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
     mode, where there is no other memory.  Adafactor holds a float32 per row and per column of a matrix, and one per
     element of a vector (transformers/optimization.py).  SGD is without momentum.  GaLore: see `projected`.
     """
@@ -95,6 +95,9 @@ def optimizer_bytes(setup: Setup) -> int:
             continue
         large = tensor.elements >= setup.stack.optimizer_8bit_minimum
         total += states * tensor.count * tensor.elements * (eight if large else 4)
+    table = setup.geometry.embedding
+    if setup.full and setup.stack.embeddings_in_32_bits and not (paged and table >= PAGED_ELEMENTS):
+        total += states * table * (4 - eight)
     return int(total)
 
 

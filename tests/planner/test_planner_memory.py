@@ -111,7 +111,7 @@ def test_full_tuning_holds_weights_gradients_and_two_states(shapes: dict[str, Mo
 
 
 @pytest.mark.parametrize(("optimizer", "low", "high"), [
-    ("adamw", 4.0, 4.0), ("adamw_8bit", 2.0, 2.1), ("lion_8bit", 1.0, 1.1), ("paged_adamw_8bit", 0.0, 0.001),
+    ("adamw", 4.0, 4.0), ("adamw_8bit", 2.1, 2.2), ("lion_8bit", 1.05, 1.1), ("paged_adamw_8bit", 0.0, 0.001),
     ("sgd", 0.0, 0.0), ("adafactor", 0.0, 0.05),
 ])
 def test_optimizer_states_have_their_known_size_per_parameter(

@@ -23,6 +23,7 @@ TINY = {
     "model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 7,
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "tie_word_embeddings": False,
 }
+DEEP = TINY | {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 16}
 SLIDING = TINY | {
     "model_type": "gemma3_text", "num_hidden_layers": 14, "head_dim": 16, "sliding_window": 32,
     "layer_types": ["full_attention" if i % 3 == 2 else "sliding_attention" for i in range(14)],
@@ -146,7 +147,7 @@ def test_packed_rows_are_kept_apart_by_a_mask() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [TINY, SLIDING, DENSE_FIRST], ids=["alike", "sliding windows", "dense first"])
+@pytest.mark.parametrize("config", [DEEP, SLIDING, DENSE_FIRST], ids=["alike", "sliding windows", "dense first"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -161,3 +162,9 @@ def test_every_kind_of_model_is_deepened_exactly(config: dict[str, Any], setting
     import bitsandbytes  # noqa: F401
 
     same(config, settings)
+
+
+@pytest.mark.slow
+def test_an_optimizer_that_lets_go_late_is_deepened_exactly() -> None:
+    """Adafactor still holds one parameter's update when it has the next one's, of which the next layer's may be one."""
+    same(DEEP, {"train__optimizer": "adafactor", "train__checkpointing": True})

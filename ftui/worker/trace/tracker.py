@@ -271,11 +271,13 @@ class Tracker(TorchDispatchMode):
         for argument in args:
             if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], torch.Tensor):
                 found = [self.layer_of(tensor) for tensor in argument]
+                self._made_for = None if self.phase == "optimizer step" else self._made_for
                 return found if len(found) == len(made) else [None] * max(1, len(made))
         owner = next((o for a in args if isinstance(a, torch.Tensor) and (o := self.layer_of(a)) is not None), None)
-        if self.phase == "setup":
+        if owner is None and self.phase == "setup":
             # The states that are being made belong to nobody yet; the optimizer goes from parameter to parameter.
-            owner = self._made_for if owner is None else owner
+            owner = self._made_for
+        if owner is not None or self.phase == "setup":
             self._made_for = owner
         return [owner] * max(1, len(made))
 
@@ -318,6 +320,10 @@ class Tracker(TorchDispatchMode):
     def _layer_of_end(self, id: int) -> int | None:
         """Which layer lets the tensor go: the one at work, unless what is let go was another layer's business."""
         home, now = self._owner.get(id), self._layer
+        scratch = self.phase == "optimizer step" == self.log.events[self._first[id]].phase
+        if scratch and home is not None and self._made_for == home + 1:
+            # What an optimizer has made for one parameter it lets go when it has the next one's.
+            return self._made_for
         if home is None or now is None or self.phase in ("setup", "optimizer step"):
             return now if home is None and self.phase not in ("setup", "optimizer step") else home
         late = now < home and not self.log.events[self._first[id]].phase.endswith("backward")
