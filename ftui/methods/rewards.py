@@ -10,8 +10,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ftui.errors import BadInput
@@ -135,6 +135,21 @@ def parse_all(texts: Iterable[str]) -> tuple[Reward, ...]:
         if names.count(name) > 1:
             raise BadInput(f"objective.rewards has {name} twice.", "Write it once, with the sum of the weights.")
     return found
+
+
+def with_paths(text: str, absolute: Callable[[str], str]) -> str:
+    """`text` with the file or folder that it names as `absolute` gives it; what names none stays as it is."""
+    try:
+        reward = parse(text)
+    except BadInput:
+        return text
+    path, colon, function = reward.argument, "", ""
+    if reward.kind == "function":
+        path, colon, function = reward.argument.rpartition(":")
+    ending = {"function": ".py", "json": ".json", "model": ""}.get(reward.kind)
+    if ending is None or not path.endswith(ending) or absolute(path) == path:
+        return text
+    return str(replace(reward, argument=f"{absolute(path)}{colon}{function}"))
 
 
 def length_of(argument: str) -> tuple[int, bool]:

@@ -14,6 +14,7 @@ from ftui.errors import FtuiError, Refused
 from ftui.hardware.document import Hardware
 from ftui.installed import noted
 from ftui.methods import LoraOptions, Targeted
+from ftui.methods.rewards import with_paths
 from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
 from ftui.planner.document import Estimate, Plan, Risk
@@ -269,6 +270,9 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     changed: dict[str, object] = {"data": recipe.data.model_copy(update=data)} if data else {}
     if (base := _absolute(recipe.model.base)) != recipe.model.base:
         changed["model"] = recipe.model.model_copy(update={"base": base})
+    rewards = getattr(recipe.objective, "rewards", ())
+    if (scored := tuple(with_paths(text, _absolute) for text in rewards)) != rewards:
+        changed["objective"] = recipe.objective.model_copy(update={"rewards": scored})
     return recipe.model_copy(update=changed) if changed else recipe
 
 

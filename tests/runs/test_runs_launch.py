@@ -20,7 +20,7 @@ from ftui.errors import BadInput, FtuiError, Refused
 from ftui.hardware.document import Cpu, Gpu, Hardware, Ram, TorchBuild
 from ftui.models.document import Linear, ModelShape
 from ftui.planner.document import Verdict
-from ftui.recipe import assign, read
+from ftui.recipe import assign, get, read
 from ftui.recipe.document import Recipe
 from ftui.recipe.presets import presets
 from ftui.runs.command import ask, launch_command
@@ -70,11 +70,11 @@ def test_a_recipe_without_model_or_data_says_what_to_add() -> None:
 
 
 def test_an_objective_that_can_only_be_planned_is_refused_even_with_force(layout: Layout) -> None:
-    asked = assign(layout.asked, {"objective.kind": "dpo"})
-    planned = lay_out(asked, hardware=machine(), shape=SHAPE, profile=profile(kind="preference"))
+    asked = assign(layout.asked, {"objective.kind": "distill"})
+    planned = lay_out(asked, hardware=machine(), shape=SHAPE, profile=profile(kind="prompt"))
     assert "can be planned, not trained yet" in next(obstacles(planned)).what
     for force in (False, True):
-        with pytest.raises(Refused, match="Direct preference optimization can be planned, not trained yet"):
+        with pytest.raises(Refused, match="Distillation can be planned, not trained yet"):
             launch(planned, command="ftui launch", force=force)
 
 
@@ -153,6 +153,12 @@ def test_files_are_named_absolutely_and_names_are_left_alone(tmp_path: Path, mon
     assert [source.path for source in found.data.sources] == [str(tmp_path / "train.jsonl"), "org/set", "demo"]
     assert (found.data.validation, found.data.template) == (str(tmp_path / "held.jsonl"), str(tmp_path / "t.jinja"))
     assert with_absolute_paths(Recipe()) == Recipe()
+    (tmp_path / "own.py").write_text("")
+    rewards = ("exact", "0.5*own.py:polite", "demo:score", "2*model:model", "model:org/judge", "exakt", "json:demo")
+    scored = with_absolute_paths(assign(Recipe(), {"objective.kind": "grpo", "objective.rewards": rewards}))
+    assert get(scored, "objective.rewards") == (
+        "exact", f"0.5*{tmp_path}/own.py:polite", "demo:score", f"2.0*model:{tmp_path}/model", *rewards[4:],
+    )
     assert with_absolute_paths(assign(Recipe(), {"data.template": "{{ x }}\0" * 2000}))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -34,9 +33,6 @@ def build(argument: str, place: Place) -> Score:
 def _module(name: str, argument: str) -> ModuleType:
     try:
         if not name.endswith(".py"):
-            # As Python itself finds modules that stand where a command is given.
-            if "" not in sys.path:
-                sys.path.append("")
             return importlib.import_module(name)
         file = Path(name).expanduser()
         if not file.is_file():
