@@ -122,6 +122,12 @@ TERMS: tuple[Term, ...] = (
         "https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities", ("sm",),
     ),
     Term(
+        "CPO",
+        "Contrastive preference optimization: prefers the chosen answer and imitates it, without a reference model. "
+        "With its loss simpo, which compares answers per token, and no imitation it is SimPO.",
+        "https://arxiv.org/abs/2401.08417", ("contrastive preference optimization", "SimPO"),
+    ),
+    Term(
         "distillation",
         "Training a small model to give the same next-token probabilities as a large one. "
         "Done on the small model's own answers it corrects the mistakes that it really makes.",
