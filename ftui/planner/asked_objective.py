@@ -70,6 +70,8 @@ def objective_fields(
             fields["generated_rows"] = rows * accumulation * options.mini_batches
         else:
             fields["generated_rows"] = rows * (options.steps_per_generation or accumulation)
+        passes = 1 if isinstance(options, OnlineDpoOptions) else options.iterations
+        fields["served_steps"] = passes * fields["generated_rows"] / (rows * accumulation)
     if isinstance(options, DistillOptions):
         fields["generated_rows"] = rows * accumulation
         stated = options.teacher_parameters

@@ -107,6 +107,8 @@ class Setup:
     """Tokens generated per completion; 0 where nothing is."""
     generated_rows: int = 0
     """Completions that one call generates on a device."""
+    served_steps: float = 1.0
+    """Optimizer steps that train on what one call generates."""
     second_parameters: int = 0
     """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
     scores: int = 0

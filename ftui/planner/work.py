@@ -174,7 +174,7 @@ def parts(setup: Setup, batch: Batch) -> dict[str, Work]:
             weights=2.0 * setup.second_parameters * batch.passes,
         )
     if setup.generated_rows:
-        found["generation"] = _generation(setup, active)
+        found["generation"] = Work(*(each / setup.served_steps for each in _generation(setup, active)))
     found["optimizer"] = _optimizer(setup)
     return found
 

@@ -24,6 +24,7 @@ from ftui.planner.memory import memory, moments, process_bytes
 from ftui.planner.objectives import loss, second_model_bytes
 from ftui.planner.setup import Setup, setup_of
 from ftui.planner.states import weight_bytes
+from ftui.planner.work import Batch, parts
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.recipe.trainable import planned_only
@@ -217,8 +218,13 @@ def test_the_value_head_and_the_pairs_of_online_dpo_are_counted(
     assert formula_doubt(critic) > formula_doubt(policy)
     paired = setup(shape, box(), "online_dpo", full=True, train__effective_batch=8)
     assert (paired.reference, paired.tokens, paired.generated_rows) == ("copy", 2 * paired.length, 8)
+    once = setup(shape, box(), "rloo", train__effective_batch=8)
+    again = setup(shape, box(), "rloo", train__effective_batch=8, objective__iterations=4)
+    assert (once.served_steps, again.served_steps) == (1, 4)
+    written = [parts(found, Batch(tokens=4096.0, pairs=4e6, scored=2048.0))["generation"] for found in (once, again)]
+    assert written[1] == pytest.approx([each / 4 for each in written[0]])
     rolled = setup(shape, box(), "ppo", train__effective_batch=8, objective__mini_batches=3)
-    assert rolled.generated_rows == 24
+    assert (rolled.generated_rows, rolled.served_steps) == (24, 12)
 
 
 def test_a_larger_teacher_takes_more_and_the_guess_about_it_is_said(
