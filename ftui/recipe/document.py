@@ -43,11 +43,13 @@ from ftui.settings import Auto, setting
 class Goal(Document):
     """What one wants; the planner's rules read it."""
 
-    task: Literal["chat", "instruct", "classify", "domain", "code", "reasoning"] = setting(
+    task: Literal[
+        "instruct", "chat", "classify", "prefer", "reasoning", "domain", "distill", "code", "tools", "judge",
+    ] = setting(
         "instruct",
         title="Task",
         help="What the tuned model is for.",
-        why="It moves rank, epochs, learning rate and which tokens are trained.",
+        why="With the kind of rows it decides the objective; it moves rank, epochs and which tokens are trained.",
     )
     priority: Literal["quality", "balanced", "speed", "memory"] = setting(
         "balanced",
