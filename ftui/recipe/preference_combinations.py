@@ -1,10 +1,10 @@
-"""Options of the preference objectives that trl refuses only after the model is loaded, or passes over in silence."""
+"""Options of objectives that trl refuses only after the model is loaded, or passes over in silence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftui.methods import OBJECTIVES, CpoOptions, DpoOptions, OrpoOptions, RewardOptions
+from ftui.methods import OBJECTIVES, ClassifyOptions, CpoOptions, DpoOptions, OrpoOptions
 from ftui.recipe.document import Recipe
 
 Wrong = tuple[str, str]
@@ -31,10 +31,10 @@ def wrong_preference(recipe: Recipe) -> Iterator[Wrong]:
     if isinstance(options, CpoOptions) and options.label_smoothing and options.loss_type in ("hinge", "ipo"):
         yield (f"The loss {options.loss_type} has no label smoothing, and trl would pass over it.",
                "Write objective.label_smoothing: 0, or objective.loss_type: sigmoid or simpo.")
-    if isinstance(options, OrpoOptions | CpoOptions) and recipe.train.activation_offload:
-        yield (f"trl's trainer of {options.kind} offloads no activations.", "Write train.activation_offload: false.")
-    if isinstance(options, RewardOptions) and recipe.evaluate.prompts:
-        yield ("A reward model gives scores and answers no prompts.", "Leave out evaluate.prompts.")
+    if isinstance(options, OrpoOptions | CpoOptions | ClassifyOptions) and recipe.train.activation_offload:
+        yield (f"The trainer of {options.kind} offloads no activations.", "Write train.activation_offload: false.")
+    if row.head == "scores" and recipe.evaluate.prompts:
+        yield (f"{row.title} makes a model that gives scores and answers no prompts.", "Leave out evaluate.prompts.")
 
 
 def _dpo(options: DpoOptions) -> Iterator[Wrong]:

@@ -121,7 +121,7 @@ def test_a_preset_is_shown(ftui) -> None:
     code, out, _ = ftui("presets", "show", "tickets", "--hardware", str(BOXES / "t4.json"))
     assert code == 0
     assert "ftui launch tickets --data tickets.csv" in out
-    assert "loss_on: completion" in out
+    assert "kind: classify" in out
     _, out, _ = ftui("presets", "show", "tickets", "--json", "--hardware", str(BOXES / "t4.json"))
     assert json.loads(out)["recipe"]["goal"]["task"] == "classify"
     assert ftui("presets", "show", "tocket")[0] == 2
