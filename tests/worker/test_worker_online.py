@@ -195,6 +195,19 @@ def test_the_trial_step_leaves_no_trace(
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_base_of_four_bits_and_layers_computed_again_train_before_and_after_an_evaluation(
+    kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path
+) -> None:
+    asked = {"model__quantization": "nf4", "train__checkpointing": True, "train__eval_steps": 1, "train__save_steps": 1,
+             "train__max_steps": 4, "train__micro_batch": 2, "train__keep_checkpoints": 9}  # fmt: skip
+    ran = train(objective__kind=kind, **sums | KINDS[kind] | asked)
+    assert ran.end["status"] == "finished", ran.end
+    saved = [weights(ran.run.checkpoints / f"checkpoint-{step}") for step in (1, 3)]
+    assert all(saved), [path.name for path in ran.run.checkpoints.iterdir()]
+    assert any((saved[0][name] != saved[1][name]).any() for name in saved[0] if "lora_B" in name)
+
+
 def test_full_tuning_holds_the_answers_against_a_copy_of_the_model(
     train: Callable[..., Any], random_demo: Path, sums: dict[str, Any]
 ) -> None:
