@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
-from ftui.worker.objectives import ppo_math  # noqa: E402
+from ftui.worker import ppo_math  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -19,7 +19,7 @@ from trl import RLOOConfig, RLOOTrainer
 from ftui.data import Prepared
 from ftui.methods import PpoOptions
 from ftui.recipe.document import Recipe
-from ftui.worker.objectives import ppo_math
+from ftui.worker import ppo_math
 from ftui.worker.online import OnlineTrainer, build_online
 from ftui.worker.precision import Precision
 
