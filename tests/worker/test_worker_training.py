@@ -71,7 +71,9 @@ def test_each_method_trains_and_reloads_to_the_logged_loss(
     assert ran.losses[4] < ran.losses[1]
     assert all(event.data["tokens_per_second"] > 0 and event.data["grad_norm"] > 0 for event in ran.of("metric"))
     tuned = reload(ran, random_demo)
-    assert validation_loss(tuned, ran, random_demo) == pytest.approx(ran.end["metrics"]["eval_loss"], abs=1e-4)
+    # Reloaded without ftui, bitsandbytes may take its 16-bit kernels for evaluation on a CPU.
+    near = 5e-4 if method == "qlora" else 1e-4
+    assert validation_loss(tuned, ran, random_demo) == pytest.approx(ran.end["metrics"]["eval_loss"], abs=near)
     report = ran.run.report.read_text(encoding="utf-8")
     for words in ("## Expected and measured", "← saved", "Answers before and after", "rsync -av", "ftui try"):
         assert words in report
