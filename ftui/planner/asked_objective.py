@@ -21,6 +21,7 @@ from typing import Any
 
 from ftui.data.document import DataProfile
 from ftui.methods import (
+    ADAPTERS,
     ClassifyOptions,
     CpoOptions,
     DistillOptions,
@@ -44,7 +45,7 @@ Online = GrpoOptions | RlooOptions | OnlineDpoOptions | PpoOptions
 
 
 def objective_fields(
-    recipe: Recipe, sizes: Geometry, *, full: bool, rows: int, length: int, accumulation: int, weight_bytes: int,
+    recipe: Recipe, sizes: Geometry, *, rows: int, length: int, accumulation: int, weight_bytes: int,
     profile: DataProfile | None,
 ) -> dict[str, Any]:
     """The fields of a `Setup` that the objective decides; empty for supervised fine-tuning.
@@ -60,7 +61,10 @@ def objective_fields(
         "sequences": 2 if options.kind in PAIRED else 1, "padded": True,
     }
     fields["scores"] = scores(recipe, profile)
-    held: str = "copy" if full else "adapter off"
+    # Freeze tuning and the like have no adapter that could be switched off.
+    held: str = "adapter off" if ADAPTERS[recipe.adapter.kind].saved == "adapter" else "copy"
+    if isinstance(options, CpoOptions):
+        fields["imitation"] = options.cpo_alpha > 0
     if isinstance(options, DpoOptions | KtoOptions):
         fields["reference"] = "precomputed" if options.precompute_reference else held
     if isinstance(options, Online):

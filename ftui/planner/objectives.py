@@ -106,15 +106,18 @@ def _score_loss(setup: Setup) -> Loss:
 
 
 def _odds_ratio_loss(setup: Setup) -> Loss:
-    """ORPO's: all logits of both answers in float32, log-softmax of the chosen one's, and their gradients."""
+    """ORPO's and CPO's: all logits of both answers in float32, log-softmax of the chosen one's, and their gradients."""
     sizes, width = setup.geometry, setup.compute_bytes
     logits = float(setup.tokens * sizes.vocab)
+    left = (4 + width) * logits + setup.tokens * sizes.hidden * width
+    if not setup.imitation:
+        # The kernel for the preference keeps the logits alone, and makes one gradient of them.
+        return Loss(6 * logits, (4 + 4) * logits, 6 * logits, left)
     # The logits in 16 bits and in float32; then those in float32 with the chosen half's shifted copy (one row is no
     # copy) and its log-softmax.  trl's kernel for the preference keeps the logits alone.
     forward = (8 if setup.rows > 1 else 6) * logits
     # The logits, the gradient of the preference's, and its sum with the imitation's.
     backward = (4 + 4 + 4) * logits
-    left = (4 + width) * logits + setup.tokens * sizes.hidden * width
     return Loss(forward, backward, forward, left)
 
 

@@ -72,6 +72,8 @@ class Setup:
     rank: int = 0
     targets: tuple[Target, ...] = ()
     dropout: bool = False
+    imitation: bool = True
+    """Whether the loss of ORPO or CPO also imitates the chosen answer."""
     dora: bool = False
     projected_rank: int = 128
     """The rank to which GaLore projects gradients."""
@@ -109,10 +111,10 @@ class Setup:
     """Completions that one call generates on a device."""
     served_steps: float = 1.0
     """Optimizer steps that train on what one call generates."""
-    second_parameters: int = 0
-    """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
     scores: int = 0
     """Rows of a head of scores, which stands in place of the vocabulary's and trains; 0 where the model writes words."""
+    second_parameters: int = 0
+    """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
 
     # Several devices; see `sharding`.
     devices: int = 1
@@ -234,7 +236,7 @@ def assemble(
         **formats,
     )
     asked = objective_fields(
-        recipe, sizes, full=setup.full, rows=rows, length=length, accumulation=accumulation,
+        recipe, sizes, rows=rows, length=length, accumulation=accumulation,
         weight_bytes=setup.weight_bytes, profile=profile,
     )
     return replace(setup, **asked) if asked else setup

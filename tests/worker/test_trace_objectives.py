@@ -35,7 +35,7 @@ def recipe_of(objective: str, adapter: str, config: Path, checkpointing: bool = 
     )
 
 
-@pytest.mark.parametrize("adapter", [LORA, "{kind: none}"], ids=["lora", "full"])
+@pytest.mark.parametrize("adapter", [LORA, "{kind: none}", "{kind: freeze}"], ids=["lora", "full", "freeze"])
 @pytest.mark.parametrize("objective", [
     "{kind: dpo}", "{kind: dpo, precompute_reference: true}", "{kind: kto}", "{kind: kto, precompute_reference: true}",
     "{kind: orpo}", "{kind: cpo}", "{kind: cpo, loss_type: simpo, cpo_alpha: 0}", "{kind: reward}",
