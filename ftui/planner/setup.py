@@ -112,7 +112,7 @@ class Setup:
     served_steps: float = 1.0
     """Optimizer steps that train on what one call generates."""
     scores: int = 0
-    """Rows of a head of scores, which stands in place of the vocabulary's and trains; 0 where the model writes words."""
+    """Rows of a head of scores, which trains in place of the vocabulary's; 0 where the model writes words."""
     second_parameters: int = 0
     """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
 
