@@ -30,6 +30,11 @@ class ObjectiveRow:
     """The value of an evaluation by which the best checkpoint is known."""
     trains: bool = True
 
+    @property
+    def inline(self) -> str:
+        """The title within a sentence: REINFORCE stays as it is."""
+        return self.title if self.title[:2].isupper() else self.title[0].lower() + self.title[1:]
+
 
 @dataclass(frozen=True)
 class Compared:

@@ -76,6 +76,11 @@ def _noise(options: Online, recipe: Recipe) -> Iterator[Wrong]:
                "Write train.neftune: null.")
 
 
+def _activations(options: Online, recipe: Recipe) -> Iterator[Wrong]:
+    if recipe.train.activation_offload:
+        yield f"The trainer of {options.kind} offloads no activations.", "Write train.activation_offload: false."
+
+
 def _reference(options: Online, recipe: Recipe) -> Iterator[Wrong]:
     if isinstance(options, OnlineDpoOptions) and options.beta == 0:
         yield "objective.beta 0 leaves online DPO nothing to learn: its loss is then the same for any model.", (
@@ -83,7 +88,9 @@ def _reference(options: Online, recipe: Recipe) -> Iterator[Wrong]:
         )
 
 
-RULES: tuple[Callable[[Any, Recipe], Iterator[Wrong]], ...] = (_rewards, _groups, _noise, _reference)
+RULES: tuple[Callable[[Any, Recipe], Iterator[Wrong]], ...] = (
+    _rewards, _groups, _noise, _activations, _reference,
+)
 
 
 def _near(value: int, step: int) -> str:

@@ -84,17 +84,12 @@ def model_card(
     use = snippet(".", base, recipe, prepared.labels, multi=prepared.multi_label)
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
-        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {_inline(objective.title)} on "
+        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {objective.inline} on "
         f"{prepared.train_rows:,} rows.\n\n"
         f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{use}```\n\n"
         f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
         + ", ".join(f"{name} {version}" for name, version in used.items()) + "\n"
     )
-
-
-def _inline(title: str) -> str:
-    """A title within a sentence."""
-    return title[0].lower() + title[1:]
 
 
 def _source(path: Path) -> dict[str, Any]:

@@ -48,16 +48,21 @@ def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
     how = ADAPTERS[recipe.adapter.kind].title
     if recipe.adapter.kind != "none" and recipe.model.quantization not in ("none", "auto"):
         how += f" on a base in {recipe.model.quantization}"
+    objective = OBJECTIVES[recipe.objective.kind]
+    share = f", {prepared.trained_tokens / max(prepared.tokens, 1):.0%} of them in the loss"
+    what = "prompts to answer" if prepared.form == "prompt" else "rows to train on"
     lines = [
         "## What was done\n",
         f"- Base model: `{base}`" + (f" at {recipe.model.revision}" if recipe.model.revision else ""),
-        f"- Method: {OBJECTIVES[recipe.objective.kind].title.lower()}, {how}",
-        f"- Data: {', '.join(f'`{source.path}`' for source in recipe.data.sources)}: {prepared.train_rows:,} rows "
-        f"to train on ({count(prepared.tokens)} tokens, {prepared.trained_tokens / max(prepared.tokens, 1):.0%} of "
-        f"them in the loss), {prepared.validation_rows:,} held out",
+        f"- Method: {objective.inline}, {how}",
+        f"- Data: {', '.join(f'`{source.path}`' for source in recipe.data.sources)}: {prepared.train_rows:,} {what} "
+        f"({count(prepared.tokens)} tokens{'' if prepared.form == 'prompt' else share}), "
+        f"{prepared.validation_rows:,} held out",
         f"- Chat template: {prepared.template.name}; rows of up to {prepared.max_length:,} tokens"
         + (", packed" if prepared.packed else ""),
     ]
+    if rewards := getattr(recipe.objective, "rewards", ()):
+        lines.insert(3, f"- Rewards: {', '.join(f'`{reward}`' for reward in rewards)}")
     if prepared.dropped:
         lines.append("- Left out: " + ", ".join(f"{rows:,} {reason}" for reason, rows in prepared.dropped.items()))
     lines.append(f"- Again: `{run.info.command}` (seed {recipe.train.seed})")

@@ -46,6 +46,7 @@ def test_noise_between_two_passes_over_the_same_weights_is_refused(kind: str) ->
     assert "adapter.dropout 0.05" in str(refused(kind, adapter__dropout=0.05))
     assert "train.neftune" in str(refused(kind, train__neftune=5.0))
     assert refused(kind, adapter__dropout="auto") is None
+    assert "offloads no activations" in str(refused(kind, train__activation_offload=True))
 
 
 @pytest.mark.parametrize(

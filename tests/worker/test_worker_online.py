@@ -14,6 +14,7 @@ from ftui.errors import BadInput
 from ftui.methods import OBJECTIVES
 from ftui.methods.rewards import parse
 from ftui.runs.document import Event
+from ftui.runs.folder import create
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
 
@@ -130,10 +131,12 @@ def test_a_run_is_judged_by_the_reward_of_held_out_prompts_and_its_result_reload
     assert f"the reward of the held-out rows is {best:.4f}" in ran.end["text"]
     assert all(event.data["tokens"] > 0 for event in ran.of("metric"))
     report = ran.run.report.read_text()
-    assert OBJECTIVES[kind].title.lower() in report
+    assert f"Method: {OBJECTIVES[kind].inline}, " in report
+    assert "prompts to answer" in report
+    assert f"Rewards: `{sums['objective__rewards'][0]}`" in report
     assert f"{best:.4f}" in report
     card = (ran.run.output / "README.md").read_text()
-    assert OBJECTIVES[kind].title.lower() in card.lower()
+    assert f"by {OBJECTIVES[kind].inline} on" in card
     assert (ran.run.output / "value_head.safetensors").exists() == (kind == "ppo")
     base = AutoModelForCausalLM.from_pretrained(random_demo)
     ids = torch.arange(1, 9)[None]
@@ -193,6 +196,16 @@ def test_the_trial_step_leaves_no_trace(
         losses.append((ran.losses, ran.end["metrics"]["tokens"]))
     assert tried == [1]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_steps_are_measured_on_the_longest_prompts(
+    kind: str, resolved: Callable[..., Any], work: Callable[..., Any], random_demo: Path, sums: dict[str, Any]
+) -> None:
+    recipe = resolved(objective__kind=kind, **sums | KINDS[kind])
+    measured = work(create("measure", "t", command="ftui plan --measure", recipe=recipe))
+    assert measured.end["status"] == "finished", measured.end
+    assert measured.end["metrics"]["peak_bytes"] > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
