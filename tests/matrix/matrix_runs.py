@@ -128,7 +128,7 @@ def save(model: Any, folder: Path, base: Path) -> None:
 
 def plain(recipe: Recipe, base: Path, folder: Path, kind: str, *, dequantized: bool = False) -> Any:
     """The saved adapter on a fresh base, loaded with transformers and peft alone."""
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM
 
     from ftui.worker.base import keep_gradients, quantization_config
@@ -143,11 +143,11 @@ def plain(recipe: Recipe, base: Path, folder: Path, kind: str, *, dequantized: b
         model = model.dequantize()
         # IA³ reads these, which dequantize() leaves.
         model.is_loaded_in_4bit = model.is_loaded_in_8bit = False
-    more = {}
+    config: Any = PeftConfig.from_pretrained(str(folder))
     if kind == "xlora":
         model.config.use_cache = False
-        more = {"adapters": {name: str(folder / name) for name in ("0", "1")}}
-    return PeftModel.from_pretrained(model, str(folder), **more)
+        config.adapters = {name: str(folder / name) for name in config.adapters}
+    return PeftModel.from_pretrained(model, str(folder), config=config)
 
 
 def apart(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -6,11 +6,10 @@ import types
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.targets import targeted, task_type, wrapped
+from ftui.worker.adapters.tasks import default_to_first
 
 
 def poly(model: Any, recipe: Recipe) -> Any:
@@ -22,16 +21,7 @@ def poly(model: Any, recipe: Recipe) -> Any:
         **targeted(recipe), r=options.rank, n_tasks=options.tasks, n_skills=options.skills, n_splits=options.splits
     )
     adapted = wrapped(model, config)
-
-    def first_task(router: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        if named.get("task_ids") is None:
-            rows = named["input_ids"]
-            named["task_ids"] = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
-        return given, named
-
-    for name, module in adapted.named_modules():
-        if name.endswith("poly_router.default"):
-            module.register_forward_pre_hook(first_task, with_kwargs=True)
+    default_to_first(adapted)
     return adapted
 
 
@@ -62,11 +52,16 @@ def xlora(model: Any, recipe: Recipe) -> Any:
 def _save_with_gate(adapted: Any, save_directory: str, **kwargs: Any) -> None:
     """As peft saves, and the gate besides: peft takes its layer "0" for a part of the adapter of that name.
 
-    The adapters that are mixed come into folders "0", "1" and so on, for `from_pretrained(..., adapters=...)`.
+    The adapters that are mixed come into folders "0", "1" and so on beside it.
     """
     from safetensors.torch import save_file
 
+    config = adapted.peft_config["default"]
+    paths = config.adapters
+    # Where they lay on this machine means nothing elsewhere.
+    config.adapters = {name: name for name in paths}
     type(adapted).save_pretrained(adapted, save_directory, **kwargs)
+    config.adapters = paths
     gate = {
         name: parameter.detach().cpu().contiguous().clone()
         for name, parameter in adapted.named_parameters() if "internal_xlora_classifier" in name

@@ -12,6 +12,7 @@ from ftui.data.token_rows import UNTRAINED
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.targets import task_type, wrapped
+from ftui.worker.adapters.tasks import default_to_first
 
 
 def prompt_tuning(model: Any, recipe: Recipe) -> Any:
@@ -42,14 +43,7 @@ def multitask_prompt_tuning(model: Any, recipe: Recipe) -> Any:
         ),
     )
     begin_with(adapted, options.text)
-
-    def first_task(encoder: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        indices, tasks = (*given, named.get("task_ids"))[:2]
-        if tasks is None:
-            tasks = torch.zeros(len(indices), dtype=torch.long, device=indices.device)
-        return (indices, tasks), {}
-
-    adapted.prompt_encoder["default"].register_forward_pre_hook(first_task, with_kwargs=True)
+    default_to_first(adapted)
     return adapted
 
 
