@@ -26,26 +26,41 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
     where = base if adapter else folder
     lines = [
         *(["import ftui.tuners  # pip install ftui: it gives peft this kind of adapter"] if row.tuners else []),
-        *(["import torch"] if labels and not multi else []),
-        *(["from peft import PeftModel"] if adapter else []),
+        *(["import torch"] if (labels and not multi) or hasattr(recipe.adapter, "tasks") else []),
+        *(["from peft import PeftConfig, PeftModel"] if recipe.adapter.kind == "xlora" else
+          ["from peft import PeftModel"] if adapter else []),
         f"from transformers import {head}, AutoTokenizer" if head < "AutoTokenizer"
         else f"from transformers import AutoTokenizer, {head}",
         "",
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
         f'model = {head}.from_pretrained("{where}", {", ".join(given)})',
-        *([f'model = PeftModel.from_pretrained(model, "{folder}")'] if adapter else []),
-        *(_classes(multi=multi) if labels else _score() if scores else _answer()),
+        *_adapted(folder, recipe, adapter=adapter),
+        *(_classes(multi=multi) if labels else _score() if scores else _answer(recipe)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _answer() -> list[str]:
+def _adapted(folder: str, recipe: Recipe, *, adapter: bool) -> list[str]:
+    """The line that puts the adapter on; X-LoRA's own adapters lie beside its gate."""
+    if recipe.adapter.kind == "xlora":
+        return [
+            "model.config.use_cache = False",
+            f'config = PeftConfig.from_pretrained("{folder}")',
+            f'config.adapters = {{name: "{folder}/" + name for name in config.adapters}}',
+            f'model = PeftModel.from_pretrained(model, "{folder}", config=config)',
+        ]
+    return [f'model = PeftModel.from_pretrained(model, "{folder}")'] if adapter else []
+
+
+def _answer(recipe: Recipe) -> list[str]:
+    by_task = hasattr(recipe.adapter, "tasks")
+    task = "task_ids=torch.zeros(1, dtype=torch.long, device=model.device), " if by_task else ""
     return [
         'messages = [{"role": "user", "content": "Hello!"}]',
         "inputs = tokenizer.apply_chat_template(",
         '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
         ").to(model.device)",
-        "made = model.generate(**inputs, max_new_tokens=200)",
+        f"made = model.generate(**inputs, {task}max_new_tokens=200)",
         'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
 
