@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from ftui.documents import Document
+from ftui.methods.options import start_from
 from ftui.methods.row import AdapterRow, Compared
 from ftui.settings import Auto, setting
 
@@ -24,6 +26,7 @@ class LoraOptions(Document):
         why="'none' trains every weight, which takes about eight times the memory of the model.",
         term="LoRA",
     )
+    start_from: str | None = start_from()
     rank: int | Auto = setting(
         "auto",
         title="Rank",
@@ -231,6 +234,23 @@ def unmergeable(options: LoraOptions, *, biased: bool = False) -> str | None:
     if options.bias and not biased:
         return "the adapter has a bias, and the base's modules have none to add it to"
     return None
+
+
+def as_saved(options: LoraOptions) -> LoraOptions:
+    """The options of the plain LoRA that is saved of a training with `options`, none of them left to the planner.
+
+    Starts that took something out of the base are put back by a second LoRA beside the first, and groups are spread:
+    `ftui.worker.adapters.lora_result` does both.
+    """
+    plain: dict[str, object] = {"init": "default", "pissa_iterations": None, "qalora_group": None}
+    if options.init in CHANGES_BASE:
+        factor = math.sqrt(2) if options.rslora else 2
+        plain |= {
+            "rank": 2 * int(options.rank), "alpha": factor * float(options.alpha),
+            "rank_pattern": {name: 2 * rank for name, rank in options.rank_pattern.items()},
+            "alpha_pattern": {name: factor * alpha for name, alpha in options.alpha_pattern.items()},
+        }
+    return options.model_copy(update=plain)
 
 
 ROW = AdapterRow(

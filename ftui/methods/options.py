@@ -41,10 +41,20 @@ def tasks() -> Any:
     )
 
 
+def start_from() -> Any:
+    """The finished adapter that a training goes on with."""
+    return setting(
+        None, title="Start from", help="A finished adapter to train on: a run, or the folder of its result.",
+        why="To go on with other rows or another objective: what the adapter has learnt is where it begins.",
+        advanced=True,
+    )
+
+
 class AdapterOptions(Document):
     """What every adapter's options begin with."""
 
     kind: str
+    start_from: str | None = start_from()
 
 
 class Targeted(AdapterOptions):

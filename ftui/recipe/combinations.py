@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 
 from ftui.recipe.adapter_combinations import wrong_adapter
 from ftui.recipe.document import Recipe
+from ftui.recipe.loss_combinations import wrong_loss
 from ftui.recipe.lora_combinations import wrong_lora
 from ftui.recipe.online_combinations import wrong_online
 from ftui.recipe.optimizer_combinations import wrong_optimizer
 from ftui.recipe.preference_combinations import wrong_preference
+from ftui.recipe.start_combinations import wrong_start
 
 Wrong = tuple[str, str]
 """What can't be, with the reason, and what to write."""
@@ -25,5 +27,5 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
 
 
 RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (
-    wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference,
+    wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference, wrong_loss, wrong_start,
 )

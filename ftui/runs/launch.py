@@ -20,6 +20,7 @@ from ftui.paths import hub_cache_dir, runs_dir
 from ftui.planner.document import Estimate, Plan, Risk
 from ftui.recipe.document import DataSource, Recipe
 from ftui.recipe.trainable import missing, planned_only
+from ftui.runs.continuing import continued
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
 from ftui.units import gib
@@ -78,7 +79,7 @@ def lay_out(
     from ftui.recipe import asked as asked_paths
     from ftui.recipe import write
 
-    draft = with_absolute_paths(asked)
+    draft = continued(with_absolute_paths(asked))
     if not draft.model.base:
         raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
     if not draft.data.sources:

@@ -130,7 +130,10 @@ def _uncopied(model: Any, recipe: Recipe) -> Iterator[None]:
 
 def starts_elsewhere(recipe: Recipe) -> bool:
     """Whether the model that is trained from is not what is left with the adapter switched off."""
-    return changes_base(recipe) or (isinstance(recipe.adapter, LoraOptions) and recipe.adapter.init == "loftq")
+    goes_on = getattr(recipe.adapter, "start_from", None) is not None
+    return goes_on or changes_base(recipe) or (
+        isinstance(recipe.adapter, LoraOptions) and recipe.adapter.init == "loftq"
+    )
 
 
 def keep_start(model: Any) -> None:

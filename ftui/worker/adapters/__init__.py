@@ -9,6 +9,7 @@ from typing import Any
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.adalora import Budget, adalora
 from ftui.worker.adapters.bottleneck import bottleneck, compacter, lora_bottleneck, lora_prompt
+from ftui.worker.adapters.continued import continued
 from ftui.worker.adapters.freezing import bitfit, freeze
 from ftui.worker.adapters.lora import lora
 from ftui.worker.adapters.lora_start import started
@@ -59,6 +60,8 @@ def adapted(model: Any, recipe: Recipe, rows: Sequence[Any], tokenizer: Any, kep
 
     `rows` are the prepared ones; in the folder `kept` a start that can't be made twice is kept for later attempts.
     """
+    if getattr(recipe.adapter, "start_from", None) is not None:
+        return continued(model, recipe)
     if recipe.adapter.kind == "lora":
         return started(model, recipe, rows, tokenizer, kept)
     return BUILDERS[recipe.adapter.kind](model, recipe)
