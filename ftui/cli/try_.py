@@ -13,6 +13,9 @@ from ftui.cli.output import print_json
 from ftui.errors import Refused, RunFailed
 from ftui.units import plain
 
+SHOWN_LABELS = 5
+"""Of a classifier's labels the likeliest."""
+
 
 def command(
     run: str = typer.Argument(..., metavar="RUN", help="The run whose result is asked, or last."),
@@ -20,7 +23,7 @@ def command(
     max_new_tokens: int = typer.Option(128, "--max-new-tokens", min=1, max=8192, help="Longest answer, in tokens."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Answer each prompt with the tuned model and with its base, side by side."""
+    """Answer each prompt with the tuned model and with its base, side by side; a classifier says label and share."""
     from ftui.methods import OBJECTIVES
     from ftui.runs.control import start_job, wait
     from ftui.runs.document import Event
@@ -32,7 +35,8 @@ def command(
     if not trained.output.is_dir():
         raise Refused(f"The run {trained.id} has no result yet.", f"See its state: ftui runs show {trained.id}")
     recipe = trained.recipe()
-    if recipe is not None and OBJECTIVES[recipe.objective.kind].head == "scores":
+    sorts = recipe is not None and recipe.objective.kind == "classify"
+    if recipe is not None and OBJECTIVES[recipe.objective.kind].head == "scores" and not sorts:
         raise Refused(f"The model of the run {trained.id} gives scores, and writes no answers.",
                       f"Python that asks it stands in {trained.report}.")
     asked = list(prompts or ()) or _samples(trained)
@@ -69,15 +73,23 @@ def _samples(run: Any) -> list[str]:
     return list(found)
 
 
-def _show(answers: list[dict[str, str]]) -> None:
+def _show(answers: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
     for item in answers:
-        table = Table(title=Text(plain(item["prompt"])), title_justify="left", expand=True, show_lines=False)
-        for name in ("base", "tuned"):
-            table.add_column(name, ratio=1, overflow="fold")
-        table.add_row(Text(plain(item["base"])), Text(plain(item["tuned"])))
+        title = Text(plain(item["prompt"]))
+        if "labels" in item:
+            table = Table(title=title, title_justify="left")
+            table.add_column("label")
+            table.add_column("probability", justify="right")
+            for label, share in list(item["labels"].items())[:SHOWN_LABELS]:
+                table.add_row(Text(plain(label)), f"{share:.1%}")
+        else:
+            table = Table(title=title, title_justify="left", expand=True, show_lines=False)
+            for name in ("base", "tuned"):
+                table.add_column(name, ratio=1, overflow="fold")
+            table.add_row(Text(plain(item["base"])), Text(plain(item["tuned"])))
         console.print(table)

@@ -21,7 +21,8 @@ COMMON = {"objective__kind": "classify", "data__validation": 0.2, "train__max_st
 def test_a_classifier_learns_a_rule_and_sorts_without_ftui(
     how: str, train: Callable[..., Any], random_demo: Path, tmp_path: Path
 ) -> None:
-    more = {"full": {"adapter": None, "train__learning_rate": 1e-3}, "nf4": {"model__quantization": "nf4", "train__max_steps": 80}}.get(how, {})
+    more = {"full": {"adapter": None, "train__learning_rate": 1e-3},
+            "nf4": {"model__quantization": "nf4", "train__max_steps": 80}}.get(how, {})  # fmt: skip
     ran = train(**{**COMMON, **more}, data__sources=tickets(tmp_path))
     assert ran.end["status"] == "finished", ran.end
     assert ran.end["metrics"]["f1"] >= 0.95
@@ -133,3 +134,21 @@ def test_what_a_classifier_cant_be_ends_with_a_sentence(
     ran = train(**{"objective__kind": "classify", "data__validation": 4, **settings}, data__sources=given)
     assert ran.end["status"] == "failed"
     assert said in ran.end["text"]
+
+
+@pytest.mark.parametrize("how", ["lora", "full"])
+def test_a_finished_classifier_is_asked_by_the_try_job(
+    how: str, train: Callable[..., Any], work: Callable[..., Any], random_demo: Path, tmp_path: Path
+) -> None:
+    from ftui.runs.folder import create
+
+    more = {"adapter": None, "train__learning_rate": 1e-3} if how == "full" else {}
+    ran = train(**{**COMMON, **more}, data__sources=tickets(tmp_path))
+    args = {"run": ran.run.id, "prompts": ["good morning, password, thank you (7)"], "max_new_tokens": 8}
+    asked = work(create("generate", "try", command="ftui try", args=args, recipe=None))
+    assert asked.end["status"] == "finished", asked.end
+    answer = json.loads((asked.run.output / "answers.json").read_text())[0]
+    assert answer["tuned"].startswith("login (")
+    assert next(iter(answer["labels"])) == "login"
+    assert sum(answer["labels"].values()) == pytest.approx(1, abs=1e-5)
+    assert asked.of("sample")[0].data["text"] == answer["tuned"]

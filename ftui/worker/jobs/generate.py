@@ -1,4 +1,4 @@
-"""The `generate` job: the tuned and the base model's answers to the same prompts, side by side.
+"""The `generate` job: the tuned and the base model's answers to the same prompts, side by side; a classifier's labels.
 
 `args` of run.json: `run` (whose result is asked), `prompts`, `max_new_tokens`.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftui.data.template import choose_template
+from ftui.data.tokenizer import Tokenizer
 from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
 from ftui.methods import ADAPTERS, OBJECTIVES
@@ -27,13 +28,17 @@ ANSWERS = "answers.json"
 
 
 def run(context: JobContext) -> None:
-    """Answer the prompts and write output/answers.json: a list of {"prompt", "tuned", "base"}."""
+    """Answer the prompts and write output/answers.json: a list of {"prompt", "tuned", "base"}.
+
+    A classifier's base has no answers: it is {"prompt", "tuned", "labels": {label: probability}}.
+    """
     args = context.info.args
     trained = find(args["run"])
     recipe = trained.recipe()
     if recipe is None or not trained.output.is_dir():
         raise BadInput(f"The run {trained.id} has no result to ask.", f"See its state: ftui runs show {trained.id}")
-    if OBJECTIVES[recipe.objective.kind].head == "scores":
+    sorts = recipe.objective.kind == "classify"
+    if OBJECTIVES[recipe.objective.kind].head == "scores" and not sorts:
         raise BadInput(f"The model of the run {trained.id} gives scores, and writes no answers.",
                        f"Python that asks it stands in {trained.report}.")
     choose_device(recipe)
@@ -42,6 +47,9 @@ def run(context: JobContext) -> None:
         context.finish("Stopped before the base model was here; nothing was asked.")
         return
     rules = load_rules(trained.output)
+    if sorts:
+        _finish(context, _sorted(context, recipe, folder, trained.output, rules, args["prompts"]))
+        return
     template = choose_template("auto", rules)
     from ftui.worker.answers import asked
 
@@ -53,8 +61,25 @@ def run(context: JobContext) -> None:
         {"prompt": prompt.shown, "tuned": one, "base": other}
         for prompt, one, other in zip(prompts, tuned, base, strict=True)
     ]
+    _finish(context, answers)
+
+
+def _sorted(
+    context: JobContext, recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, texts: Sequence[str]
+) -> list[dict[str, Any]]:
+    from ftui.worker.sorting import sort
+
+    context.progress("Asking the classifier", 0, None, unit="row")
+    told = sort(recipe, folder, result, rules, texts)
+    return [{"prompt": text, "tuned": words, "labels": shares}
+            for text, (words, shares) in zip(texts, told, strict=True)]
+
+
+def _finish(context: JobContext, answers: Sequence[dict[str, Any]]) -> None:
+    """Tell of the answers, and write them down."""
     for index, item in enumerate(answers):
-        context.emit("sample", prompt=item["prompt"], text=item["tuned"], base=item["base"], index=index)
+        base = {"base": item["base"]} if "base" in item else {}
+        context.emit("sample", prompt=item["prompt"], text=item["tuned"], index=index, **base)
     with aside(context.output) as making:
         (making / ANSWERS).write_text(json.dumps(answers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     context.finish("Answered." if len(answers) == 1 else f"Answered {len(answers)} prompts.", output=context.output)
@@ -84,9 +109,7 @@ def _both(
         del model
         model = load_model(recipe, result, precision, device)
     else:
-        from peft import PeftModel
+        from ftui.worker.adapters.results import with_adapter
 
-        import ftui.tuners  # noqa: F401  # gives peft the kinds of adapter that it lacks
-
-        model = PeftModel.from_pretrained(model, str(result))
+        model = with_adapter(model, result)
     return ask(model, "tuned"), base
