@@ -117,6 +117,21 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
+@pytest.mark.parametrize("case", ["dpo", "kto, precomputed", "orpo", "reward"])
+def test_the_trial_on_the_longest_rows_leaves_no_trace(
+    case: str, train: Callable[..., Any], random_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.worker import canary
+
+    settings = {"data__sources": pairs(tmp_path), "train__max_steps": 3, **RESUMED[case]}
+    plain = train(**settings)
+    monkeypatch.setattr(canary, "is_worthwhile", lambda *_: True)
+    tried = train(**settings)
+    assert any("longest rows fit" in str(event.data.get("text")) for event in tried.of("progress"))
+    assert tried.losses == plain.losses
+    assert tried.of("metric")[0].data["values"] == plain.of("metric")[0].data["values"]
+
+
 def test_a_start_that_changed_the_base_is_held_against_itself(
     train: Callable[..., Any], random_demo: Path, tmp_path: Path
 ) -> None:

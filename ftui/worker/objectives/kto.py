@@ -49,7 +49,8 @@ def build(
         KTOConfig, recipe, precision, device, folder, activation_offloading=offloads(recipe, device), max_length=None,
         beta=options.beta, loss_type=options.loss_type, desirable_weight=options.desirable_weight,
         undesirable_weight=options.undesirable_weight, precompute_ref_log_probs=options.precompute_reference,
-        router_aux_loss_coef=0.0,
+        # The rows come shuffled, and each block with its own strangers.
+        router_aux_loss_coef=0.0, train_sampling_strategy="sequential",
     )
     collator = LabelledCollator(
         tokenizer.pad_token_id, int(recipe.data.max_length), multiple=8 if device == "cuda" else 1
