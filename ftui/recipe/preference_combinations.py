@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftui.methods import OBJECTIVES, ClassifyOptions, CpoOptions, DpoOptions, OrpoOptions
+from ftui.methods import OBJECTIVES, ClassifyOptions, CpoOptions, DpoOptions, KtoOptions, OrpoOptions
 from ftui.recipe.document import Recipe
 
 Wrong = tuple[str, str]
@@ -28,6 +28,9 @@ def wrong_preference(recipe: Recipe) -> Iterator[Wrong]:
                "taken for a preference.", "Write adapter.dropout: 0.")
     if isinstance(options, DpoOptions):
         yield from _dpo(options)
+    if isinstance(options, DpoOptions | KtoOptions) and recipe.train.neftune:
+        yield ("train.neftune puts noise into what is read, and the reference would read other noise than the model.",
+               "Write train.neftune: null.")
     if isinstance(options, CpoOptions) and options.label_smoothing and options.loss_type in ("hinge", "ipo"):
         yield (f"The loss {options.loss_type} has no label smoothing, and trl would pass over it.",
                "Write objective.label_smoothing: 0, or objective.loss_type: sigmoid or simpo.")

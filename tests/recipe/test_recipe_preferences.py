@@ -30,6 +30,15 @@ def test_pairs_do_not_lie_end_to_end(data: str) -> None:
     assert any("end to end" in what for what, _ in wrong_combinations(recipe))
 
 
+@pytest.mark.parametrize(("settings", "said"), [
+    ("train: {neftune: 5}", "other noise"), ("adapter: {dropout: 0.05}", "switches dropout off"),
+    ("train: {activation_offload: true}", None),
+])  # fmt: skip
+def test_noise_is_refused_where_answers_are_compared(settings: str, said: str | None) -> None:
+    found = list(wrong_combinations(parse(f"model: {{base: x/y}}\nobjective: {{kind: dpo}}\n{settings}")))
+    assert [said in what for what, _ in found] == ([True] if said else []), found
+
+
 @pytest.mark.parametrize(("adapter", "objective", "refused"), [
     ("prompt_tuning", "dpo", False), ("prompt_tuning", "orpo", False), ("prompt_tuning", "reward", True),
     ("prefix_tuning", "reward", False), ("cpt", "dpo", True), ("p_tuning", "grpo", True),
