@@ -287,6 +287,24 @@ def test_a_finished_reward_run_scores_the_answers_of_the_next(
         build([parse(f"model:{tmp_path}/nowhere")], Place())
 
 
+def test_the_solutions_of_gsm8k_are_found_by_their_last_line(
+    train: Callable[..., Any], random_demo: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    lines = (shared_data / "gsm8k" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:40]
+    (tmp_path / "gsm8k.jsonl").write_text("\n".join(lines))
+    seen = tmp_path / "own.py"
+    seen.write_text("def whole(completions, answer):\n    return [float('####' in text) for text in answer]\n")
+    ran = train(
+        objective__kind="grpo", objective__rewards=["exact", "0.1*format", f"{seen}:whole"], train__max_steps=2,
+        objective__generations=4, objective__max_completion_length=6, data__max_length=256, data__validation=4,
+        data__sources=[str(tmp_path / "gsm8k.jsonl")], train__eval_steps=1,
+    )
+    assert ran.end["status"] == "finished", ran.end
+    told = ran.of("metric")[0].data["values"]
+    assert told["rewards/own.py:whole/mean"] == 1.0, "the whole solution is there, as the data gives it"
+    assert 0 <= told["rewards/exact/mean"] <= 1
+
+
 LEARNING: dict[str, dict[str, Any]] = {
     "grpo": {"objective__generations": 8},
     "rloo": {"objective__generations": 4, "objective__beta": 0.001},
