@@ -61,9 +61,21 @@ def build(raw: Mapping[str, Any], where: str = "The recipe", lines: Mapping[str,
     else:
         if not problems:
             problems = {problem.path: problem for problem in (Problem(*pair) for pair in impossible_pairs(recipe))}
+        if not problems and recipe.stages:
+            problems = {problem.path: problem for problem in _wrong_stages(recipe)}
     if problems:
         raise BadRecipe(tuple(_placed(problem, lines) for problem in problems.values()), where)
     return recipe
+
+
+def _wrong_stages(recipe: Recipe) -> tuple[Problem, ...]:
+    from ftui.recipe.stages import stages_of
+
+    try:
+        stages_of(recipe)
+    except BadRecipe as error:
+        return error.problems
+    return ()
 
 
 def _placed(problem: Problem, lines: Mapping[str, int]) -> Problem:

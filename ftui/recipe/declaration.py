@@ -109,6 +109,7 @@ class Setting:
 _ALLOWED = {
     "data.validation": "a share below 1 (0.05), a number of rows (200), 0 for none, or a file",
     "data.sources": "a list of files or hub datasets, each a path or a mapping with a path",
+    "stages": "a list of recipes in part, each with a name: [{name: sft}, {name: dpo, objective: {kind: dpo}}]",
     "data.prepare": "a list of mappings, one for each repair",
     "objective.rewards": "a list of rewards such as exact, 0.2*format, length:200 or module:function",
     "adapter.targets": "'all-linear', a list of module names such as q_proj, v_proj, or re: and a pattern",

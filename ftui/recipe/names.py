@@ -116,7 +116,6 @@ ELSEWHERE: dict[str, str] = {
 """Name elsewhere -> dotted path here."""
 
 LATER = {
-    "stages": "is reserved for recipes that start from each other; this version of ftui trains one stage",
     "gates": "is reserved for conditions that a result must meet; this version of ftui has none",
 }
 """Sections that a later version will know."""

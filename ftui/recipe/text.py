@@ -170,7 +170,7 @@ class _Reader:
 
 def _keeps_spelling(path: str) -> bool:
     pattern = ".".join("[]" if part.isdigit() else part for part in path.split(".")).replace(".[]", "[]")
-    return pattern in _texts()
+    return pattern.removeprefix("stages[].") in _texts()
 
 
 def _texts() -> frozenset[str]:
@@ -211,6 +211,8 @@ def _tree(recipe: Recipe, only: Collection[str] | None, comments: Mapping[str, s
     tree = CommentedMap()
     for section, content in recipe.model_dump(mode="json").items():
         if not isinstance(content, dict):
+            if section == "stages" and not content:
+                continue
             if section == "version" or only is None or section in only:
                 tree[section] = _styled(content)
                 _remark(tree, section, comments.get(section))
