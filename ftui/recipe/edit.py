@@ -86,16 +86,24 @@ def assign(recipe: Recipe, values: Mapping[str, Any], where: str = "The recipe")
 
 
 def forget(recipe: Recipe, *paths: str) -> Recipe:
-    """`recipe` with these settings back at their defaults, and no longer among those `asked` for."""
+    """`recipe` with these settings back at their defaults, and no longer among those `asked` for.
+
+    With a kind of objective or adapter its own settings go, too, where the default kind has none of that name.
+    """
     raw = recipe.model_dump(exclude_unset=True)
     for path in paths:
         section, _, name = path.rpartition(".")
         holder = raw.get(section) if section else raw
         if isinstance(holder, dict):
             holder.pop(name, None)
-    for section in UNIONS:
+    for section, members in UNIONS.items():
         if section in raw and f"{section}.kind" not in paths:
             raw[section] = {"kind": getattr(recipe, section).kind, **raw[section]}
+        elif section in raw:
+            usual = members[getattr(Recipe(), section).kind].model_fields
+            raw[section] = {name: value for name, value in raw[section].items() if name in usual}
+            if not raw[section]:
+                del raw[section]
     return build(raw)
 
 

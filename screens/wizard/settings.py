@@ -17,6 +17,7 @@ from ftui import recipe
 from ftui.errors import FtuiError
 from ftui.planner.document import Choice, Verdict
 from ftui.recipe import Setting
+from ftui.recipe.cards import Section
 from ftui.runs.command import plan_command
 
 from .. import lookups
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which the time's interval has room."""
+METHODS: dict[str, Section] = {"objective.kind": "objective", "adapter.kind": "adapter"}
+"""The settings whose values are methods, chosen among many and explained by their cards."""
 GO_ON = "go on"
 """The key of the first row, where the cursor starts, so that enter alone leads from step to step."""
 
@@ -138,7 +141,13 @@ class SettingsStep(Weighed):
         setting = self._at()
         if setting is None:
             return
-        if setting.kind == "bool" and not setting.nullable:
+        if setting.path in METHODS:
+            section, now = METHODS[setting.path], shown(self.state, setting)
+            from .methods import MethodPick, grouped
+
+            pick = MethodPick(setting.title, section, grouped(self.state, section), now)
+            self.app.push_screen(pick, lambda value: self._chosen(setting, value))
+        elif setting.kind == "bool" and not setting.nullable:
             self.action_turn(1)
         elif setting.kind in ("bool", "choice"):
             meanings = {value: meaning(setting, value, self.state) for value in values(setting)}
@@ -277,3 +286,9 @@ class SettingsStep(Weighed):
     def term(self) -> str | None:
         setting = self._at()
         return setting.term if setting else None
+
+    def card(self) -> tuple[Section, str] | None:
+        setting = self._at()
+        if setting is None or setting.path not in METHODS:
+            return None
+        return METHODS[setting.path], shown(self.state, setting)

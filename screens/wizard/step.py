@@ -11,6 +11,7 @@ from textual.message import Message
 
 from ftui.planner.document import Method
 from ftui.recipe import Recipe
+from ftui.recipe.cards import Section
 
 from ..background import Problem
 from .state import StepName, WizardState
@@ -96,6 +97,10 @@ class Step(Vertical):
 
     def term(self) -> str | None:
         """The glossary's word for what the cursor stands on."""
+        return None
+
+    def card(self) -> tuple[Section, str] | None:
+        """The method that the cursor stands on, whose card explains it."""
         return None
 
 

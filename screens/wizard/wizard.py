@@ -264,6 +264,18 @@ class WizardScreen(Page[None]):
     def term(self) -> str | None:
         return self._step.term() if self._step else None
 
+    def action_explain(self) -> None:
+        """A method is explained by its card, everything else by the glossary."""
+        found = self._step.card() if self._step else None
+        if found is None:
+            super().action_explain()
+            return
+        from ftui.recipe.cards import card
+
+        from ..method_card import MethodCard
+
+        self.app.push_screen(MethodCard(card(*found)))
+
     @on(Launched)
     def _launched(self, message: Launched) -> None:
         """The draft has served, and the monitor takes the wizard's place."""

@@ -141,3 +141,12 @@ def test_every_default_can_be_written_as_text_and_set_again() -> None:
             text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         assert get(assign(recipe, {entry.path: text}), entry.path) == value, entry.path
         from_text(entry, text)
+
+
+def test_a_forgotten_kind_is_the_planners_again_and_takes_the_settings_along_that_only_it_had() -> None:
+    draft = assign(Recipe(), {"objective.kind": "dpo", "objective.beta": 0.3, "adapter.kind": "vera",
+                              "adapter.targets": "q_proj"})  # fmt: skip
+    left = forget(draft, "objective.kind", "adapter.kind")
+    # Whoever names a target still has an adapter in mind: its default kind.
+    assert asked(left) == {"adapter.kind", "adapter.targets"}
+    assert (left.objective.kind, left.adapter.kind) == ("sft", "lora")

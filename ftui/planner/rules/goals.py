@@ -62,7 +62,7 @@ KINDS: dict[RowKind, tuple[str, str]] = {
 
 LACKS: dict[str, dict[RowKind, str]] = {
     "sequence": {
-        "preference": "the rows are pairs; taken as answers to imitate, their rejected half would be lost",
+        "preference": "their rejected halves would be lost",
         "labelled": "some of the answers are marked bad, and it would imitate them too",
         "prompt": "the rows have no answers to imitate",
     },
@@ -84,6 +84,11 @@ LACKS: dict[str, dict[RowKind, str]] = {
         "labelled": "the rows' answers are marked already; it writes answers of its own",
         "class": "the rows have texts with classes, not prompts to answer",
     },
+    "answered": {
+        "text": "plain text has no prompts to answer",
+        "labelled": "some of the answers are marked bad, and it would learn from them too",
+        "class": "the rows have texts with classes, not prompts to answer",
+    },
     "class": {
         "conversation": "the rows have answers, not classes: map one column to text and one to label",
         "text": "the rows have no classes: map a column to label",
@@ -101,11 +106,11 @@ RATHER: dict[str, str] = {
     "orpo": "imitates and compares in one pass without a reference model; less studied than DPO",
     "cpo": "without a reference model, and with SimPO's loss; more sensitive to its settings than DPO",
     "reward": "its result scores answers and writes none; it can lead RLOO, GRPO or PPO afterwards",
-    "grpo": "writes several answers to a prompt and rewards the better: slow steps, and objective.rewards to be named",
-    "rloo": "as GRPO with a plainer baseline, held to its start; objective.rewards are to be named",
+    "grpo": "writes several answers to a prompt and rewards the better: slow steps, and a checker or judge",
+    "rloo": "as GRPO with a plainer baseline, held to its start",
     "online_dpo": "compares two answers of its own by a reward: fresher than DPO, and slower",
     "ppo": "trains a critic beside the model: more memory and settings than RLOO, which does as well",
-    "distill": "a teacher of the same vocabulary guides every token; objective.teacher is to be named",
+    "distill": "a teacher of the same vocabulary guides every token; both must fit on the card",
     "classify": "a head of scores in place of words: fast and exact, but the result writes nothing",
 }
 """What speaks for and against an objective where another one is the pick."""
