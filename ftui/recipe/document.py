@@ -461,3 +461,7 @@ class Recipe(Document):
     recovery: Recovery = Recovery()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()
+    stages: tuple[dict[str, object], ...] = setting(
+        (), title="Stages", help="Trainings that start from each other, such as SFT and then DPO; each a recipe in part.",
+        why="One launch for all of them: each takes from the recipe what it leaves out.", advanced=True,
+    )
