@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import types
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,10 @@ def xlora(model: Any, recipe: Recipe) -> Any:
 
 
 def _save_with_gate(adapted: Any, save_directory: str, **kwargs: Any) -> None:
-    """As peft saves, and the gate besides: peft takes its layer "0" for a part of the adapter of that name.
+    """The gate as peft would load it, and the adapters that it mixes in folders "0", "1" and so on beside it.
 
-    The adapters that are mixed come into folders "0", "1" and so on beside it.
+    peft 0.21 itself takes the gate's layer "0" for a part of the adapter of that name, leaves it out, and writes the
+    base model's weights for each adapter.
     """
     from safetensors.torch import save_file
 
@@ -60,10 +62,15 @@ def _save_with_gate(adapted: Any, save_directory: str, **kwargs: Any) -> None:
     paths = config.adapters
     # Where they lay on this machine means nothing elsewhere.
     config.adapters = {name: name for name in paths}
-    type(adapted).save_pretrained(adapted, save_directory, **kwargs)
+    type(adapted).save_pretrained(adapted, save_directory, **{**kwargs, "selected_adapters": ["default"]})
     config.adapters = paths
     gate = {
         name: parameter.detach().cpu().contiguous().clone()
         for name, parameter in adapted.named_parameters() if "internal_xlora_classifier" in name
     }
     save_file(gate, Path(save_directory) / "adapter_model.safetensors", metadata={"format": "pt"})
+    for name, path in paths.items():
+        beside = Path(save_directory) / name
+        beside.mkdir(exist_ok=True)
+        for file in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copyfile(Path(path) / file, beside / file)
