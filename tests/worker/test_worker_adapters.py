@@ -90,6 +90,48 @@ def test_the_best_checkpoint_is_what_is_saved(
     assert all((kept[name] == saved[name]).all() for name in saved)
 
 
+@pytest.fixture
+def mixture(make: Callable[..., Any], work: Callable[..., Any], random_demo: Path) -> dict[str, Any]:
+    """Two finished LoRAs for X-LoRA, apart from each other by their seeds."""
+    runs = [work(make(train__max_steps=2, train__seed=seed, adapter__rank=4)) for seed in (1, 2)]
+    return {"adapters": [str(ran.run.output) for ran in runs], "depth": 2, "width": 16}
+
+
+def test_finished_adapters_are_fused_and_the_run_goes_on_where_it_stopped(
+    mixture: dict[str, Any], resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any],
+    commanded: Callable[..., Any],
+) -> None:
+    recipe = adapted(resolved, "xlora", mixture, train__learning_rate=1e-2)
+    whole = work(make(recipe))
+    assert whole.end["status"] == "finished", whole.end
+    broken = work(make(recipe), commanded({5: RuntimeError("the power went")}))
+    assert work(broken.run).end["status"] == "finished", broken.end
+    assert broken.losses == whole.losses
+    assert ask(whole.run.output, recipe) is not None
+    assert str(whole.run.path) not in (whole.run.output / "adapter_config.json").read_text()
+
+
+@pytest.mark.parametrize("kind", ["multitask_prompt_tuning", "poly", "cartridge"])
+def test_the_lines_in_the_model_card_load_and_ask_the_result(
+    kind: str, resolved: Callable[..., Recipe], make: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    recipe = adapted(resolved, kind, {**IN_FRONT, **OTHERS}[kind], train__max_steps=2)
+    ran = work(make(recipe))
+    assert ask(ran.run.output, recipe) is not None
+
+
+def ask(output: Path, recipe: Recipe) -> Any:
+    """What the model card's own lines generate."""
+    from ftui.models import demo
+    from ftui.worker.usage import snippet
+
+    found: dict[str, Any] = {}
+    lines = snippet(str(output), str(demo.folder()), recipe)
+    # peft's X-LoRA adds hooks at every token that it writes.
+    exec(lines.replace("max_new_tokens=200", "max_new_tokens=4"), found)
+    return found.get("made")
+
+
 @pytest.mark.parametrize("implementation", ["chunked", "full"])
 @pytest.mark.parametrize("kind", [*IN_FRONT, *OTHERS])
 def test_the_loss_and_its_gradients_are_those_of_pefts_own_forward_pass(
