@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ftui.methods.lora import pattern_of
 from ftui.planner import objectives, sharding, stored
 from ftui.planner.activations import holds_scores
+from ftui.planner.geometry import chosen
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
 from ftui.planner.stack import CURRENT
@@ -132,12 +134,23 @@ def interval(
     low = stays + dynamic - doubt + 0.1 * plain + 0.2 * cached + 0.6 * context_bytes
     if setup.unseen:
         low -= UNSEEN * dynamic
+    low -= _untouched(setup) * dynamic
     high = stays + dynamic + doubt + 1.7 * plain + 1.3 * context_bytes
     if setup.quantization != "none":
         high += LOADING_DOUBT * stays
     # Where the room is short the cache is given back, so it never decides whether a run fits.
     high = max(high, min(high + 2 * cached, float(setup.room))) if setup.room else high + 2 * cached
     return int(low), int(high)
+
+
+def _untouched(setup: Setup) -> float:
+    """The share of the layers that LoRA leaves as they are, for which the formula takes what adapted ones keep: below
+    the first adapted layer nothing is kept at all."""
+    lora = setup.lora
+    if lora is None or not (lora.layers or pattern_of(lora)):
+        return 0.0
+    whole = sum(target.count for target in chosen(setup.geometry, "all-linear"))
+    return 1.0 - min(1.0, sum(target.count for target in setup.targets) / whole) if whole else 0.0
 
 
 def foreign(setup: Setup) -> bool:
@@ -175,6 +188,11 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("This training loop, or these library versions, were read and not traced: the interval is wider.")
     if setup.quantization == "int8":
         said.append("8-bit products make temporaries that the formula only estimates.")
+    if _untouched(setup):
+        said.append("Activations are counted as if every layer were adapted: fewer take less, down to the interval's "
+                    "low end.")
+    if setup.lora is not None and setup.lora.rank_pattern:
+        said.append("Activations are counted at the common rank; the pattern's ranks count in weights and states.")
     if setup.device == "cpu":
         said.append("In CPU mode this is resident memory of the training process.")
     return (*said, *stored.notes(setup))

@@ -17,6 +17,8 @@ from ftui.models.shape import Origin, build
 from ftui.planner import plan
 from ftui.planner.geometry import Geometry, geometry
 from ftui.planner.lora import lora_frozen, lora_targets, lora_trained, stacked
+from ftui.planner.memory import memory
+from ftui.planner.setup import setup_of
 from ftui.recipe import assign, parse
 from ftui.recipe.document import Recipe
 
@@ -207,3 +209,18 @@ def test_a_deeper_stack_of_the_same_weights_takes_more_activations_and_no_more_w
     assert deeper.weights == plain.weights
     assert deeper.adapter == 2 * plain.adapter
     assert deeper.activations > 1.5 * plain.activations
+
+
+def test_the_interval_reaches_down_to_what_a_few_adapted_layers_take(
+    shapes: dict[str, ModelShape], boxes: dict[str, Hardware]
+) -> None:
+    asked = {"model.quantization": "none", "model.dtype": "bfloat16", "data.max_length": 1024, "adapter.rank": 16,
+             "adapter.alpha": 32, "adapter.dropout": 0.0, "train.micro_batch": 1, "train.effective_batch": 1,
+             "train.checkpointing": False, "train.optimizer": "adamw", "data.packing": False}  # fmt: skip
+    whole, few = (
+        memory(setup_of(assign(Recipe(), {**asked, **more}), boxes["a100"], shapes["mistral-7b"], None))
+        for more in ({}, {"adapter.layers": "last 4"})
+    )
+    assert few.low_bytes < 0.8 * whole.low_bytes
+    assert any("every layer were adapted" in note for note in few.notes)
+    assert not any("every layer were adapted" in note for note in whole.notes)
