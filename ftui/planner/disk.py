@@ -36,7 +36,9 @@ def checkpoint_bytes(setup: Setup) -> int:
     """One checkpoint: what trains, and its optimizer states wherever those live."""
     paged = setup.optimizer == "paged_adamw_8bit"
     states = 2 * trainable_parameters(setup) if paged else optimizer_bytes(setup)
-    return trained_elements(setup) * trained_bytes(setup) + states
+    # The mean is among the states; the weights as they train stand beside it.
+    own = trainable_parameters(setup) * trained_bytes(setup) if setup.averaged else 0
+    return trained_elements(setup) * trained_bytes(setup) + states + own
 
 
 def disk_bytes(setup: Setup, keep: int) -> int:

@@ -77,6 +77,8 @@ class Setup:
     dora: bool = False
     projected_rank: int = 128
     """The rank to which GaLore projects gradients."""
+    averaged: bool = False
+    """A running mean of what trains is kept beside it."""
     accumulation: int = 1
     loss: Loss = "chunked"
     compute_capability: tuple[int, int] | None = None
@@ -223,7 +225,8 @@ def assemble(
         adapter=other.kind if other else "lora", options=other,
         targets=() if method == "full" else _targets(recipe.adapter, sizes),
         dropout=dropout and method != "full", dora=bool(lora and lora.dora), lora=lora,
-        projected_rank=recipe.train.galore_rank, accumulation=accumulation, loss=recipe.train.loss,
+        projected_rank=recipe.train.galore_rank, averaged=recipe.train.ema is not None,
+        accumulation=accumulation, loss=recipe.train.loss,
         compute_capability=gpu.compute_capability if gpu else None, stack=stack,
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",

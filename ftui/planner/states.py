@@ -67,16 +67,31 @@ def gradient_bytes(setup: Setup) -> int:
 
 
 def optimizer_bytes(setup: Setup) -> int:
-    """Optimizer states on the device.
+    """Optimizer states on the device, and the running mean of the weights in float32, where one is kept.
 
-    AdamW is torch's: two per element in the weights' dtype.  The others are bitsandbytes': two for Adam and one for
-    Lion, in float32 whatever the weights are; with 8 bits a byte and its share of a float32 scale, except in tensors
-    too small to be quantized, and in the embedding where the training loop asks for that.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
+    The weights that the mean stands for while it is evaluated or saved wait in host memory (`ftui.worker.averages`).
+    """
+    return _state_bytes(setup) + (4 * trainable_parameters(setup) if setup.averaged else 0)
+
+
+def _state_bytes(setup: Setup) -> int:
+    """The states themselves.
+
+    AdamW is torch's, and schedule-free AdamW like it: two per element in the weights' dtype; RMSprop's is one, and
+    Muon's one for each matrix, beside AdamW's two for the rest (`ftui.worker.optimizers`).  The others are
+    bitsandbytes': two for Adam, three for AdEMAMix and one for Lion, in float32 whatever the weights are; with 8 bits a
+    byte and its share of a float32 scale, except in tensors too small to be quantized, and in the embedding where the
+    training loop asks for that.  Paged states live in host memory, except small tensors' (LoRA's often are) and in CPU
     mode, where there is no other memory.  Adafactor holds a float32 per row and per column of a matrix, and one per
     element of a vector (transformers/optimization.py).  SGD is without momentum.  GaLore: see `projected`.
     """
     name = setup.optimizer
-    if name == "adamw":
+    if name == "rmsprop":
+        return trainable_parameters(setup) * trained_bytes(setup)
+    if name == "muon":
+        matrices = sum(one.elements * one.count for one in muon_matrices(setup))
+        return (2 * trainable_parameters(setup) - matrices) * trained_bytes(setup)
+    if name in ("adamw", "schedule_free"):
         return 2 * trainable_parameters(setup) * trained_bytes(setup)
     if name == "sgd":
         return 0
@@ -84,7 +99,7 @@ def optimizer_bytes(setup: Setup) -> int:
         return projected.states(setup, trained(setup), trained_bytes(setup))
     if name == "adafactor":
         return 4 * sum(t.count * (t.rows + t.columns if t.rows > 1 else t.columns) for t in trained(setup))
-    states = {"adamw": 2, "lion": 1}.get(name.removeprefix("paged_").removesuffix("_8bit"))
+    states = {"adamw": 2, "lion": 1, "ademamix": 3}.get(name.removeprefix("paged_").removesuffix("_8bit"))
     if states is None:
         raise ValueError(f"no memory rule for the optimizer {name!r}")
     eight = 1 + 4 / setup.stack.optimizer_block if name.endswith("_8bit") else 4
@@ -112,11 +127,39 @@ def optimizer_workspace(setup: Setup) -> int:
         return trainable_parameters(setup) * trained_bytes(setup)
     if setup.optimizer == "galore":
         return projected.workspace(setup, trained(setup), trained_bytes(setup))
+    if setup.optimizer in ("muon", "schedule_free", "rmsprop"):
+        return _small_workspace(setup)
     if setup.optimizer != "adafactor":
         return 0
     copies = 8 if trained_bytes(setup) == 4 else 16
     # Tables are the first and the last tensor: what is left of their neighbour is a norm's.
     return max(t.elements * (copies + (4 if t.count > 2 else 0)) for t in trained(setup))
+
+
+def _small_workspace(setup: Setup) -> int:
+    """What Muon, schedule-free AdamW and RMSprop make in a step: the last lists of tensors on a GPU, the others one.
+
+    Muon's largest matrix has its update, and in bfloat16 three of its size and three squares of its shorter side, for
+    the orthogonalization (torch/optim/_muon.py).
+    """
+    width = trained_bytes(setup)
+    if setup.optimizer == "rmsprop" and setup.device == "cuda":
+        return trainable_parameters(setup) * width
+    largest = max((one.elements for one in trained(setup)), default=0) * width * 2
+    if setup.optimizer != "muon":
+        return largest
+    orthogonal = [
+        (width + 6) * one.elements + 6 * min(one.rows, one.columns) ** 2 for one in muon_matrices(setup)
+    ]
+    return max((*orthogonal, largest if setup.full else 0))
+
+
+def muon_matrices(setup: Setup) -> list[Trained]:
+    """The matrices that Muon leads: none of the tables, of fused experts' or of vectors."""
+    sizes = setup.geometry
+    if not setup.full:
+        return [one for one in trained(setup) if min(one.rows, one.columns) > 1 and one.rows != sizes.vocab]
+    return [Trained(t.outputs, t.inputs, t.count) for t in sizes.targets if not t.packed]
 
 
 def trained(setup: Setup) -> list[Trained]:

@@ -23,7 +23,7 @@ from ftui.planner.activations import token_mlp
 from ftui.planner.geometry import Geometry, Target
 from ftui.planner.partial import reaches, trained_share
 from ftui.planner.setup import Setup
-from ftui.planner.states import trainable_parameters, trained_bytes
+from ftui.planner.states import muon_matrices, trainable_parameters, trained_bytes
 
 
 class Work(NamedTuple):
@@ -115,11 +115,16 @@ DEQUANTIZED = {"nf4": 2.6, "fp4": 2.6, "int8": 3.0}
 DEQUANTIZE_KERNELS = 3
 OPTIMIZER_PASSES = {
     "adamw": 7.0, "paged_adamw": 7.0, "lion": 5.0, "sgd": 3.0, "adafactor": 9.0, "galore": 7.0,
+    "rmsprop": 7.0, "ademamix": 9.0, "ademamix_8bit": 3.0, "muon": 8.0, "schedule_free": 10.0,
     "adamw_8bit": 3.0, "paged_adamw_8bit": 3.0, "lion_8bit": 3.0, "paged_lion_8bit": 3.0,
 }
 """Widths of a trained element read and written by the optimizer; the fused AdamW reads four and writes three."""
-STATES_8BIT = {"adamw_8bit": 4.0, "paged_adamw_8bit": 4.0, "lion_8bit": 2.0, "paged_lion_8bit": 2.0}
+STATES_8BIT = {
+    "adamw_8bit": 4.0, "paged_adamw_8bit": 4.0, "lion_8bit": 2.0, "paged_lion_8bit": 2.0, "ademamix_8bit": 6.0,
+}
 """Bytes of 8-bit states read and written per element."""
+MUON_ROUNDS = 5
+"""Of Newton and Schulz's iteration in bfloat16 (torch/optim/_muon.py)."""
 CLIPPING_PASSES = 3.0
 """Clipping reads all gradients for their norm, then reads and writes them."""
 
@@ -385,4 +390,11 @@ def _optimizer(setup: Setup) -> Work:
     kernels = tensors * (2.0 if setup.optimizer in STATES_8BIT else 0.2) + 10
     share = setup.devices if setup.strategy not in ("single", "ddp") else 1
     moved = each * count / share
-    return Work(moved=moved, kernels=float(math.ceil(kernels)), stream=moved)
+    half = 0.0
+    if setup.optimizer == "muon":
+        # Five rounds of its orthogonalization, each of two products with the matrix and one of its short side's square.
+        for one in muon_matrices(setup):
+            short, long = sorted((one.rows, one.columns))
+            half += one.count * MUON_ROUNDS * (4.0 * short * short * long + 2.0 * short**3) / share
+            kernels += one.count * MUON_ROUNDS * 5
+    return Work(half=half, moved=moved, kernels=float(math.ceil(kernels)), stream=moved)

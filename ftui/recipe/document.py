@@ -242,10 +242,28 @@ class Train(Document):
         why="Lower it when the loss jumps or diverges, raise it when it hardly moves.", term="learning rate",
         gt=0, le=1,
     )
-    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = setting(
-        "cosine", title="Schedule", help="How the learning rate falls.",
-        why="Constant leaves the run open to be extended; cosine and linear settle it.",
+    schedule: Literal[
+        "cosine", "linear", "constant", "constant_with_warmup", "wsd", "restarts", "polynomial", "inverse_sqrt",
+    ] = setting(
+        "cosine", title="Schedule", help="How the learning rate falls; wsd holds it and lets it fall at the end.",
+        why="Constant and wsd leave the run open to be extended; cosine and linear settle it.",
         term="schedule",
+    )
+    min_rate: float = setting(
+        0.0, title="Lowest rate", help="Share of the learning rate at which cosine, wsd and polynomial end.",
+        why="0.1 keeps the last tenth of a long run from standing still.", advanced=True, ge=0, lt=1,
+    )
+    decay_share: float = setting(
+        0.2, title="Decay share", help="Share of the steps in which the schedule wsd lets the rate fall, at the end.",
+        why="0.1 to 0.2 give most of what a longer fall would.", advanced=True, gt=0, le=1,
+    )
+    cycles: int = setting(
+        3, title="Cycles", help="How often the schedule restarts begins again at the full rate, the first included.",
+        why="Each cycle's end is a result of its own to choose from.", advanced=True, ge=1, le=1000,
+    )
+    power: float = setting(
+        1.0, title="Power", help="The exponent of the schedule polynomial: 1 falls evenly, 2 early.",
+        why="Raise it to spend more of the run at small rates.", advanced=True, gt=0, le=10,
     )
     warmup: float = setting(
         0.03, title="Warm-up", help="Share of the steps in which the learning rate rises from zero.",
@@ -253,11 +271,23 @@ class Train(Document):
     )
     optimizer: Literal[
         "auto", "adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit", "adafactor", "lion", "lion_8bit",
-        "paged_lion_8bit", "sgd", "galore",
+        "paged_lion_8bit", "sgd", "rmsprop", "ademamix", "ademamix_8bit", "muon", "schedule_free", "galore",
     ] = setting(
         "auto", title="Optimizer", help="The rule that turns gradients into steps.",
         why="8-bit and paged ones save memory in full tuning, and so does galore, which needs pytorch-optimizer.",
         term="AdamW",
+    )
+    beta1: float | None = setting(
+        None, title="Beta 1", help="How much of the mean gradient each step keeps; empty takes the optimizer's own.",
+        why="0.9 nearly everywhere; 0.95 steadies small batches.", advanced=True, ge=0, lt=1,
+    )
+    beta2: float | None = setting(
+        None, title="Beta 2", help="How much of the mean square each step keeps; empty takes the optimizer's own.",
+        why="AdamW's own is 0.999, Lion's 0.99; 0.95 forgets a spike sooner.", advanced=True, ge=0, lt=1,
+    )
+    epsilon: float | None = setting(
+        None, title="Epsilon", help="Added to the root of the mean square; empty takes the optimizer's own, 1e-8.",
+        why="1e-6 where bfloat16 weights jump.", advanced=True, gt=0, le=1,
     )
     galore_rank: int = setting(
         128, title="GaLore's rank", help="The rank to which train.optimizer galore projects each weight's gradient.",
@@ -283,6 +313,11 @@ class Train(Document):
         1.0, title="Gradient clipping", help="Gradients longer than this are shortened.",
         why="0.3 calms a rough QLoRA run; 0 switches it off.", advanced=True, term="gradient norm", ge=0,
     )
+    ema: float | None = setting(
+        None, title="Weight average", help="Decay of a running mean of what trains, which is evaluated and saved.",
+        why="0.99 to 0.999 smooth the end of a noisy run; it holds a float32 copy of what trains.", advanced=True,
+        gt=0, lt=1,
+    )
     checkpointing: bool | Auto = setting(
         "auto", title="Gradient checkpointing", help="Forgets activations and computes them again going backward.",
         why="On when memory is short: about a third slower for a fraction of the activations.",
@@ -291,6 +326,14 @@ class Train(Document):
     activation_offload: bool = setting(
         False, title="Offload activations", help="Keeps what the backward pass needs in host memory, off the card.",
         why="For sequences that don't fit even with checkpointing; the bus makes steps slower.", advanced=True,
+    )
+    tf32: bool = setting(
+        False, title="TF32", help="Lets float32 matrix products round their factors to 10 bits, on Ampere or newer.",
+        why="float32 runs become several times faster; 16-bit runs hardly change.", advanced=True,
+    )
+    compile: bool = setting(
+        False, title="Compile", help="Compiles the model's operations with torch.compile before the first steps.",
+        why="Long runs of one row length become faster; the first steps take minutes.", advanced=True,
     )
     loss: Literal["chunked", "tiled", "full", "liger", "cut"] = setting(
         "chunked", title="Loss implementation",
@@ -317,6 +360,11 @@ class Train(Document):
         help="Steps between checkpoints.",
         why="What was done since the last one is lost in a crash.", unit="steps", ge=1
     )
+    save_minutes: float | None = setting(
+        None, title="Save every (minutes)",
+        help="A checkpoint at the latest after so many minutes, besides save_steps.",
+        why="Set it where steps take long, or a machine may be taken away.", unit="min", gt=0,
+    )
     keep_checkpoints: int = setting(
         2, title="Checkpoints kept",
         help="The newest ones that stay, besides the best.",
@@ -327,9 +375,17 @@ class Train(Document):
         1, title="Log every", help="Steps between logged values.", why="Raise it for runs of millions of steps.",
         unit="steps", advanced=True, ge=1,
     )
+    group_by_length: bool = setting(
+        False, title="Group by length", help="Puts rows of like length into one batch, with less padding.",
+        why="Saves time where lengths vary and rows aren't packed; batches are a little less random.", advanced=True,
+    )
     seed: int = setting(
         17, title="Seed", help="Makes shuffling, dropout and initial adapters repeatable.",
         why="Change it to see how much is luck.", ge=0, le=2**31 - 1,
+    )
+    deterministic: bool = setting(
+        False, title="Deterministic", help="Takes operations that give the same bits each time, on a GPU, too.",
+        why="For comparing runs by the last digit; steps become slower.", advanced=True,
     )
 
 
@@ -343,6 +399,10 @@ class Evaluate(Document):
     max_new_tokens: int = setting(
         64, title="Sample length", help="Most tokens in a sample's answer.", why="Longer samples cost evaluation time.",
         unit="tokens", advanced=True, ge=1, le=8192,
+    )
+    first: bool = setting(
+        False, title="Evaluate first", help="Evaluates before the first step as well.",
+        why="Shows what the training brought, for the price of one more evaluation.", advanced=True,
     )
     best_by: str = setting(
         "auto", title="Best by", help="The value of an evaluation that marks the best checkpoint; 'auto' is the "
@@ -379,6 +439,14 @@ class Tracking(Document):
     tensorboard: bool = setting(
         False, title="TensorBoard", help="Writes event files into the run folder; needs `pip install tensorboard`.",
         why="Switch it on where you already read curves there.",
+    )
+    hub: str | None = setting(
+        None, title="Upload to", help="The hub repository, owner/name, to which the result is uploaded at the end.",
+        why="Set it to use the result elsewhere; needs a login with the right to write.",
+    )
+    hub_private: bool = setting(
+        True, title="Private upload", help="Whether a repository that the upload has to make is private.",
+        why="Switch it off to publish the result at once.", advanced=True,
     )
 
 

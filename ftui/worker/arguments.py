@@ -20,9 +20,47 @@ OPTIMIZERS = {
     "lion_8bit": "lion_8bit",
     "paged_lion_8bit": "paged_lion_8bit",
     "sgd": "sgd",
+    "rmsprop": "rmsprop",
+    "ademamix": "ademamix",
+    "ademamix_8bit": "ademamix_8bit",
+    "muon": "adamw_torch",
+    "schedule_free": "schedule_free_adamw",
     "galore": "adamw_torch",
 }
-"""transformers' names; GaLore's optimizer is made by `ftui.worker.galore`."""
+"""transformers' names; Muon, GaLore and schedule-free AdamW are made by `ftui.worker.optimizers`."""
+
+SCHEDULES = {
+    "wsd": "warmup_stable_decay",
+    "restarts": "cosine_with_restarts",
+}
+"""transformers' names where they are others."""
+
+LION_BETAS = (0.9, 0.99)
+"""Lion's own (https://arxiv.org/abs/2302.06675); transformers would give it AdamW's."""
+ADAM_BETAS = (0.9, 0.999)
+
+
+def betas(recipe: Recipe) -> tuple[float, float]:
+    """What the recipe says, else the optimizer's own."""
+    train = recipe.train
+    first, second = LION_BETAS if "lion" in train.optimizer else ADAM_BETAS
+    return first if train.beta1 is None else train.beta1, second if train.beta2 is None else train.beta2
+
+
+def schedule(recipe: Recipe) -> tuple[str, dict[str, float]]:
+    """transformers' name of the schedule and its arguments; of wsd the falling steps are a share, see `RunTrainer`."""
+    train = recipe.train
+    name, least = SCHEDULES.get(train.schedule, train.schedule), train.min_rate
+    match train.schedule:
+        case "cosine" if least:
+            return "cosine_with_min_lr", {"min_lr_rate": least}
+        case "wsd":
+            return name, {"decay_share": train.decay_share, "min_lr_ratio": least}
+        case "restarts":
+            return name, {"num_cycles": train.cycles}
+        case "polynomial":
+            return name, {"lr_end": least * float(train.learning_rate), "power": train.power}
+    return name, {}
 
 
 def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, folder: Path, **own: Any) -> Any:
@@ -32,6 +70,8 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
     """
     train = recipe.train
     micro, effective = int(train.micro_batch), int(train.effective_batch)
+    scheduled, scheduled_by = schedule(recipe)
+    first, second = betas(recipe)
     common: dict[str, Any] = {
         "output_dir": str(folder),
         "per_device_train_batch_size": micro,
@@ -40,9 +80,13 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
         "num_train_epochs": train.epochs,
         "max_steps": train.max_steps or -1,
         "learning_rate": float(train.learning_rate),
-        "lr_scheduler_type": train.schedule,
+        "lr_scheduler_type": scheduled,
+        "lr_scheduler_kwargs": scheduled_by,
         "warmup_steps": train.warmup,
         "optim": OPTIMIZERS[train.optimizer],
+        "adam_beta1": first,
+        "adam_beta2": second,
+        "adam_epsilon": train.epsilon or 1e-8,
         "weight_decay": train.weight_decay,
         "max_grad_norm": train.max_grad_norm,
         "gradient_checkpointing": bool(train.checkpointing),
@@ -50,6 +94,10 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
         "neftune_noise_alpha": train.neftune,
         "seed": train.seed,
         "data_seed": train.seed,
+        "full_determinism": train.deterministic,
+        "train_sampling_strategy": "group_by_length" if train.group_by_length else "random",
+        "torch_compile": train.compile,
+        "tf32": True if train.tf32 else None,
         "bf16": precision.autocast == "bf16",
         "fp16": precision.autocast == "fp16",
         "use_cpu": device == "cpu",

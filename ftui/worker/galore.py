@@ -12,6 +12,7 @@ from pytorch_optimizer import GaLore
 from pytorch_optimizer.optimizer.utils.galore import GaLoreProjector
 
 from ftui.recipe.document import Recipe
+from ftui.worker.arguments import betas
 
 LINEAR = ("Linear", "Conv1D")
 
@@ -67,6 +68,6 @@ def optimizer_of(model: Any, recipe: Recipe) -> ResumableGaLore:
     ]
     # Its list-wise kernels would make as much again as all that isn't projected.
     return ResumableGaLore(
-        [group for group in groups if group["params"]], lr=float(train.learning_rate), weight_decay=train.weight_decay,
-        foreach=False,
+        [group for group in groups if group["params"]], lr=float(train.learning_rate), betas=betas(recipe),
+        eps=train.epsilon or 1e-8, weight_decay=train.weight_decay, foreach=False,
     )

@@ -85,6 +85,7 @@ class Session(TrainerCallback):
         self._reasons = {"evaluate": "schedule", "save": "schedule"}
         self._evaluated_at = -1
         self._saved_at = -1
+        self._saved_time = time.monotonic()
         self._bad_losses = 0
         self._mark: float | None = None
         self._logged_step = 0
@@ -99,6 +100,9 @@ class Session(TrainerCallback):
         self._logged_tokens = self.trainer.tokens_seen
         self.context.emit("status", state="running", text="Training.")
         self.context.progress("Training", state.global_step, state.max_steps)
+        self._saved_time = time.monotonic()
+        if self.evaluates and self.recipe.evaluate.first and state.global_step == 0:
+            self._look_first()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._mark is None:
@@ -113,6 +117,9 @@ class Session(TrainerCallback):
         if self.evaluates and isinstance(train.eval_steps, int) and step % train.eval_steps == 0:
             self._ask_evaluation(control, "schedule")
         if isinstance(train.save_steps, int) and step % train.save_steps == 0 and not last:
+            self._ask_save(control, "schedule")
+        due = train.save_minutes is not None and time.monotonic() - self._saved_time >= 60 * train.save_minutes
+        if due and not last:
             self._ask_save(control, "schedule")
         if last and self.evaluates:
             self._ask_evaluation(control, "end")
@@ -179,12 +186,7 @@ class Session(TrainerCallback):
             self.best = Best(value, step, 0, values.get("loss"))
         else:
             self.best.since += 1
-        others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
-        self.context.emit(
-            "evaluation", step, seconds=self._eval_seconds, best=better, reason=self._reasons["evaluate"],
-            **({"eval_loss": self.eval_loss} if "loss" in values else {}), **({"values": others} if others else {}),
-            **({"judged_by": self.judged_by} if self.judged_by != "loss" else {}),
-        )
+        self._tell(values, step, best=better, reason=self._reasons["evaluate"])
         self._reasons["evaluate"] = "schedule"
         if better:
             self._reasons["save"] = "best"
@@ -212,7 +214,7 @@ class Session(TrainerCallback):
 
     def saved(self, checkpoint: Checkpoint) -> None:
         """A checkpoint is whole: tell of it, and remove those that are no longer wanted."""
-        self._saved_at = checkpoint.step
+        self._saved_at, self._saved_time = checkpoint.step, time.monotonic()
         reason, self._reasons["save"] = self._reasons["save"], "schedule"
         self.context.emit(
             "checkpoint", checkpoint.step, path=str(checkpoint.path.relative_to(self.context.folder)),
@@ -263,6 +265,23 @@ class Session(TrainerCallback):
     def _ask_evaluation(self, control: Any, reason: str) -> None:
         control.should_evaluate = True
         self._reasons["evaluate"] = reason
+
+    def _look_first(self) -> None:
+        """Evaluate what the training starts from: a mark to hold the rest against, which no checkpoint has."""
+        measured = self.trainer.evaluate()
+        values = {name.removeprefix("eval_"): value for name, value in measured.items() if name.startswith("eval_")}
+        self._tell(values, 0, best=False, reason="start")
+        self.sample(0)
+        self.context.progress("Training", 0, self._total)
+
+    def _tell(self, values: dict[str, float], step: int, *, best: bool, reason: str) -> None:
+        """What an evaluation measured, as an event."""
+        others = {name: value for name, value in values.items() if name not in _OWN_NAMES}
+        self.context.emit(
+            "evaluation", step, seconds=self._eval_seconds, best=best, reason=reason,
+            **({"eval_loss": values["loss"]} if "loss" in values else {}), **({"values": others} if others else {}),
+            **({"judged_by": self.judged_by} if self.judged_by != "loss" else {}),
+        )
 
     def _ask_save(self, control: Any, reason: str) -> None:
         control.should_save = True

@@ -18,6 +18,8 @@ from transformers.trainer_utils import EvalLoopOutput
 from ftui.data.token_rows import UNTRAINED
 from ftui.worker import checkpoints
 from ftui.worker.adapters.state import load_state, save_state
+from ftui.worker.averages import OtherWeights
+from ftui.worker.grouping import LengthGroups
 from ftui.worker.precision import Precision
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class RunTrainer(_Base):
     session: Session
     tokens_seen = 0
     """Real tokens trained on so far, padding left out."""
+    average: OtherWeights | None = None
+    """Weights that count in place of those that train, where there are such."""
 
     def attach(self, session: Session) -> None:
         """Let `session` lead this trainer."""
@@ -58,6 +62,36 @@ class RunTrainer(_Base):
         """The real tokens of a micro-batch, whose own count is taken off it."""
         return int(inputs.pop("tokens"))
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """As ever, or by length, which transformers would look for in every row."""
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        rows: Any = self.train_dataset
+        return LengthGroups(
+            rows.lengths(), self.args.train_batch_size * self.args.gradient_accumulation_steps, self.args.seed
+        )
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """As ever; here the number of steps is known of which a part is to fall."""
+        given: Any = self.args.lr_scheduler_kwargs
+        if given and "decay_share" in given:
+            rest = {name: value for name, value in given.items() if name != "decay_share"}
+            falling = min(
+                round(given["decay_share"] * num_training_steps),
+                num_training_steps - self.args.get_warmup_steps(num_training_steps),
+            )
+            self.args.lr_scheduler_kwargs = {"num_decay_steps": falling, **rest}
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The model holds the weights that count within."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
+
+    def settle(self) -> None:
+        """Leave the weights that count in the model: the training is over."""
+        if self.average is not None:
+            self.average.settle()
+
     def longest_batch(self, rows: int) -> tuple[Any, Any]:
         """The micro-batch of the `rows` longest training rows, and its number of trained tokens where the loss is
         divided by them: what the trial step runs."""
@@ -70,7 +104,7 @@ class RunTrainer(_Base):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As ever, without a trace in the random numbers of the training."""
-        with undisturbed(), self.session.evaluating():
+        with undisturbed(), self.averaged(), self.session.evaluating():
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         return metrics
 
@@ -89,8 +123,9 @@ class RunTrainer(_Base):
         total, counts = 0.0, []
         with torch.no_grad():
             for inputs in dataloader:
-                inputs.pop("tokens", None)
-                loss, count = self.judge_batch(self._prepare_inputs(inputs))
+                batch = self._prepare_inputs(inputs)
+                batch.pop("tokens", None)
+                loss, count = self.judge_batch(batch)
                 total += loss
                 counts.append(count)
         measured = self.measured("eval", counts)
@@ -154,9 +189,12 @@ class RunTrainer(_Base):
             self.state.save_to_json(str(folder / "trainer_state.json"))
             self.keep_beside(folder)
             self.keep_rest(folder)
+            if self.average is not None:
+                self.average.save(folder)
 
         memory = {**self.session.memory(), "tokens_seen": self.tokens_seen}
-        saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
+        with self.averaged():
+            saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
         self.session.saved(saved)
 
     def keep_beside(self, folder: Path) -> None:
@@ -176,6 +214,12 @@ class RunTrainer(_Base):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         for parameter, trains in trained:
             parameter.requires_grad_(trains)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As ever, with the weights as they trained, where the model's own file has others."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.average is not None:
+            self.average.load(Path(checkpoint))
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,11 +128,13 @@ def _tell_what_was_left_out(context: JobContext, prepared: Prepared) -> None:
 
 def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Built:
     """Model, adapter and trainer of a resolved recipe, from files, on the device that the recipe means."""
-    from transformers import set_seed
+    from transformers import enable_full_determinism, set_seed
 
     from ftui.worker.adapters import adapted, callbacks
     from ftui.worker.adapters.lora_optimizer import set_optimizer
+    from ftui.worker.averages import ScheduleFreeWeights, WeightAverage
     from ftui.worker.objectives import builder
+    from ftui.worker.optimizers import set_own_optimizer
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)
@@ -142,17 +143,20 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
     context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
     tokenizer = load_tokenizer(folder, prepared.template.source)
-    set_seed(recipe.train.seed)
+    # Before the device computes anything: cuBLAS reads its setting at its first product.
+    (enable_full_determinism if recipe.train.deterministic else set_seed)(recipe.train.seed)
     base = load_model(recipe, folder, precision, device, prepared.labels)
     set_threads(recipe, base.num_parameters())
     model = adapted(base, recipe, prepared.train, tokenizer, context.folder / START)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
     set_optimizer(trainer, recipe)
-    if recipe.train.optimizer == "galore":
-        from ftui.worker.galore import optimizer_of
-
-        trainer.optimizer = optimizer_of(trainer.model, recipe)
+    set_own_optimizer(trainer, recipe)
+    if recipe.train.ema is not None:
+        trainer.average = WeightAverage(trainer.model, recipe.train.ema)
+        trainer.add_callback(trainer.average)
+    elif recipe.train.optimizer == "schedule_free":
+        trainer.average = ScheduleFreeWeights(trainer.model, trainer.optimizer)
     for callback in callbacks(model):
         trainer.add_callback(callback)
     return Built(trainer, model, tokenizer, precision, device)
@@ -174,7 +178,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     adapted = hasattr(model, "disable_adapter") and not changes_base(recipe)
 
     def answers(base: bool) -> list[str]:
-        with model.disable_adapter() if base and adapted else nullcontext():
+        with model.disable_adapter() if base and adapted else trainer.averaged():
             return answer(
                 trainer.model, tokenizer, prompts, stop_ids=prepared.stop_ids,
                 max_new_tokens=recipe.evaluate.max_new_tokens,
@@ -256,6 +260,8 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
     if best := session.best_checkpoint(context.folder / "checkpoints"):
         trainer.load_weights(best.path)
         saved_step = best.step
+    else:
+        trainer.settle()
     metrics: dict[str, Any] = {"train_loss": session.train_loss}
     if session.best.step is not None:
         # At a stop the newest weights may not have been evaluated; what is saved then is the best that was.
