@@ -5,6 +5,8 @@ Whatever a job throws, the run gets one `end` event that says in a sentence what
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import faulthandler
 import importlib
 import os
@@ -18,12 +20,16 @@ from types import FrameType
 
 from ftui.errors import BadInput, FtuiError
 from ftui.runs import inbox
+from ftui.runs.control import ENDS_WITH
 from ftui.runs.folder import Run
 from ftui.runs.writer import RunWriter
 from ftui.worker.context import JobContext, Outcome
 from ftui.worker.ending import explain
 
 Job = Callable[[JobContext], None]
+
+PR_SET_PDEATHSIG = 1
+"""Linux's word for "signal me when my parent dies" (`man prctl`)."""
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -46,9 +52,12 @@ def main(folder: str | Path, job: Job | None = None) -> int:
     # What libraries deprecate among themselves is nothing to a reader of worker.log.
     for category in (FutureWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)
+    # bitsandbytes says of each product with 8-bit weights what is meant.
+    warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
     faulthandler.enable()
     # A closing terminal must not reach us, also where a launcher in between has armed it again.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _end_with_parent()
     run = Run(Path(folder).absolute())
     try:
         with RunWriter(run.path) as writer:
@@ -86,6 +95,21 @@ def _work(context: JobContext, writer: RunWriter, job: Job | None) -> str:
             "end", status=status, text=outcome.text, hint=hint, metrics=outcome.metrics, output=outcome.output
         )
     return status
+
+
+def _end_with_parent() -> None:
+    """Where another worker has started us: have the kernel ask us to save and stop as soon as that one is gone.
+
+    Where there is no such kernel, we train on, and are found by the next attempt.
+    """
+    leader = os.environ.pop(ENDS_WITH, None)
+    if leader is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != int(leader):
+        # It went before the kernel knew.
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _find_job(kind: str) -> Job:
