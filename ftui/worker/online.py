@@ -254,14 +254,19 @@ class OnlineTrainer(RunTrainer, _Base):
     def keep_rest(self, folder: Path) -> None:
         """The answers that are still to be trained on, and where in them the training stands."""
         whole = self._step % (self.args.steps_per_generation * self.num_iterations) == 0
-        torch.save({"step": self._step, "inputs": None if whole else self._buffered_inputs, **self.steering()},
-                   folder / ROLLOUT)  # fmt: skip
+        rest = None if whole else self._buffered_inputs
+        rows = self.args.per_device_train_batch_size
+        torch.save({"step": self._step, "rows": rows, "inputs": rest, **self.steering()}, folder / ROLLOUT)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             kept = torch.load(Path(checkpoint) / ROLLOUT, map_location=self.accelerator.device, weights_only=True)
-            self._step, self._buffered_inputs = kept.pop("step"), kept.pop("inputs")
+            step, rows, self._buffered_inputs = kept.pop("step"), kept.pop("rows"), kept.pop("inputs")
+            self._step = step * rows // self.args.per_device_train_batch_size
+            if rows != self.args.per_device_train_batch_size:
+                # The micro-batch was halved since, and what was generated is cut into the old ones: it is written anew.
+                self._buffered_inputs = None
             self.steer(kept)
 
     def steering(self) -> dict[str, Any]:

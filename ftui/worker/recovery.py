@@ -10,6 +10,7 @@ from typing import Any
 from ftui.recipe import assign
 from ftui.recipe.adapter_combinations import UNCHECKPOINTED
 from ftui.recipe.document import Recipe
+from ftui.recipe.online_combinations import wrong_online
 from ftui.runs.document import Event
 
 
@@ -63,13 +64,20 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
+def _fits(recipe: Recipe, rows: int) -> bool:
+    """Whether micro-batches of `rows` make up the effective batch, and part no answers that must stay together."""
+    if int(recipe.train.effective_batch) % rows:
+        return False
+    return next(wrong_online(assign(recipe, {"train.micro_batch": rows})), None) is None
+
+
 def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
     train = recipe.train
     match name:
         case "halve_batch" if isinstance(train.micro_batch, int) and train.micro_batch > 1:
             effective = int(train.effective_batch)
-            half = next(rows for rows in range(train.micro_batch // 2, 0, -1) if effective % rows == 0)
-            return Change(
+            half = next((rows for rows in range(train.micro_batch // 2, 0, -1) if _fits(recipe, rows)), None)
+            return None if half is None else Change(
                 {"train.micro_batch": half},
                 f"micro-batch {train.micro_batch} → {half}, gradients accumulated over {effective // half} of them",
             )

@@ -15,6 +15,7 @@ from ftui.methods import OBJECTIVES
 from ftui.methods.rewards import parse
 from ftui.runs.document import Event
 from ftui.runs.folder import create
+from ftui.worker import recovery
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
 
@@ -177,6 +178,30 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(
     assert ours.keys() == theirs.keys()
     assert all((ours[name] == theirs[name]).all() for name in ours)
     assert broken.end["metrics"]["tokens"] == whole.end["metrics"]["tokens"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_goes_on_with_half_the_micro_batch_where_memory_runs_out(
+    kind: str, make: Callable[..., Any], work: Callable[..., Any], commanded: Callable[..., Any], random_demo: Path,
+    sums: dict[str, Any],
+) -> None:
+    asked = sums | KINDS[kind] | PARTS[kind] | {"train__micro_batch": 4, "train__save_steps": 1}
+    ran = work(make(objective__kind=kind, **asked), commanded({3: MemoryError("no room")}))
+    assert ran.end["status"] == "finished", ran.end
+    assert ran.of("recovery")[0].data["change"] == {"train.micro_batch": 2}
+    assert sorted(ran.losses) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("rows", "effective", "half"), [(8, 16, 4), (6, 12, 2), (2, 4, None)])
+def test_the_two_answers_to_a_prompt_are_not_parted_for_want_of_memory(
+    rows: int, effective: int, half: int | None, resolved: Callable[..., Any]
+) -> None:
+    recipe = resolved(
+        objective__kind="online_dpo", objective__rewards=["exact"], train__micro_batch=rows,
+        train__effective_batch=effective, recovery__out_of_memory=["halve_batch"],
+    )
+    change = recovery.remedy(recipe, has_checkpoint=True)
+    assert (change and change.settings) == (half and {"train.micro_batch": half})
 
 
 @pytest.mark.parametrize("kind", KINDS)
