@@ -15,6 +15,7 @@ from ftui.recipe.online_combinations import wrong_online
 from ftui.recipe.optimizer_combinations import wrong_optimizer
 from ftui.recipe.preference_combinations import wrong_preference
 from ftui.recipe.start_combinations import wrong_start
+from ftui.recipe.training_combinations import wrong_training
 
 Wrong = tuple[str, str]
 """What can't be, with the reason, and what to write."""
@@ -28,4 +29,5 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
 
 RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (
     wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference, wrong_loss, wrong_start,
+    wrong_training,
 )

@@ -12,6 +12,9 @@ from ftui.recipe.document import Recipe
 Only = tuple[str, str]
 """What can only be planned, and what to write to have it trained."""
 
+PACKAGES = {"galore": "pytorch-optimizer", "schedule_free": "schedulefree"}
+"""What optimizers need that ftui does not install by itself."""
+
 
 def planned_only(recipe: Recipe) -> Only | None:
     """The first thing in `recipe` that no run of ftui's would do as it says; None for a recipe that can be trained.
@@ -22,12 +25,15 @@ def planned_only(recipe: Recipe) -> Only | None:
 
 
 def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
-    """What `recipe` needs and this machine or installation lacks for its loss or optimizer; `gpu` says whether a GPU
-    trains.
+    """What `recipe` needs and this machine or installation lacks for its loss, optimizer or operations; `gpu` says
+    whether a GPU trains.
     """
-    if recipe.train.optimizer == "galore" and find_spec("pytorch_optimizer") is None:
-        return ("train.optimizer: galore needs the package pytorch-optimizer, which is not installed.",
-                "Run pip install pytorch-optimizer, or write train.optimizer: adamw_8bit.")
+    name = recipe.train.optimizer
+    if name in PACKAGES and find_spec(PACKAGES[name].replace("-", "_")) is None:
+        return (f"train.optimizer: {name} needs the package {PACKAGES[name]}, which is not installed.",
+                f"Run pip install {PACKAGES[name]}, or write train.optimizer: adamw_8bit.")
+    if recipe.train.tf32 and not gpu:
+        return "train.tf32 is a way of GPUs, and none trains here.", "Write train.tf32: false."
     if recipe.train.loss != "liger":
         return None
     if not gpu:

@@ -27,6 +27,15 @@ class MuonAndAdamW(torch.optim.Optimizer):
                          {})  # fmt: skip
         self._share_groups()
 
+    @property
+    def state(self) -> dict[Any, Any]:  # type: ignore[override]
+        """What both keep, by parameter: who finds none takes a step to have some made, which would wear the moments."""
+        return {key: value for part in self.parts.values() for key, value in part.state.items()}
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        """The base class would begin with none."""
+
     def _share_groups(self) -> None:
         # A schedule writes the rate into these: they must be the parts' own.
         self.param_groups = [group for part in self.parts.values() for group in part.param_groups]

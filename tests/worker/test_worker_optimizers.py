@@ -85,9 +85,8 @@ def stepped(model: Any, optimizer: Any, steps: int = 2) -> float:
 
 def held(optimizer: Any) -> int:
     """Bytes of an optimizer's states."""
-    states = [part.state for part in optimizer.parts.values()] if hasattr(optimizer, "parts") else [optimizer.state]
     return sum(
-        one.numel() * one.element_size() for state in states for entry in state.values() for name, one in entry.items()
+        one.numel() * one.element_size() for entry in optimizer.state.values() for name, one in entry.items()
         if isinstance(one, torch.Tensor) and name != "step" and "qmap" not in name
     )
 
