@@ -81,6 +81,12 @@ def _activations(options: Online, recipe: Recipe) -> Iterator[Wrong]:
         yield f"The trainer of {options.kind} offloads no activations.", "Write train.activation_offload: false."
 
 
+def _value_head(options: Online, recipe: Recipe) -> Iterator[Wrong]:
+    if isinstance(options, PpoOptions) and recipe.train.optimizer == "muon":
+        yield ("train.optimizer muon is made for the model's own matrices, and would leave PPO's value head untrained.",
+               "Write train.optimizer: adamw.")
+
+
 def _reference(options: Online, recipe: Recipe) -> Iterator[Wrong]:
     if isinstance(options, OnlineDpoOptions) and options.beta == 0:
         yield "objective.beta 0 leaves online DPO nothing to learn: its loss is then the same for any model.", (
@@ -89,7 +95,7 @@ def _reference(options: Online, recipe: Recipe) -> Iterator[Wrong]:
 
 
 RULES: tuple[Callable[[Any, Recipe], Iterator[Wrong]], ...] = (
-    _rewards, _groups, _noise, _activations, _reference,
+    _rewards, _groups, _noise, _activations, _value_head, _reference,
 )
 
 

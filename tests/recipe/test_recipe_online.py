@@ -62,6 +62,7 @@ def test_noise_between_two_passes_over_the_same_weights_is_refused(kind: str) ->
         ("online_dpo", {"train__micro_batch": 1, "train__effective_batch": 4}, "micro_batch: 2."),
         ("online_dpo", {"objective__beta": 0.0}, "objective.beta: 0.1"),
         ("ppo", {"train__micro_batch": 1, "train__effective_batch": 1}, "a single answer"),
+        ("ppo", {"train__optimizer": "muon"}, "value head untrained"),
     ],
 )
 def test_groups_that_do_not_fit_are_refused_with_the_nearest_that_do(

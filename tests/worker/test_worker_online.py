@@ -233,6 +233,16 @@ def test_two_steps_are_measured_on_the_longest_prompts(
     assert measured.end["metrics"]["peak_bytes"] > 0
 
 
+@pytest.mark.parametrize("own", [{}, {"adapter__update": "plus"}])
+def test_the_value_head_learns_with_any_optimizer(
+    own: dict[str, Any], train: Callable[..., Any], random_demo: Path, sums: dict[str, Any]
+) -> None:
+    ran = train(objective__kind="ppo", **sums | {"objective__iterations": 1, "train__max_steps": 3} | own)
+    assert ran.end["status"] == "finished", ran.end
+    head = weights(ran.run.output)["value_head.safetensors:weight"]
+    assert head.abs().max() > 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_base_of_four_bits_and_layers_computed_again_train_before_and_after_an_evaluation(
     kind: str, train: Callable[..., Any], random_demo: Path, sums: dict[str, Any], tmp_path: Path

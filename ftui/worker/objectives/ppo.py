@@ -68,9 +68,9 @@ class PpoTrainer(OnlineTrainer, RLOOTrainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """As ever, with the head as a group of its own; it is none of the model's parameters, which alone are set to
         zero after a step."""
-        fresh = self.optimizer is None
         optimizer: Any = super().create_optimizer(*args, **kwargs)
-        if fresh:
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        if id(self.head.weight) not in held:
             optimizer.add_param_group({"params": list(self.head.parameters()), "weight_decay": 0.0})
             optimizer.register_step_post_hook(lambda *_: self.head.zero_grad())
         return optimizer
