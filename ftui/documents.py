@@ -6,12 +6,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-RowForm = Literal["sequence", "pair", "labelled", "prompt", "class"]
+RowForm = Literal["sequence", "pair", "labelled", "prompt", "answered", "class"]
 """What one prepared row is, by what an objective trains on; `ftui.data.forms` says how each is made.
 
 sequence: tokens with the mask of those that are learnt; pair: a prompt with a better and a worse answer; labelled: a
-prompt with an answer that was good or bad; prompt: what the model itself answers, beside what a reward looks at; class:
-a text with its label or labels.
+prompt with an answer that was good or bad; prompt: what the model itself answers, beside what a reward looks at;
+answered: a prompt with the data's answer where it has one; class: a text with its label or labels.
 """
 
 

@@ -423,6 +423,18 @@ TERMS: tuple[Term, ...] = (
         "https://huggingface.co/docs/transformers/tasks/sequence_classification", ("classifier", "text classification"),
     ),
     Term(
+        "DFT",
+        "Dynamic fine-tuning: each token's loss is weighed by the probability that the model gives it already. "
+        "What it finds all but impossible then hardly moves it, which keeps more of what it knew.",
+        "https://arxiv.org/abs/2508.05629", ("dynamic fine-tuning",),
+    ),
+    Term(
+        "on-policy",
+        "Training on answers that the model itself has just written, so that it learns from its own mistakes. "
+        "Off-policy is the opposite: the answers come from the data.",
+        "https://arxiv.org/abs/2306.13649", ("off-policy", "on-policy share"),
+    ),
+    Term(
         "label smoothing",
         "Training towards a little less than certainty: a share of the probability goes to everything else. "
         "It keeps a model from being too sure of doubtful rows.",

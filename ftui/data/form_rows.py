@@ -1,4 +1,4 @@
-"""Prepared rows of the forms other than plain sequences: pairs, labelled answers, prompts and classes.
+"""Prepared rows of the forms other than plain sequences: pairs, labelled answers, prompts, answered ones and classes.
 
 Each is a `StoredRows`: five bytes per token, and a row's dictionary only while somebody looks at it.
 """
@@ -61,6 +61,25 @@ class PromptRows(BesideRows):
 
     def _row(self, members: list[int]) -> dict[str, Any]:
         return {**self._beside[members[0]], "prompt_ids": self._store.row(members[0]).ids.tolist()}
+
+
+class AnsweredRows(BesideRows):
+    """A prompt with the data's answer: {"prompt_ids", "completion_ids", "completion_mask"}.
+
+    The mask says which tokens of the answer are the assistant's own; both are empty where the data has no answer.
+    """
+
+    def _row(self, members: list[int]) -> dict[str, Any]:
+        tokens = self._store.row(members[0])
+        begin, end = _prompt_length(tokens), tokens.trained.rfind(1) + 1
+        return {
+            "prompt_ids": tokens.ids[:begin].tolist(), "completion_ids": tokens.ids[begin : max(begin, end)].tolist(),
+            "completion_mask": list(tokens.trained[begin : max(begin, end)]),
+        }
+
+    def unanswered(self) -> int:
+        """How many rows have a prompt alone."""
+        return sum(1 not in self._store.row(self.members(index)[0]).trained for index in range(len(self)))
 
 
 class ClassRows(BesideRows):

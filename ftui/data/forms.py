@@ -18,6 +18,7 @@ KINDS: dict[RowForm, tuple[RowKind, ...]] = {
     "pair": ("preference",),
     "labelled": ("labelled", "preference"),
     "prompt": ("prompt", "conversation", "preference"),
+    "answered": ("prompt", "conversation", "preference"),
     "class": ("class",),
 }
 """The kinds of canonical rows that each form can be made from."""
@@ -37,6 +38,11 @@ def texts(row: Row, form: RowForm, writer: Writer) -> list[Text]:
             return [writer.completion(value, answer) for answer in answers]
         case "prompt":
             return [writer.prompt(question(row)[0], value.get("tools"))]
+        case "answered":
+            messages, answer = question(row)[0], _answer(row)
+            if not answer:
+                return [writer.prompt(messages, value.get("tools"))]
+            return [writer.completion({**value, "prompt": messages}, answer)]
         case "class":
             return [writer.plain(value["text"])]
         case _:
@@ -84,6 +90,13 @@ def question(row: Row) -> tuple[list[Message], str | None]:
             return list(value["prompt"]), None if given is None else str(given)
         case _:
             raise RowError(f"a {row.kind} row has no prompt")
+
+
+def _answer(row: Row) -> list[Message]:
+    """The turns with which the data answers a row's question; none where it has prompts alone."""
+    if row.kind == "conversation":
+        return [next(message for message in reversed(row.value["messages"]) if message["role"] == "assistant")]
+    return list(row.value["chosen"]) if row.kind == "preference" else []
 
 
 def _as_conversation(row: Row) -> Row:

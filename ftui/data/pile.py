@@ -20,8 +20,8 @@ from ftui.errors import BadInput
 SAMPLE_PROMPTS = 8
 KEPT_BAD_ROWS = 100
 
-_UNSCORED: tuple[RowForm, ...] = ("prompt", "class")
-"""Forms of which no token is learnt or scored: what the model writes is, or the whole text."""
+_UNSCORED: tuple[RowForm, ...] = ("prompt", "answered", "class")
+"""Forms of which no token need be learnt or scored: what the model writes is, or the whole text."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ def add(pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int,
         pile.split_texts += 1
         texts = list(_pieces(texts[0], max_length))
     elif any(len(tokens.ids) > max_length for tokens in texts):
-        if pile.form == "prompt":
+        if pile.form == "prompt" or (pile.form == "answered" and not any(texts[0].trained[:max_length])):
             pile.drop(bad_row(row, f"the prompt is longer than {max_length} tokens"), "prompt too long")
             return False
         texts = [Tokens(tokens.ids[:max_length], tokens.trained[:max_length]) for tokens in texts]

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from ftui.data import forms
 from ftui.data.canonical import Message, Row, RowError
 from ftui.data.document import BadRow
-from ftui.data.form_rows import ClassRows, LabelledRows, PairRows, PromptRows
+from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PromptRows
 from ftui.data.given import Given, SourceLike
 from ftui.data.loading import Loaded, load, refuse_if_nothing_usable
 from ftui.data.masking import Text, Writer
@@ -208,13 +208,14 @@ def _refuse_other_kinds(source: Loaded, form: RowForm) -> None:
 _TRAINS_ON: dict[RowForm, str] = {
     "sequence": "the conversations or texts of supervised fine-tuning", "pair": "pairs of a better and a worse answer",
     "labelled": "answers that are labelled good or bad", "prompt": "prompts to be answered",
-    "class": "texts with a label",
+    "answered": "prompts, with or without answers", "class": "texts with a label",
 }
 _READ_AS: dict[RowForm, str] = {
     "sequence": "format: prompt-completion with columns: {prompt: ..., completion: ...}",
     "pair": "format: preference with columns: {prompt: ..., chosen: ..., rejected: ...}",
     "labelled": "format: kto with columns: {prompt: ..., completion: ..., label: ...}",
     "prompt": "format: prompt with columns: {prompt: ...}",
+    "answered": "format: prompt-completion with columns: {prompt: ..., completion: ...}",
     "class": "format: classification with columns: {text: ..., label: ...}",
 }
 
@@ -276,6 +277,8 @@ def _rows(
             return LabelledRows(pile.store, single, pile.beside)
         case "prompt":
             return PromptRows(pile.store, single, pile.beside)
+        case "answered":
+            return AnsweredRows(pile.store, single, pile.beside)
         case "class":
             return ClassRows(pile.store, single, pile.beside, labels, multi=multi)
     if not packed:

@@ -26,6 +26,20 @@ class SftOptions(Document):
         why="'all' for continued pre-training on plain text; 'completion' when only the final answer is good.",
         term="loss mask",
     )
+    loss_type: Literal["nll", "dft"] = setting(
+        "nll",
+        title="Loss",
+        help="How a token counts: by its negative log-likelihood, or weighed by its probability as well (DFT).",
+        why="'dft' forgets less and generalises further on reasoning; it hardly learns what the model finds unlikely.",
+        term="DFT", advanced=True,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        title="Label smoothing",
+        help="The share of a token's probability that is spread over the whole vocabulary.",
+        why="0.05 to 0.1 where the rows are doubtful; the answers get a little less sure.",
+        term="label smoothing", advanced=True, ge=0, lt=1,
+    )
 
 
 ROW = ObjectiveRow(

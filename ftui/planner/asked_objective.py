@@ -41,6 +41,8 @@ PAIRED = ("dpo", "orpo", "cpo", "reward")
 """Objectives whose rows are two sequences in one forward pass."""
 GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
 """Objectives that train on completions which the model has just written."""
+SECOND_WIDTHS = {"none": 2.0, "int8": 1.1, "nf4": 0.6}
+"""Bytes of an element of a teacher by its quantization, which leaves its embeddings at 16 bits."""
 Online = GrpoOptions | RlooOptions | OnlineDpoOptions | PpoOptions
 
 
@@ -77,11 +79,13 @@ def objective_fields(
         passes = 1 if isinstance(options, OnlineDpoOptions) else options.iterations
         fields["served_steps"] = passes * fields["generated_rows"] / (rows * accumulation)
     if isinstance(options, DistillOptions):
-        fields["generated_rows"] = rows * accumulation
         stated = options.teacher_parameters
+        fields["second_width"] = SECOND_WIDTHS[options.teacher_quantization]
         fields["second_parameters"] = sizes.parameters if stated is None else int(stated * 1e9)
         fields |= {"autocast": False, "compute_bytes": weight_bytes}
-    if isinstance(options, Online | DistillOptions):
+        if options.on_policy:
+            fields["generated_rows"] = rows * accumulation
+    if "generated_rows" in fields and isinstance(options, Online | DistillOptions):
         completion = options.max_completion_length
         fields |= {"prompt": length, "completion": completion, "length": length + completion}
     return fields

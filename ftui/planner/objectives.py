@@ -18,9 +18,9 @@ from ftui.planner.states import weight_bytes
 
 
 def second_model_bytes(setup: Setup) -> int:
-    """The model that stays beside the trained one: a reference like it, or a teacher or reward model in 16 bits."""
+    """The model that stays beside the trained one: a reference like it, or a teacher or reward model."""
     copy = weight_bytes(setup) if setup.reference == "copy" else 0
-    return copy + 2 * setup.second_parameters
+    return copy + int(setup.second_width * setup.second_parameters)
 
 
 def loss(setup: Setup) -> Loss:

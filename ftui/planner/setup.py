@@ -116,7 +116,9 @@ class Setup:
     scores: int = 0
     """Rows of a head of scores, which trains in place of the vocabulary's; 0 where the model writes words."""
     second_parameters: int = 0
-    """Elements of a teacher or a reward model, held in 16 bits beside the trained model."""
+    """Elements of a teacher or a reward model, held beside the trained model."""
+    second_width: float = 2.0
+    """Bytes of each of them."""
 
     # Several devices; see `sharding`.
     devices: int = 1

@@ -17,6 +17,7 @@ FORMS = {
     "pair": "a prompt with a chosen and a rejected answer",
     "labelled": "a prompt with one answer, marked good or bad",
     "prompt": "a prompt; the model writes the answers itself",
+    "answered": "a prompt, with the data's answer where it has one",
     "class": "a text with its class or classes",
 }
 """What an objective is handed of each row, in words."""

@@ -29,6 +29,7 @@ def needs_bitsandbytes(recipe: Recipe) -> bool:
     """Whether the base is quantized or the optimizer's states are, now or after a remedy."""
     return (
         recipe.model.quantization in ("nf4", "fp4", "int8")
+        or getattr(recipe.objective, "teacher_quantization", "none") != "none"
         or recipe.train.optimizer not in ("auto", "adamw", "adafactor", "sgd", "galore")
         or "paged_8bit" in recipe.recovery.out_of_memory
     )

@@ -25,6 +25,21 @@ CHUNK_BYTES = {"cpu": 32 * MiB, "cuda": 256 * MiB}
 """Size of one chunk's float32 logits: large enough that a GPU works at full speed, small beside everything else."""
 
 
+@dataclass(frozen=True)
+class Weighting:
+    """What the chunked loss of a token is besides its negative log-likelihood; an evaluation measures that alone.
+
+    `dft` weighs it by the token's own probability, through which no gradient passes (https://arxiv.org/abs/2508.05629);
+    `smoothing` is the share of the wanted probability that is spread over the whole vocabulary.
+    """
+
+    dft: bool = False
+    smoothing: float = 0.0
+
+
+PLAIN = Weighting()
+
+
 @dataclass
 class LossOutput(ModelOutput):
     """What a model gives when called with `summed_loss=True`."""
@@ -35,15 +50,16 @@ class LossOutput(ModelOutput):
     """How many tokens were trained."""
 
 
-def add_loss(model: Any, kind: str = "chunked") -> None:
+def add_loss(model: Any, kind: str = "chunked", weighting: Weighting = PLAIN) -> None:
     """Teach `model` (a causal language model of transformers, not yet wrapped) to take `summed_loss=True`.
 
     Then `model(..., labels=labels, summed_loss=True)` returns a `LossOutput` by the implementation that `kind` names;
     without it, nothing is changed.  It goes through `forward`, so that what wraps the model (autocast, hooks, data
-    parallelism) works as ever.  "tiled" needs trl's `add_fused_lm_head` before.
+    parallelism) works as ever.  "tiled" needs trl's `add_fused_lm_head` before; `weighting` is for "chunked" alone.
     """
     plain_forward = model.forward
-    summed = {"chunked": _chunked, "full": _full, "tiled": _tiled, "liger": _liger}[kind]
+    chunked = functools.partial(_chunked, weighting)
+    summed = {"chunked": chunked, "full": _full, "tiled": _tiled, "liger": _liger}[kind]
 
     # generate() checks its arguments against the signature of the class.
     @functools.wraps(type(model).forward)
@@ -58,9 +74,14 @@ def add_loss(model: Any, kind: str = "chunked") -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def _chunked(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
+def _chunked(
+    weighting: Weighting, model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any
+) -> LossOutput:
     hidden = model.base_model(*args, **kwargs, use_cache=False).last_hidden_state
-    return trained_loss(hidden, labels, model.get_output_embeddings(), model.config.get_text_config())
+    return trained_loss(
+        hidden, labels, model.get_output_embeddings(), model.config.get_text_config(),
+        weighting if model.training else PLAIN,
+    )
 
 
 def _full(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs: Any) -> LossOutput:
@@ -81,7 +102,7 @@ def _liger(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs:
 
     hidden = model.base_model(*args, **kwargs, use_cache=False).last_hidden_state
     head, trained = model.get_output_embeddings(), labels[:, 1:] != UNTRAINED
-    cap, factor = _scaling(model.config.get_text_config())
+    cap, factor = scaling(model.config.get_text_config())
     kept = hidden[:, :-1][trained]
     loss = LigerFusedLinearCrossEntropyLoss(reduction="sum", softcap=cap)
     total = loss(
@@ -90,14 +111,24 @@ def _liger(model: Any, forward: Any, *args: Any, labels: torch.Tensor, **kwargs:
     return LossOutput(loss=total, count=trained.sum())
 
 
-def trained_loss(hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Module, config: Any) -> LossOutput:
+def trained_loss(
+    hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Module, config: Any, weighting: Weighting = PLAIN
+) -> LossOutput:
     """Summed next-token loss of `hidden` (batch, length, width) for `labels` (batch, length; -100 is not trained)."""
-    trained = labels[:, 1:] != UNTRAINED
-    kept = hidden[:, :-1][trained]
-    total = _ChunkedCrossEntropy.apply(
-        kept, weight_of(head), getattr(head, "bias", None), labels[:, 1:][trained].to(kept.device), *_scaling(config)
+    total = token_losses(hidden[:, :-1], labels[:, 1:], head, config, weighting)
+    return LossOutput(loss=total, count=(labels[:, 1:] != UNTRAINED).sum())
+
+
+def token_losses(
+    hidden: torch.Tensor, labels: torch.Tensor, head: torch.nn.Module, config: Any, weighting: Weighting = PLAIN
+) -> torch.Tensor:
+    """The summed losses of `labels` (batch, length; -100 is not trained), each predicted by `hidden` at its place."""
+    trained = labels != UNTRAINED
+    kept = hidden[trained]
+    total: torch.Tensor = _ChunkedCrossEntropy.apply(
+        kept, weight_of(head), getattr(head, "bias", None), labels[trained].to(kept.device), *scaling(config), weighting
     )
-    return LossOutput(loss=total, count=trained.sum())
+    return total
 
 
 def weight_of(head: Any) -> torch.Tensor:
@@ -109,7 +140,7 @@ def weight_of(head: Any) -> torch.Tensor:
     return weight
 
 
-def _scaling(config: Any) -> tuple[float | None, float]:
+def scaling(config: Any) -> tuple[float | None, float]:
     """(soft cap, factor) of the logits: Gemma 2 caps them, Cohere multiplies, Granite and MiniCPM divide."""
     cap = getattr(config, "final_logit_softcapping", None)
     if (factor := getattr(config, "logit_scale", None)) is None:
@@ -119,7 +150,10 @@ def _scaling(config: Any) -> tuple[float | None, float]:
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of -log softmax(logits)[target]; the gradients are computed on the way forward and scaled on the way back."""
+    """Sum of -log softmax(logits)[target], weighted.
+
+    The gradients are computed on the way forward and scaled on the way back.
+    """
 
     @staticmethod
     def forward(
@@ -130,6 +164,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         targets: torch.Tensor,
         cap: float | None,
         factor: float,
+        weighting: Weighting,
     ) -> torch.Tensor:
         device = hidden.device.type
         compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
@@ -151,11 +186,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     logits.div_(cap).tanh_().mul_(cap)
                 capped = logits.clone() if cap is not None and any(ctx.needs_input_grad) else None
                 normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
-                total += (normalizer - logits.gather(-1, wanted)).sum()
+                likelihood = logits.gather(-1, wanted) - normalizer
+                own = likelihood.exp() if weighting.dft else torch.ones_like(likelihood)
+                share = weighting.smoothing
+                losses = -likelihood
+                if share:
+                    losses = (1 - share) * losses + share * (normalizer - logits.mean(-1, keepdim=True))
+                total += (losses * own).sum()
                 if not any(ctx.needs_input_grad):
                     continue
                 gradient = logits.sub_(normalizer).exp_()
-                gradient.scatter_add_(-1, wanted, torch.full_like(wanted, -1, dtype=gradient.dtype))
+                gradient.scatter_add_(-1, wanted, torch.full_like(wanted, share - 1, dtype=gradient.dtype))
+                if share:
+                    gradient.sub_(share / gradient.shape[-1])
+                if weighting.dft:
+                    gradient.mul_(own)
                 if capped is not None and cap is not None:
                     gradient.mul_(1 - (capped / cap).square_())
                 if factor != 1.0:
@@ -181,4 +226,4 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         parts = [None if part is None else part.mul_(gradient.to(part.dtype)) for part in ctx.gradients]
         # A second pass backward through the same loss would scale them twice.
         ctx.gradients = None
-        return (*parts, None, None, None)
+        return (*parts, None, None, None, None)

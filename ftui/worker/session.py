@@ -52,7 +52,11 @@ def is_better(name: str, value: float, than: float | None) -> bool:
         return False
     if than is None:
         return True
-    return value < than if any(word in name for word in ("loss", "kl", "perplexity")) else value > than
+    return value < than if any(word in name for word in FALLING) else value > than
+
+
+FALLING = ("loss", "kl", "perplexity", "divergence", "entropy")
+"""Parts of the names of values that are better the lower."""
 
 
 def _is_number(value: Any) -> bool:

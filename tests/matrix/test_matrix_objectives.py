@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ ONLINE = {"objective.rewards": ["exact", "format:.*[aeiou]", "length:3"], "objec
 """Some random answers end in a vowel and some don't, so that there is something to learn from the first step on."""
 OWN: dict[str, dict[str, Any]] = {
     "grpo": {**ONLINE, "objective.generations": 4}, "rloo": {**ONLINE, "objective.generations": 4},
-    "online_dpo": ONLINE, "ppo": ONLINE,
+    "online_dpo": ONLINE, "ppo": ONLINE, "distill": {"objective.max_completion_length": 4, "objective.on_policy": 0.5},
 }
 """What an objective can't do without, or would take too long with."""
 
@@ -58,8 +59,21 @@ def recipe_for(kind: str, data: str, base: Path, file: Path) -> Recipe:
         "train.effective_batch": 4, "train.learning_rate": 5e-3, "train.optimizer": "adamw",
         "train.checkpointing": False, "train.eval_steps": 3, "train.save_steps": 100, "train.warmup": 0.0,
         "evaluate.max_new_tokens": 2, **({"objective.loss_on": "all"} if (kind, data) == ("sft", "text") else {}),
-        **OWN.get(kind, {}),
+        **OWN.get(kind, {}), **({"objective.teacher": str(teacher_of(base))} if kind == "distill" else {}),
     })  # fmt: skip
+
+
+def teacher_of(base: Path) -> Path:
+    """The same model, but surer of what it says; written once."""
+    from transformers import AutoModelForCausalLM
+
+    folder = base.parent / "teacher"
+    if not folder.exists():
+        shutil.copytree(base, folder)
+        model = AutoModelForCausalLM.from_pretrained(base)
+        model.get_output_embeddings().weight.data.mul_(3)
+        model.save_pretrained(folder)
+    return folder
 
 
 def recorded() -> dict[str, list[str]]:

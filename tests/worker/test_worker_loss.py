@@ -11,7 +11,7 @@ pytestmark = pytest.mark.torch
 
 from ftui.worker import loss as loss_module  # noqa: E402  (after the check for torch)
 from ftui.worker.collate import Collator  # noqa: E402
-from ftui.worker.loss import add_loss, trained_loss  # noqa: E402
+from ftui.worker.loss import Weighting, add_loss, trained_loss  # noqa: E402
 
 
 def row(ids: list[int], trained: list[int], lengths: list[int] | None = None) -> Any:
@@ -171,3 +171,64 @@ def test_the_loss_is_that_of_each_family(family: str) -> None:
     assert output.loss.item() / int(output.count) == pytest.approx(plain.item(), abs=2e-5)
     output.loss.backward()
     assert model.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("weighting", [Weighting(dft=True), Weighting(smoothing=0.1)], ids=["dft", "smoothing"])
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_a_weighted_loss_and_its_gradients_equal_what_autograd_gives(
+    weighting: Weighting, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    monkeypatch.setitem(loss_module.CHUNK_BYTES, "cpu", chunk * 4 * 11)
+    torch.manual_seed(0)
+    hidden = torch.randn(2, 6, 8, dtype=torch.float64, requires_grad=True)
+    head = torch.nn.Linear(8, 11).double()
+    labels = torch.randint(0, 11, (2, 6))
+    labels[0, :3] = -100
+    config = SimpleNamespace(final_logit_softcapping=3.0, logit_scale=0.5)
+
+    def plain() -> Any:
+        logits = (3.0 * torch.tanh(head(hidden) * 0.5 / 3.0))[:, :-1].reshape(-1, 11)
+        losses = torch.nn.functional.cross_entropy(
+            logits, labels[:, 1:].reshape(-1), ignore_index=-100, reduction="none", label_smoothing=weighting.smoothing
+        )
+        return (losses * (-losses).exp().detach() if weighting.dft else losses).sum()
+
+    parameters = [hidden, head.weight, head.bias]
+    wanted, found = plain(), trained_loss(hidden, labels, head, config, weighting).loss
+    assert found.item() == pytest.approx(wanted.item(), abs=1e-5)
+    for one, other in zip(
+        torch.autograd.grad(found, parameters), torch.autograd.grad(wanted, parameters), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_dft_is_trls_and_an_evaluation_measures_the_plain_loss(tmp_path: Any) -> None:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from ftui.worker.trace.trainers import tokenizer
+
+    batch = Collator(pad_id=0)(ROWS)
+    batch.pop("tokens")
+    model = tiny()
+    plain = float(model.eval()(**batch).loss)
+    trainer = SFTTrainer(
+        model=model.train(), processing_class=tokenizer(), train_dataset=Dataset.from_list([{"input_ids": [0, 1]}]),
+        args=SFTConfig(output_dir=str(tmp_path), loss_type="dft", report_to=[], use_cpu=True, bf16=False,
+                       gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True}),
+    )  # fmt: skip
+    theirs = trainer.compute_loss(model, dict(batch))
+    theirs.backward()
+    wanted = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    ours = tiny()
+    ours.load_state_dict(model.state_dict())
+    add_loss(ours, "chunked", Weighting(dft=True))
+    output = ours.train()(**batch, summed_loss=True)
+    (output.loss / output.count).backward()
+    assert float(output.loss / output.count) == pytest.approx(float(theirs), abs=1e-6)
+    for name, parameter in ours.named_parameters():
+        assert torch.allclose(parameter.grad, wanted[name], atol=1e-6), name
+    evaluated = ours.eval()(**batch, summed_loss=True)
+    assert float(evaluated.loss / evaluated.count) == pytest.approx(plain, abs=1e-6)

@@ -19,7 +19,7 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
 from ftui.units import gib
-from ftui.worker import checkpoints, libraries, recovery, report
+from ftui.worker import checkpoints, libraries, recovery, report, teacher
 from ftui.worker.base import (
     choose_device,
     device_of,
@@ -80,6 +80,9 @@ def run(context: JobContext) -> None:
     folder = folder_of(context, recipe.model.base, recipe.model.revision)
     if folder is None:
         context.finish("Stopped before the base model was here; nothing was trained.")
+        return
+    if not teacher.ensure(context, recipe, folder):
+        context.finish("Stopped before the teacher was here; nothing was trained.")
         return
     prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)

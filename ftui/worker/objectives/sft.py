@@ -15,7 +15,7 @@ from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments, offloads
 from ftui.worker.collate import Collator
-from ftui.worker.loss import add_loss
+from ftui.worker.loss import Weighting, add_loss
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer, settled
 
@@ -28,7 +28,8 @@ class SftTrainer(RunTrainer, SFTTrainer):
     loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]  # trl says None, transformers takes both
 
     def __init__(
-        self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator, loss: str
+        self, model: Any, args: SFTConfig, prepared: Prepared, tokenizer: Any, collator: Collator, loss: str,
+        weighting: Weighting,
     ) -> None:
         # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
         # token in place of the twenty-four of an Arrow table.
@@ -42,7 +43,7 @@ class SftTrainer(RunTrainer, SFTTrainer):
         # The trained tokens of a whole optimizer step are counted before it, and `compute_loss` divides by them.
         self.model_accepts_loss_kwargs = True
         wrapped: Any = self.model
-        add_loss(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped, loss)
+        add_loss(wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped, loss, weighting)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -84,8 +85,10 @@ def build(
     """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
     collator = collator_of(recipe, tokenizer.pad_token_id, device, packed=prepared.packed)
     made = config(recipe, precision, device, folder)
+    options: Any = recipe.objective
+    weighting = Weighting(options.loss_type == "dft", options.label_smoothing)
     with settled(model, precision):
-        return SftTrainer(model, made, prepared, tokenizer, collator, recipe.train.loss)
+        return SftTrainer(model, made, prepared, tokenizer, collator, recipe.train.loss, weighting)
 
 
 def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Collator:
