@@ -72,12 +72,17 @@ def _show(layout: Any, line: str, *, as_json: bool) -> None:
         print_json({
             "recipe": layout.recipe, "choices": list(layout.plan.choices), "estimate": layout.estimate,
             "risks": list(layout.risks), "obstacles": [{"what": o.what, "hint": o.hint} for o in found],
-            "command": line,
+            "command": line, **({"stages": [_stage(each) for each in layout.stages]} if layout.stages else {}),
         })
         return
-    print(write(layout.recipe, comments={choice.path: choice.reason for choice in layout.plan.choices}), end="")
+    for each in layout.stages or (None,):
+        shown = each.layout if each else layout
+        if each:
+            size = f"{shown.estimate.time.steps:,} steps, {gib(shown.estimate.memory.process_bytes)}"
+            print(f"# Stage {each.stage.name}, from {_start(each, layout)}: {size}")
+        print(write(shown.recipe, comments={choice.path: choice.reason for choice in shown.plan.choices}))
     estimate = layout.estimate
-    print(f"\n{estimate.verdict.text}")
+    print(estimate.verdict.text)
     print(f"{estimate.time.steps:,} steps, about {clock(estimate.time.total_seconds)} "
           f"({clock(estimate.time.low_seconds)} to {clock(estimate.time.high_seconds)}); "
           f"{gib(estimate.disk_bytes)} of disk.")
@@ -86,3 +91,20 @@ def _show(layout: Any, line: str, *, as_json: bool) -> None:
     for obstacle in found:
         print(f"In the way: {obstacle.what} {obstacle.hint}")
     print(f"\n{line}")
+
+
+def _start(each: Any, layout: Any) -> str:
+    """What a stage starts from, in words."""
+    if each.stage.after is None:
+        return "the base model"
+    name = layout.stages[each.stage.after].stage.name
+    return f"the adapter of {name}" if each.stage.start == "adapter" else f"the model of {name}"
+
+
+def _stage(each: Any) -> dict[str, Any]:
+    """A stage as the JSON shows it."""
+    layout = each.layout
+    return {
+        "name": each.stage.name, "from": each.stage.start, "recipe": layout.recipe, "estimate": layout.estimate,
+        "choices": list(layout.plan.choices),
+    }

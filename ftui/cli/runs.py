@@ -28,7 +28,9 @@ def list_(as_json: bool = JSON) -> None:
     """List the runs, newest first."""
     from ftui.runs.folder import list_runs
 
-    rows = [_row(run) for run in list_runs()]
+    runs = list_runs()
+    known = {run.id for run in runs}
+    rows = [_row(run) for run in runs if not (run.is_stage and run.info.parent in known)]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -54,6 +56,7 @@ def show(run_id: str = ID, as_json: bool = JSON) -> None:
         return
     from ftui.cli import lines
     from ftui.cli.waiting import report
+    from ftui.units import plain
 
     report(run, now, as_json=False)
     if words := lines.progress(now):
@@ -63,6 +66,9 @@ def show(run_id: str = ID, as_json: bool = JSON) -> None:
     if info.command:
         print(f"  by      {info.command}")
     print(f"  log     ftui runs log {run.id}")
+    for stage in run.stages() if info.kind == "stages" else ():
+        state = stage.status()
+        print(f"  stage   {stage.info.args['name']}: {state.state}. {plain(state.text)}\n          {stage.id}")
 
 
 @app.command()
@@ -164,10 +170,16 @@ def _row(run: Any) -> dict[str, Any]:
     from ftui.cli.waiting import summary
 
     now = run.status()
+    stages = {"stages": [_row(stage) for stage in run.stages()]} if run.info.kind == "stages" else {}
     return {
         **summary(run, now), "name": run.info.name, "kind": run.info.kind, "created": run.info.created,
-        "step": now.step, "total": now.total,
+        "step": now.step, "total": now.total, **stages,
     }
+
+
+def _below(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The stages of a run, to be shown beneath it."""
+    return [{**stage, "run": f"└ {stage['run']}"} for stage in row.get("stages", ())]
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
@@ -181,7 +193,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for title in ("run", "kind", "status", "step", "values", "made"):
         # An id is copied: it is never cut.
         table.add_column(title, no_wrap=title != "values", justify="right" if title == "step" else "left")
-    for row in rows:
+    for row in (shown for top in rows for shown in (top, *_below(top))):
         step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
         values = numbers(telling(row["metrics"]))
         made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))

@@ -30,14 +30,18 @@ from ftui.runs.writer import RunWriter
 WORKER = (sys.executable, "-m", "ftui.worker")
 """The command line of a worker, less its run folder."""
 
+ENDS_WITH = "FTUI_ENDS_WITH"
+"""In the environment of a worker that another one started: the process with which it ends."""
+
 ENDING_SECONDS = 10.0
 """How long a resume waits for the process of an attempt that has written its end: it still holds the GPU."""
 GRACE_SECONDS = 10.0
 """How long `stop(now=True)` leaves a worker to save before it is killed."""
 
 
-def start(run: Run) -> None:
-    """Start the worker of `run`, detached from this terminal, session and process.
+def start(run: Run, *, beside: bool = False) -> None:
+    """Start the worker of `run`, detached from this terminal, session and process; with `beside`, as a child of this
+    process that ends with it.
 
     Raises Refused where it has one already or the folder can't be written.
     """
@@ -49,7 +53,7 @@ def start(run: Run) -> None:
         if beat is not None and not _gone(beat.worker, ENDING_SECONDS):
             raise Refused(f"The run {run.id} is {now.state}, but its worker is still busy ending.", "Try again soon.")
         inbox.clear(run.path)
-        worker = _spawn(run, now.attempt + 1)
+        worker = _spawn(run, now.attempt + 1, beside=beside)
         # Until the worker's own first beat this one says who it is: if it dies before, the run shows as crashed.
         heartbeat.write(run.heartbeat, Heartbeat(worker, now.attempt + 1, time.time()))
 
@@ -106,15 +110,23 @@ def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunSta
 
 
 def delete(run: Run, *, force: bool = False) -> None:
-    """Remove the run's folder with its checkpoints and output; it vanishes from the list at once.
+    """Remove the run's folder with its checkpoints and output; it vanishes from the list at once.  With a run that
+    leads stages they go, too.
 
     Refused while a worker has it, or may have it on another host (unless `force`).
     """
-    now = status(run)
-    if now.live:
-        raise Refused(f"The run {run.id} is {now.state}.", f"Stop it first: ftui runs stop {run.id}")
-    if now.state == "unreachable" and not force:
-        raise Refused(now.text, f"If that machine is gone: ftui runs delete {run.id} --force")
+    stages = run.stages() if run.info.kind == "stages" else []
+    for each in (run, *stages):
+        now = status(each)
+        if now.live:
+            raise Refused(f"The run {each.id} is {now.state}.", f"Stop it first: ftui runs stop {each.id}")
+        if now.state == "unreachable" and not force:
+            raise Refused(now.text, f"If that machine is gone: ftui runs delete {each.id} --force")
+    for each in (run, *stages):
+        _remove(each)
+
+
+def _remove(run: Run) -> None:
     trash = runs_dir() / ".trash"
     try:
         trash.mkdir(mode=0o700, exist_ok=True)
@@ -140,12 +152,14 @@ def wait(run: Run, on_event: Callable[[Event], None] | None = None, *, interval:
     return last
 
 
-def _spawn(run: Run, attempt: int) -> Identity:
-    prefix, environment = survival().prefix, _environment(run)
+def _spawn(run: Run, attempt: int, *, beside: bool) -> Identity:
+    prefix, environment = () if beside else survival().prefix, _environment(run)
+    if beside:
+        environment[ENDS_WITH] = str(os.getpid())
     log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(log, f"=== attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
-        pid = _detached([*prefix, *WORKER, str(run.path)], log, environment)
+        pid = _detached([*prefix, *WORKER, str(run.path)], log, environment, session=not beside)
         worker = identify(pid) or Identity(pid, -1.0, *_here())
         recipe = run.recipe()
         if recipe is not None and recipe.compute.on_end:
@@ -156,10 +170,10 @@ def _spawn(run: Run, attempt: int) -> Identity:
     return worker
 
 
-def _detached(command: list[str], log: int, environment: dict[str, str]) -> int:
-    """Start a process of its own session that holds nothing of ours; returns its pid."""
+def _detached(command: list[str], log: int, environment: dict[str, str], *, session: bool = True) -> int:
+    """Start a process, mostly of its own session, that holds nothing of ours; returns its pid."""
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env=environment
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=session, cwd="/", env=environment
     )
     # Collects the exit code when it ends while this process lives, so that no zombie stays.
     threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
@@ -175,7 +189,8 @@ def _here() -> tuple[str, str, str]:
 def _environment(run: Run) -> dict[str, str]:
     """Ours, with what must stand before torch is imported.  Tokens travel in it as they do to every child, and no
     further: huggingface_hub reads its own login file, and nothing of it is an argument, a file or an event."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    inherited = {name: value for name, value in os.environ.items() if name != ENDS_WITH}
+    environment = {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
     recipe = run.recipe()
     if recipe is not None and isinstance(recipe.compute.threads, int):
         environment["OMP_NUM_THREADS"] = str(recipe.compute.threads)

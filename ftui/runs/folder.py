@@ -95,6 +95,16 @@ class Run:
             ) from error
 
     @property
+    def is_stage(self) -> bool:
+        """Whether it is one of the runs that a run of kind "stages" leads."""
+        return self.info.parent is not None and "stage" in self.info.args
+
+    def stages(self) -> list[Run]:
+        """The runs that this one leads, in their order."""
+        mine = [run for run in list_runs() if run.info.parent == self.id and run.is_stage]
+        return sorted(mine, key=lambda run: int(run.info.args["stage"]))
+
+    @property
     def asked_text(self) -> str | None:
         """asked.yaml, verbatim; None for a job without a recipe."""
         return self._text("asked.yaml")
@@ -194,7 +204,7 @@ def find(text: str) -> Run:
     if not runs:
         raise BadInput("There are no runs yet.", "Start one with `ftui launch cpu-demo`, or open the wizard: ftui")
     if text == "last":
-        return next((run for run in runs if run.info.kind == "train"), runs[0])
+        return next((run for run in runs if run.info.kind in ("train", "stages") and not run.is_stage), runs[0])
     for fits in (
         lambda run: run.id == text,
         lambda run: run.info.name == text,

@@ -28,6 +28,8 @@ from ftui.units import gib
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ftui.runs.stages import StageLayout
+
 FRESH_SECONDS = 5.0
 """Memory that was free longer ago than this is looked at again before a launch."""
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "embed_in", "embed_out")
@@ -50,6 +52,8 @@ class Layout:
     estimate: Estimate
     risks: tuple[Risk, ...]
     preset: str | None = None
+    stages: tuple[StageLayout, ...] = ()
+    """Of a recipe with stages each of them; the rest is then the heaviest one's, its `recipe` the one with stages."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ def lay_out(
     from ftui.recipe import asked as asked_paths
     from ftui.recipe import write
 
+    if asked.stages:
+        from ftui.runs.stages import lay_out_stages
+
+        return lay_out_stages(asked, asked_text=asked_text, preset=preset, hardware=hardware)
     draft = continued(with_absolute_paths(asked))
     if not draft.model.base:
         raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
@@ -113,6 +121,10 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
     can be seen now; `force` launches all the same, unless there is nothing that could train.
     """
+    if layout.stages:
+        from ftui.runs.stages import launch_stages
+
+        return launch_stages(layout, command=command, force=force)
     if untrainable := planned_only(layout.recipe):
         raise Refused(*untrainable)
     layout = refreshed(layout)
@@ -140,7 +152,12 @@ def refreshed(layout: Layout) -> Layout:
 
 
 def obstacles(layout: Layout) -> Iterator[Obstacle]:
-    """Everything that speaks against launching now, the gravest first."""
+    """Everything that speaks against launching now, the gravest first; of stages each's, the first stage's first."""
+    if layout.stages:
+        for each in layout.stages:
+            for obstacle in obstacles(each.layout):
+                yield Obstacle(f"Stage {each.stage.name}: {obstacle.what}", obstacle.hint)
+        return
     if untrainable := planned_only(layout.recipe):
         yield Obstacle(*untrainable)
     if found := missing(layout.recipe, gpu=layout.hardware.gpu is not None and layout.recipe.compute.gpus != 0):

@@ -112,13 +112,24 @@ def _ended(end: Event, common: dict[str, Any]) -> RunStatus:
 def _unattended(run: Run, tail: _Tail, common: dict[str, Any]) -> RunStatus:
     """No worker has left a heartbeat: it is about to start, or it never will."""
     try:
-        created = run.info.created
+        created, parent = run.info.created, run.info.parent if run.is_stage else None
     except BadInput as error:
         return RunStatus(state="crashed", text=error.what, hint=error.hint, **common)
+    if parent is not None and tail.newest is None:
+        return _next_stage(run, parent, common)
     if tail.newest is None and abs(time.time() - created) < START_SECONDS:
         return RunStatus(state="queued", text="Waiting for its worker to start.", since=created, **common)
     text = "It was never started." if tail.newest is None else "Its worker is gone and left no trace."
     return RunStatus(state="crashed", text=text, hint=f"Start it: ftui runs resume {run.id}", **common)
+
+
+def _next_stage(run: Run, parent: str, common: dict[str, Any]) -> RunStatus:
+    """A stage that nobody has begun: its turn comes while its parent lives."""
+    whole = Run(run.path.with_name(parent))
+    if (whole.path / "run.json").exists() and status(whole).live:
+        return RunStatus(state="queued", text="Waiting for the stages before it.", since=run.info.created, **common)
+    text, hint = "Its turn has not come: the run that leads it has ended.", f"Go on: ftui runs resume {parent}"
+    return RunStatus(state="crashed", text=text, hint=hint, **common)
 
 
 def _living(run: Run, beat: Heartbeat, tail: _Tail, where: str, common: dict[str, Any]) -> RunStatus:
@@ -145,7 +156,7 @@ def _crashed(run: Run, tail: _Tail, attempt: int, common: dict[str, Any]) -> Run
     else:
         at = f" at step {tail.step:,}" if tail.step is not None else ""
         text = f"Its worker vanished{at}: killed by hand, by the kernel for want of RAM, or by a library's crash."
-        what = "Go on from the last checkpoint" if run.info.kind == "train" else "Start it again"
+        what = "Go on from the last checkpoint" if run.info.kind in ("train", "stages") else "Start it again"
         hint = f"{what}: ftui runs resume {run.id}"
     return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
 
