@@ -132,3 +132,26 @@ def test_rows_of_another_kind_are_refused_with_a_way_out(
     with pytest.raises(BadInput) as caught:
         prepare(recipe(jsonl(row)), bpe, seed=1, form=form)
     assert "format:" in caught.value.hint
+
+
+def test_an_answered_prompt_holds_the_last_answer_and_a_lone_prompt_none(
+    jsonl: Callable[..., Path], bpe: Tokenizer
+) -> None:
+    turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."},
+             {"role": "user", "content": "What is red?"}, {"role": "assistant", "content": "A colour."}]  # fmt: skip
+    row = prepare(recipe(jsonl({"messages": turns})), bpe, seed=1, form="answered").train[0]
+    decode = bpe.backend.decode
+    assert "Hello." in decode(row["prompt_ids"])
+    assert decode(row["completion_ids"]).startswith("A colour.")
+    assert set(row["completion_mask"]) == {1}
+    assert "A colour of roses." in decode(
+        prepare(recipe(jsonl(PAIR)), bpe, seed=1, form="answered").train[0]["completion_ids"]
+    )
+    asked = Given(str(jsonl({"prompt": "What is red?"})), format="prompt")
+    alone = prepare(recipe(asked), bpe, seed=1, form="answered")
+    rows: Any = alone.train
+    assert (rows[0]["completion_ids"], rows[0]["completion_mask"], rows.unanswered()) == ([], [], 1)
+    short = prepare(
+        recipe(jsonl(PAIR, {**PAIR, "prompt": "word " * 600}), max_length=64), bpe, seed=1, form="answered"
+    )
+    assert short.dropped == {"prompt too long": 1}

@@ -132,10 +132,10 @@ class DistillTrainer(RunTrainer, DistillationTrainer):
         (cap, factor), (teacher_cap, teacher_factor) = (
             scaling(each.config.get_text_config()) for each in (student, self.teacher_model)
         )
-        weights, biases = [weight_of(head) for head in heads], [getattr(head, "bias", None) for head in heads]
         # One family's models pad one vocabulary to different lengths, and what is behind its end is no token.
-        words = min(len(weight) for weight in weights)
-        weights, biases = ([None if each is None else each[:words] for each in both] for both in (weights, biases))
+        words = min(len(weight_of(head)) for head in heads)
+        weights = [weight_of(head)[:words] for head in heads]
+        biases = [None if getattr(head, "bias", None) is None else head.bias[:words] for head in heads]
         scored, hard = inputs["scored"], inputs["hard"]
         divergence, entropies, count = _chunked_divergence_loss(
             hidden, beside, weights[0], weights[1], scored, self.beta, num_items_in_batch=1,
