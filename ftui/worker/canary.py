@@ -33,7 +33,8 @@ def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     reset_peak(device)
     tokens = trainer.tokens_seen
-    rates = [(group["lr"], group.get("weight_decay", 0.0)) for group in optimizer.param_groups]
+    # All of a group's numbers: schedule-free AdamW counts its steps there.
+    numbers = [{name: one for name, one in group.items() if name != "params"} for group in optimizer.param_groups]
     with undisturbed():
         batch, trained = trainer.longest_batch(rows)
         trainer.current_gradient_accumulation_steps = 1
@@ -50,8 +51,8 @@ def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
             model.zero_grad()
         if fresh:
             inner.state = collections.defaultdict(dict)
-        for group, (rate, decay) in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"], group["weight_decay"] = rate, decay
+        for group, kept in zip(optimizer.param_groups, numbers, strict=True):
+            group.update(kept)
     trainer.tokens_seen = tokens
     trainer.measured("train")
     return peak_bytes(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -34,7 +35,11 @@ class MuonAndAdamW(torch.optim.Optimizer):
 
     @state.setter
     def state(self, value: Any) -> None:
-        """The base class would begin with none."""
+        """Begin anew, as after the trial step; the base class sets it before there are parts with anything in them."""
+        if value:
+            raise ValueError("the two states are loaded by load_state_dict")
+        for part in self.parts.values():
+            part.state = defaultdict(dict)
 
     def _share_groups(self) -> None:
         # A schedule writes the rate into these: they must be the parts' own.

@@ -284,3 +284,33 @@ def test_rows_of_like_length_share_a_batch_in_the_same_order_each_time() -> None
     assert sum(spread) / len(spread) < 5
     groups.set_epoch(1)
     assert list(groups) != order
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["muon", "schedule_free", "adamw"])
+def test_the_trial_step_leaves_no_trace_in_an_optimizer(name: str) -> None:
+    from ftui.worker import canary
+
+    if name == "schedule_free":
+        pytest.importorskip("schedulefree")
+
+    class Trainer:
+        tokens_seen = 0
+
+        def __init__(self) -> None:
+            self.model_wrapped, self.optimizer = optimizer_for(asked(optimizer=name, schedule="constant"))
+            if hasattr(self.optimizer, "train"):
+                self.optimizer.train()
+
+        def longest_batch(self, rows: int) -> tuple[Any, Any]:
+            return {"input_ids": torch.arange(10)[None], "labels": torch.arange(10)[None]}, None
+
+        def training_step(self, model: Any, batch: Any, trained: Any) -> None:
+            model(**batch).loss.backward()
+
+        def measured(self, mode: str) -> None: ...
+
+    tried, untried = Trainer(), Trainer()
+    canary.run(tried, 1, "cpu")
+    assert not tried.optimizer.state
+    assert stepped(tried.model_wrapped, tried.optimizer, 3) == stepped(untried.model_wrapped, untried.optimizer, 3)
