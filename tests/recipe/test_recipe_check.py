@@ -45,7 +45,6 @@ def mistakes(text: str) -> dict[str, str]:
         ("train: 5", "train", "is a section, not a value"),
         ("adapter: 5", "adapter", "is a section, not a value"),
         ("version: 2", "version", "write version: 1"),
-        ("stages: []", "stages", "reserved"),
         ("modle: {}", "modle", "the nearest is model"),
         ("train: {epoch: 3}", "train.epoch", "the nearest is train.epochs"),
         ("train: {rank: 3}", "train.rank", "that is adapter.rank here"),
