@@ -211,7 +211,7 @@ def _tree(recipe: Recipe, only: Collection[str] | None, comments: Mapping[str, s
     tree = CommentedMap()
     for section, content in recipe.model_dump(mode="json").items():
         if not isinstance(content, dict):
-            if section == "stages" and not content:
+            if section == "stages" and not content and only is None:
                 continue
             if section == "version" or only is None or section in only:
                 tree[section] = _styled(content)
