@@ -39,7 +39,7 @@ def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
         batch, trained = trainer.longest_batch(rows)
         trainer.current_gradient_accumulation_steps = 1
         inner = getattr(optimizer, "optimizer", optimizer)
-        fresh = not inner.state
+        fresh = not any(inner.state.values())
         passes = 1 if steps == 1 else min(2, int(trainer.args.gradient_accumulation_steps))
         for _ in range(steps):
             for _ in range(passes):

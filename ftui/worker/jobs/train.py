@@ -253,6 +253,7 @@ def _recover(context: JobContext, recipe: Recipe, problem: str) -> Recipe:
 def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, trained: Trained) -> None:
     """Save the best weights, write the report, and say how it ended."""
     from ftui.worker import output
+    from ftui.worker.publish import publish
 
     trainer, session = trained.trainer, trained.session
     step = trainer.state.global_step
@@ -281,7 +282,8 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
         context.run, recipe, prepared, metrics, ending=ending, base=public_name(recipe.model.base, folder),
         device=trained.device, saved_step=saved_step,
     )
-    context.finish(ending, metrics)
+    address = publish(context.output, recipe, context)
+    context.finish(f"{ending} Uploaded to {address}." if address else ending, metrics)
 
 
 def _ending(context: JobContext, session: Session, step: int, steps: int, saved_step: int) -> str:
