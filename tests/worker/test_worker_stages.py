@@ -1,0 +1,134 @@
+"""Stages with real trainings: SFT and then DPO, interrupted between and within them, and an adapter merged between."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftui.recipe import assign
+from ftui.recipe.document import Recipe
+from ftui.runs import launch, lay_out
+from ftui.runs.folder import Run
+from ftui.runs.status import status
+
+from .preference_rows import pairs
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.xdist_group("worker")]
+
+
+@pytest.fixture
+def staged(
+    resolved: Callable[..., Recipe], tmp_path: Path, random_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Run]:
+    """Make the runs of SFT and then DPO; the second stage may say more."""
+
+    def make(**second: Any) -> Run:
+        monkeypatch.setattr("ftui.runs.stages.start", lambda run: None)
+        recipe = resolved(compute__gpus=0, train__max_steps=4, train__save_steps=2, train__eval_steps=2)
+        dpo = {"name": "dpo", "objective": {"kind": "dpo"}, "data": {"sources": pairs(tmp_path)}, **second}
+        recipe = assign(recipe, {"stages": [{"name": "sft"}, dpo]})
+        return launch(lay_out(recipe), command="ftui launch chat.yaml", force=True)
+
+    return make
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, work: Callable[..., Any]) -> dict[int, Callable[..., None]]:
+    """Have stages work in this process; under the number of a start stands the job to do in place of the run's own."""
+    jobs: dict[int, Callable[..., None]] = {}
+    started = 0
+
+    def start(run: Run, *, beside: bool) -> None:
+        nonlocal started
+        started += 1
+        assert beside
+        work(run, jobs.get(started))
+
+    monkeypatch.setattr("ftui.worker.jobs.stages.start", start)
+    return jobs
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def test_stages_that_were_interrupted_end_as_if_nothing_had_been(
+    staged: Callable[..., Run], here: dict[int, Callable[..., None]], work: Callable[..., Any],
+    commanded: Callable[..., Any],
+) -> None:
+    whole = work(staged())
+    assert whole.end["status"] == "finished", whole.end
+    # The first stage breaks within, the second before its first step, then within.
+    crash = RuntimeError("the power went")
+
+    def at_once(context: Any) -> None:
+        raise crash
+
+    here |= {3: commanded({3: crash}), 5: at_once, 6: commanded({3: crash})}
+    broken = work(staged())
+    assert broken.end["text"].startswith("Stage 1 of 2, sft: RuntimeError")
+    for said in ("Stage 2 of 2, dpo: RuntimeError", "Stage 2 of 2, dpo: RuntimeError", "All 2 stages are done"):
+        assert work(broken.run).end["text"].startswith(said)
+    sft, dpo = broken.run.stages()
+    assert (status(sft).attempt, status(dpo).attempt) == (2, 3)
+    ours, theirs = weights(broken.run.output), weights(whole.run.output)
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    losses = [
+        {event.step: event.data["loss"] for event in type(whole)(run.stages()[1], 0).of("metric")}
+        for run in (broken.run, whole.run)
+    ]
+    assert losses[0] == losses[1]
+    assert losses[0][1] == pytest.approx(math.log(2), abs=1e-5), "DPO is held against what SFT left"
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_a_merged_model_answers_as_base_and_adapter_did(
+    quantization: str, train: Callable[..., Any], work: Callable[..., Any], random_demo: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from ftui.runs.folder import create
+
+    ran = train(model__quantization=quantization, train__learning_rate=1e-2)
+    merging = work(create("merge", "merged", command="", args={"run": ran.run.id}))
+    assert merging.end["status"] == "finished", merging.end
+    merged = AutoModelForCausalLM.from_pretrained(merging.run.output)
+    base: Any = AutoModelForCausalLM.from_pretrained(random_demo)
+    if quantization != "none":
+        from ftui.worker.base import load_model
+        from ftui.worker.precision import choose
+
+        recipe = ran.run.recipe()
+        base = load_model(recipe, random_demo, choose(recipe, cuda=False, bf16=False), "cpu")
+    rows = torch.arange(1, 41).reshape(2, 20)
+    with torch.no_grad():
+        bare = base(input_ids=rows).logits
+        apart = PeftModel.from_pretrained(base, ran.run.output)(input_ids=rows).logits
+        one = merged(input_ids=rows).logits
+    assert (bare - apart).abs().max() > 0.05, "the adapter has learnt something"
+    assert (one - apart).abs().max() < 1e-4
+    assert json.loads((merging.run.output / "ftui.json").read_text())["merged"] == ran.run.id
+
+
+def test_a_stage_begins_on_the_merged_model_where_the_adapter_is_another(
+    staged: Callable[..., Run], here: dict[int, Callable[..., None]], work: Callable[..., Any]
+) -> None:
+    run = staged(adapter={"kind": "ia3"})
+    ended = work(run)
+    assert ended.end["status"] == "finished", ended.end
+    sft, merge, dpo = run.stages()
+    assert [each.info.kind for each in (sft, merge, dpo)] == ["train", "merge", "train"]
+    recipe = dpo.recipe()
+    assert recipe is not None
+    assert recipe.model.base == str(merge.output)
+    assert json.loads((run.output / "adapter_config.json").read_text())["base_model_name_or_path"] == str(merge.output)
