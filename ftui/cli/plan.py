@@ -59,6 +59,8 @@ def command(
         raise BadInput(f"Both {reference} and --recipe {recipe} name a recipe.", "Give one of them.")
     flags = {"model.base": model, "goal.task": goal}
     draft = ask(reference or recipe, data=data, settings=settings, flags=flags).recipe
+    if draft.stages:
+        raise BadInput("This recipe has stages, each with a plan of its own.", "Add --dry-run: ftui launch plans them.")
     if not draft.model.base:
         raise BadInput("No base model to plan for.", "Add --model MODEL: a hub id, a folder, a config.json, or demo.")
     box = room.load(hardware) if hardware else room.probe()

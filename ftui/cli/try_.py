@@ -30,6 +30,8 @@ def command(
     from ftui.runs.folder import find
 
     trained = find(run)
+    if trained.info.kind == "stages" and (stages := trained.stages()):
+        trained = stages[-1]
     if trained.info.kind != "train":
         raise Refused(f"The run {trained.id} trained nothing that could be asked.", "Name a training: ftui runs list")
     if not trained.output.is_dir():
