@@ -19,6 +19,7 @@ NOUNS: dict[str, str] = {
     "launch": "Start a run in the background from a preset or a recipe.",
     "runs": "List, show, stop, resume and delete runs.",
     "watch": "Draw a run live, or print it line by line.",
+    "constitute": "Have a model revise its own answers by a constitution, for SFT rows and DPO pairs.",
     "try": "Ask the tuned and the base model the same thing.",
     "demo": "Open the wizard on the embedded tiny model and a bundled dataset.",
     "login": "Log in to the Hugging Face hub for gated models.",

@@ -13,7 +13,7 @@ EventKind = Literal[
 ]
 JobKind = Literal[
     "train", "evaluate", "merge", "export", "compress", "trace", "generate", "download", "count", "demo",
-    "measure", "calibrate", "stages",
+    "measure", "calibrate", "constitute", "stages",
 ]
 State = Literal[
     "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "crashed", "unreachable"

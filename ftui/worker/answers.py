@@ -1,15 +1,16 @@
-"""Greedy answers of a model to prompts: the samples of a training, and what `ftui try` shows."""
+"""A model's answers to prompts: the samples of a training, what `ftui try` shows, what a constitution revises."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ftui.data import Prepared
+from ftui.data import Prepared, Tokenizer
+from ftui.data.template import ChatTemplate
 from ftui.methods import OBJECTIVES
 from ftui.recipe.document import Recipe
 
@@ -51,32 +52,75 @@ def asked(question: str, template: Any) -> Prompt:
     return Prompt(question, template.render([{"role": "user", "content": question}], prompt=True))
 
 
+def stops(rules: Tokenizer, template: ChatTemplate) -> tuple[int, ...]:
+    """The tokens at which an answer ends: the tokenizer's own, and the end of a turn where it is one token."""
+    end = rules.id_of(template.end_of_turn.strip())
+    return tuple(dict.fromkeys((*rules.eos_ids, *(() if end is None else (end,)))))
+
+
 def answer(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], *, stop_ids: Sequence[int], max_new_tokens: int,
-    autocast: torch.dtype | None = None,
+    autocast: torch.dtype | None = None, temperature: float = 0.0, should_stop: Callable[[], bool] | None = None,
 ) -> list[str]:
-    """The model's most likely answer to each prompt, all in one batch; prompts are padded on the left."""
+    """The model's answer to each prompt, all in one batch; prompts are padded on the left.
+
+    It is the most likely one at temperature 0, else drawn with torch's random numbers; where `should_stop` comes true
+    on the way, answers are cut off there.
+    """
     if not prompts:
         return []
+    chance: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if temperature > 0:
+        chance = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
+    if should_stop is not None:
+        chance["stopping_criteria"] = [lambda ids, _, **__: torch.full((len(ids),), should_stop(), device=ids.device)]
+    ids, mask = _padded(model, tokenizer, prompts)
+    with _asked(model, autocast):
+        made = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=1, use_cache=True,
+            pad_token_id=tokenizer.pad_token_id, eos_token_id=list(stop_ids) or None, **chance,
+        )
+    return [_text(tokenizer, row[ids.shape[1]:].tolist(), stop_ids) for row in made]
+
+
+def first_shares(
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], tokens: Sequence[int]
+) -> list[tuple[float, ...]]:
+    """For each prompt how likely each of `tokens` is to come next, out of these alone: they add up to 1."""
+    if not prompts:
+        return []
+    ids, mask = _padded(model, tokenizer, prompts)
+    with _asked(model, None):
+        # generate() counts the positions of padded prompts as each architecture wants it.
+        made = model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=1, do_sample=False, temperature=None, top_p=None,
+            top_k=None, pad_token_id=tokenizer.pad_token_id, output_logits=True, return_dict_in_generate=True,
+        )
+    return [tuple(row) for row in made.logits[0][:, list(tokens)].float().softmax(-1).tolist()]
+
+
+def _padded(model: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(token ids, attention mask), each (prompts, longest prompt), padded on the left."""
     encoded = [tokenizer(prompt.text, add_special_tokens=False)["input_ids"] for prompt in prompts]
     width = max(map(len, encoded))
     pad = tokenizer.pad_token_id
     device = next(model.parameters()).device
     ids = torch.tensor([[pad] * (width - len(row)) + row for row in encoded], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in encoded], device=device)
+    return ids, mask
+
+
+@contextlib.contextmanager
+def _asked(model: Any, autocast: torch.dtype | None) -> Iterator[None]:
+    """The model in evaluation, without gradients; it trains on afterwards if it did before."""
     was_training = model.training
     model.eval()
-    context = torch.autocast(device.type, autocast) if autocast else contextlib.nullcontext()
+    context = torch.autocast(next(model.parameters()).device.type, autocast) if autocast else contextlib.nullcontext()
     try:
         with torch.no_grad(), context:
-            made = model.generate(
-                input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1,
-                temperature=None, top_p=None, top_k=None, use_cache=True, pad_token_id=pad,
-                eos_token_id=list(stop_ids) or None,
-            )
+            yield
     finally:
         model.train(was_training)
-    return [_text(tokenizer, row[width:].tolist(), stop_ids) for row in made]
 
 
 def _text(tokenizer: Any, ids: list[int], stop_ids: Sequence[int]) -> str:

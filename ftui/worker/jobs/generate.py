@@ -51,12 +51,12 @@ def run(context: JobContext) -> None:
         _finish(context, _sorted(context, recipe, folder, trained.output, rules, args["prompts"]))
         return
     template = choose_template("auto", rules)
-    from ftui.worker.answers import asked
+    from ftui.worker.answers import asked, stops
 
     prompts = [asked(text, template) for text in args["prompts"]]
-    end = rules.id_of(template.end_of_turn.strip())
-    stop_ids = tuple(dict.fromkeys((*rules.eos_ids, *(() if end is None else (end,)))))
-    tuned, base = _both(context, recipe, folder, trained.output, prompts, stop_ids, int(args["max_new_tokens"]))
+    tuned, base = _both(
+        context, recipe, folder, trained.output, prompts, stops(rules, template), int(args["max_new_tokens"])
+    )
     answers = [
         {"prompt": prompt.shown, "tuned": one, "base": other}
         for prompt, one, other in zip(prompts, tuned, base, strict=True)
