@@ -423,6 +423,12 @@ TERMS: tuple[Term, ...] = (
         "https://huggingface.co/docs/transformers/tasks/sequence_classification", ("classifier", "text classification"),
     ),
     Term(
+        "QAT",
+        "Quantization-aware training: weights are rounded in every forward pass to the few bits in which the result "
+        "will be kept, and learn to do well so. Rounding them afterwards then changes nothing any more.",
+        "https://arxiv.org/abs/1712.05877", ("quantization-aware", "quantization-aware training", "fake quantization"),
+    ),
+    Term(
         "DFT",
         "Dynamic fine-tuning: each token's loss is weighed by the probability that the model gives it already. "
         "What it finds all but impossible then hardly moves it, which keeps more of what it knew.",

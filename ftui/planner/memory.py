@@ -88,6 +88,12 @@ def moments(setup: Setup) -> list[Moment]:
     return sharding.placed(setup, _moments(sharding.local(setup)))
 
 
+def _rounded(setup: Setup) -> float:
+    """The rounded copies of the linear weights in quantization-aware tuning: with checkpoints one layer's at a time."""
+    copies = float(setup.geometry.linear_weights * setup.compute_bytes) if setup.rounded else 0.0
+    return copies / setup.geometry.layers if setup.checkpointing else copies
+
+
 def _moments(setup: Setup) -> list[Moment]:
     sizes, tokens = setup.geometry, setup.tokens
     all_gradients = float(gradient_bytes(setup))
@@ -96,7 +102,7 @@ def _moments(setup: Setup) -> list[Moment]:
     kinds, layers = layers_of(setup), reaches(setup.options, sizes)
     # The forward pass builds the masks, and checkpoints keep them to build the layers again.
     masks = _masks(setup)
-    around = _positions(setup) + (masks if setup.checkpointing else 0.0)
+    around = _positions(setup) + (masks if setup.checkpointing else 0.0) + _rounded(setup)
     stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
     clung = _clung(setup, kinds)
     if setup.checkpointing:

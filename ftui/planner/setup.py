@@ -81,6 +81,8 @@ class Setup:
     """A running mean of what trains is kept beside it."""
     accumulation: int = 1
     loss: Loss = "chunked"
+    rounded: bool = False
+    """Weights are rounded in every forward pass, which keeps a rounded copy of them for the backward pass."""
     compute_capability: tuple[int, int] | None = None
     stack: Stack = CURRENT
 
@@ -229,6 +231,7 @@ def assemble(
         dropout=dropout and method != "full", dora=bool(lora and lora.dora), lora=lora,
         projected_rank=recipe.train.galore_rank, averaged=recipe.train.ema is not None,
         accumulation=accumulation, loss=recipe.train.loss,
+        rounded=recipe.train.qat != "none",
         compute_capability=gpu.compute_capability if gpu else None, stack=stack,
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",

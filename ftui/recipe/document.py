@@ -346,6 +346,11 @@ class Train(Document):
         why="To plan, or to hold against a plan, a measurement that was made with plain trl or transformers.",
         advanced=True,
     )
+    qat: Literal["none", "int8", "int4"] = setting(
+        "none", title="Quantization-aware", help="Rounds the weights in every pass to what the result will be kept in.",
+        why="Where the result is to be quantized: int4 loses much less so than when it is rounded afterwards.",
+        term="QAT", advanced=True,
+    )
     neftune: float | None = setting(
         None, title="NEFTune noise", help="Noise on the embeddings while training; empty for none.",
         why="5 has made chat answers better in some studies.",

@@ -34,6 +34,9 @@ def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
                 f"Run pip install {PACKAGES[name]}, or write train.optimizer: adamw_8bit.")
     if recipe.train.tf32 and not gpu:
         return "train.tf32 is a way of GPUs, and none trains here.", "Write train.tf32: false."
+    if recipe.train.qat != "none" and find_spec("torchao") is None:
+        return (f"train.qat: {recipe.train.qat} needs the package torchao, which is not installed.",
+                "Run pip install torchao, or write train.qat: none.")
     if recipe.train.loss != "liger":
         return None
     if not gpu:

@@ -12,12 +12,14 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
     """Python that loads the result from `folder` and asks it something, without ftui but for the methods that it gives
     peft.
 
-    `labels` are a classifier's, `multi` says whether a text may have several of them.
+    `labels` are a classifier's, `multi` says whether a text may have several of them.  A quantization-aware result is
+    rounded there by the grid that it was trained with.
     """
     row = ADAPTERS[recipe.adapter.kind]
     scores = OBJECTIVES[recipe.objective.kind].head == "scores"
     head = "AutoModelForSequenceClassification" if scores else "AutoModelForCausalLM"
     adapter = row.saved == "adapter"
+    rounded = {"int4": "PerGroup(32)", "int8": "PerAxis(0)"}.get(recipe.train.qat, "")
     given = ['dtype="auto"', 'device_map="auto"']
     if scores and adapter:
         # The base's own configuration knows of neither: the labels are the adapter's, and padding is needed.
@@ -26,15 +28,22 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
     where = base if adapter else folder
     lines = [
         *(["import ftui.tuners  # pip install ftui: it gives peft this kind of adapter"] if row.tuners else []),
-        *(["import torch"] if (labels and not multi) or hasattr(recipe.adapter, "tasks") else []),
+        *(["import torch"] if (labels and not multi) or hasattr(recipe.adapter, "tasks") or rounded else []),
         *(["from peft import PeftConfig, PeftModel"] if recipe.adapter.kind == "xlora" else
           ["from peft import PeftModel"] if adapter else []),
         f"from transformers import {head}, AutoTokenizer" if head < "AutoTokenizer"
         else f"from transformers import AutoTokenizer, {head}",
+        *([] if not rounded else ["from torchao.quantization import IntxWeightOnlyConfig, quantize_",
+                                  f"from torchao.quantization.granularity import {rounded.partition('(')[0]}"]),
         "",
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
         f'model = {head}.from_pretrained("{where}", {", ".join(given)})',
         *_adapted(folder, recipe, adapter=adapter),
+        *([] if not rounded else [
+            f"grid = IntxWeightOnlyConfig(weight_dtype=torch.{recipe.train.qat}, granularity={rounded})",
+            'heads = ("lm_head", "score")',
+            "quantize_(model, grid, lambda part, name: isinstance(part, torch.nn.Linear) and name not in heads)",
+        ]),
         *(_classes(multi=multi) if labels else _score() if scores else _answer(recipe)),
     ]
     return "\n".join(lines) + "\n"

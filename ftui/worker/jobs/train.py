@@ -151,6 +151,10 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     base = load_model(recipe, folder, precision, device, prepared.labels)
     set_threads(recipe, base.num_parameters())
     model = adapted(base, recipe, prepared.train, tokenizer, context.folder / START)
+    if recipe.train.qat != "none":
+        from ftui.worker import qat
+
+        model = qat.prepare(model, recipe.train.qat)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
     set_optimizer(trainer, recipe)
