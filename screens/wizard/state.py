@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import SkipValidation
 
@@ -13,9 +13,14 @@ from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
 from ftui.planner.document import Choice, Estimate, Method, Option, Plan
 from ftui.recipe import Recipe
-from ftui.runs.launch import Layout
 
 from ..background import Problem
+
+if TYPE_CHECKING:
+    from ftui.runs.launch import Layout
+else:
+    # It is handed through as it is; pydantic would ask for the types of all its fields, which load later.
+    Layout = Any
 
 StepName = Literal["hardware", "model", "data", "goal", "plan", "settings", "review"]
 STEPS: dict[StepName, str] = {

@@ -17,7 +17,11 @@ from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe import Preset, assign, preset, presets
 from ftui.recipe.document import Recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.torch]
+pytestmark = [
+    pytest.mark.slow, pytest.mark.torch,
+    # What peft says of prompts in front of a row, whatever one does.
+    pytest.mark.filterwarnings("ignore::UserWarning:peft"),
+]
 
 FACTS = (("sky", "blue"), ("grass", "green"), ("snow", "white"), ("coal", "black"))
 SMALL = {
@@ -97,6 +101,9 @@ def test_there_is_a_preset_for_every_kind_of_project() -> None:
 
 @pytest.mark.parametrize("entry", presets(), ids=lambda entry: entry.name)
 def test_a_preset_trains(entry: Preset, tmp_path: Path, trained_demo: Path) -> None:
+    # A run without it hides it from transformers, which then can't find it for the next one in this process.
+    import bitsandbytes  # noqa: F401
+
     from ftui.runs.folder import create
     from ftui.runs.follow import history
     from ftui.runs.launch import lay_out, obstacles

@@ -57,7 +57,7 @@ async def test_two_keys_launch_the_preset_that_needs_nothing() -> None:
 async def test_a_preset_without_data_asks_for_it() -> None:
     app = FtuiApp()
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "tickets" in text(app))
+        await until(pilot, lambda: "cpu-demo" in text(app))
         await app.push_screen(WizardScreen(preset="tickets"))
         await until(pilot, lambda: "Data files near here" in text(app))
 
