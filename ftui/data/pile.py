@@ -36,6 +36,7 @@ class Pile:
     """Per row the stored pieces [first, after the last)."""
     keys: array[int] = field(default_factory=lambda: array("Q"))
     sources: array[int] = field(default_factory=lambda: array("i"))
+    order: array[float] = field(default_factory=lambda: array("d"))
     dropped: Counter[str] = field(default_factory=Counter)
     bad: list[BadRow] = field(default_factory=list)
     truncated: int = 0
@@ -76,6 +77,7 @@ def add(pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int,
     pile.pieces.append((first, len(pile.store)))
     pile.keys.append(key)
     pile.sources.append(source)
+    pile.order.append(row.order)
     if row.kind not in ("text", "class"):
         entry = (-key, -len(pile.pieces), row)
         if len(pile.samples) < SAMPLE_PROMPTS:
@@ -88,7 +90,7 @@ def add(pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int,
 def split(pile: Pile, wanted: float | int, seed: int) -> tuple[list[int], list[int]]:
     """(training rows, held-out rows): those of the lowest keys are held out, equal rows together.
 
-    Of rows with labels, the same share of each label's.
+    Of rows with labels, the same share of each label's, as nearly as whole rows allow, but never the last of them.
     """
     rows = len(pile.pieces)
     if isinstance(wanted, int):
@@ -102,20 +104,34 @@ def split(pile: Pile, wanted: float | int, seed: int) -> tuple[list[int], list[i
     if count <= 0:
         return list(range(rows)), []
     held_out: set[int] = set()
-    for group in _groups(pile):
-        share = count if len(group) == rows else round(count * len(group) / rows)
-        held_out |= _lowest(pile, group, min(share, len(group) - 1))
+    groups = _groups(pile)
+    for group, share in zip(groups, _shares(groups, count), strict=True):
+        held_out |= _lowest(pile, group, share)
     return [row for row in range(rows) if row not in held_out], sorted(held_out)
 
 
 def _groups(pile: Pile) -> list[list[int]]:
-    """Rows by their label, or all of them together."""
+    """Rows by their label, or all of them together; one with several labels belongs to the rarest of them."""
     if pile.form != "class":
         return [list(range(len(pile.pieces)))]
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for row, (first, _) in enumerate(pile.pieces):
-        groups.setdefault(tuple(pile.beside[first]["labels"]), []).append(row)
+    labels: list[list[str]] = [pile.beside[first]["labels"] for first, _ in pile.pieces]
+    counts = Counter(label for own in labels for label in own)
+    groups: dict[str, list[int]] = {}
+    for row, own in enumerate(labels):
+        groups.setdefault(min(own, key=lambda label: (counts[label], label), default=""), []).append(row)
     return list(groups.values())
+
+
+def _shares(groups: list[list[int]], count: int) -> list[int]:
+    """How many of each group are held out, `count` in all where that leaves each of them a row: whole parts first, then
+    to those that lack the most."""
+    rows = sum(map(len, groups))
+    exact = [count * len(group) / rows for group in groups]
+    shares = [int(share) for share in exact]
+    lacking = sorted(range(len(groups)), key=lambda index: (shares[index] - exact[index], -len(groups[index]), index))
+    for index in lacking[: count - sum(shares)]:
+        shares[index] += 1
+    return [min(share, len(group) - 1) for share, group in zip(shares, groups, strict=True)]
 
 
 def _lowest(pile: Pile, rows: list[int], count: int) -> set[int]:

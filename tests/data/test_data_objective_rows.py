@@ -21,7 +21,10 @@ PAIR = {"prompt": "What is red?", "chosen": "A colour of roses.", "rejected": "N
 
 def recipe(*sources: Path | Given, **settings: Any) -> Any:
     given = [source if isinstance(source, Given) else Given(str(source)) for source in sources]
-    data = {"sources": given, "prepare": (), "template": "auto", "validation": 0, "max_length": 512, "packing": False}
+    data = {
+        "sources": given, "prepare": (), "template": "auto", "validation": 0, "max_length": 512, "packing": False,
+        "balance": 0.0, "curriculum": None,
+    }
     return SimpleNamespace(data=SimpleNamespace(**data | settings), objective=SimpleNamespace(kind="dpo"))
 
 
@@ -155,3 +158,16 @@ def test_an_answered_prompt_holds_the_last_answer_and_a_lone_prompt_none(
         recipe(jsonl(PAIR, {**PAIR, "prompt": "word " * 600}), max_length=64), bpe, seed=1, form="answered"
     )
     assert short.dropped == {"prompt too long": 1}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_rows_of_many_small_labels_are_held_out_all_the_same(
+    several: bool, jsonl: Callable[..., Path], bpe: Tokenizer
+) -> None:
+    rows = [{"text": f"text {n} of {label}", "label": [label, "all"] if several else label}
+            for label in map(str, range(30)) for n in range(4)]  # fmt: skip
+    given = Given(str(jsonl(*rows)), format="classification")
+    prepared = prepare(recipe(given, validation=0.1), bpe, seed=1, form="class")
+    assert (prepared.train_rows, prepared.validation_rows) == (108, 12)
+    trained: Any = prepared.train
+    assert min(trained.label_counts()) == 3, "no label loses more than one of its four"
