@@ -29,6 +29,8 @@ class Row:
     value: dict[str, Any]
     key: int
     """64 bits of a hash of the value: equal rows have equal keys."""
+    order: float = 0.0
+    """Its place in a curriculum by a column of the file; 0 without one."""
 
     @property
     def is_empty(self) -> bool:
@@ -36,7 +38,7 @@ class Row:
         return not any(text.strip() for text in _answers(self.kind, self.value))
 
 
-def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any]) -> Row:
+def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any], order: float = 0.0) -> Row:
     """Raises RowError where the value holds something that is no Unicode text."""
     try:
         packed = "\x1f".join(_parts(value)).encode()
@@ -46,7 +48,7 @@ def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any]) -> Ro
         # Parquet may hold dates, decimals and bytes where a template would see them.
         raise RowError(f"holds a value that is no JSON: {error}") from None
     key = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
-    return Row(source, line, kind, value, key)
+    return Row(source, line, kind, value, key, order)
 
 
 def messages_of(row: Row) -> list[Message]:

@@ -23,6 +23,8 @@ class SourceLike(Protocol):
     @property
     def weight(self) -> float: ...
     @property
+    def replay(self) -> float: ...
+    @property
     def limit(self) -> int | None: ...
 
 
@@ -36,6 +38,7 @@ class Given:
     split: str | None = None
     revision: str | None = None
     weight: float = 1.0
+    replay: float = 0.0
     limit: int | None = None
 
 

@@ -32,6 +32,8 @@ class Loaded:
     format: Detected
     alternatives: tuple[Detected, ...]
     available_columns: tuple[str, ...]
+    order: str | None = None
+    """The column by whose numbers rows are ordered."""
 
     @property
     def kind(self) -> RowKind:
@@ -56,7 +58,7 @@ class Loaded:
                     yield BadRow(source=source, line=line, reason=raw)
                     continue
                 try:
-                    row = make_row(source, line, format.kind, format.convert(raw, columns))
+                    row = make_row(source, line, format.kind, format.convert(raw, columns), self._order(raw))
                 except RowError as error:
                     yield BadRow(source=source, line=line, reason=plain(str(error)))
                     continue
@@ -64,6 +66,14 @@ class Loaded:
                 good += 1
                 if limit is not None and good >= limit:
                     return
+
+    def _order(self, raw: dict[str, Any]) -> float:
+        if self.order is None:
+            return 0.0
+        try:
+            return float(raw[self.order])
+        except (KeyError, TypeError, ValueError):
+            raise RowError(f"its column {self.order}, by which rows are ordered, holds no number") from None
 
     def described(self, rows: int) -> Source:
         """The source as the profile shows it, with `rows` good ones."""
@@ -80,8 +90,8 @@ class Loaded:
         )
 
 
-def load(given: SourceLike) -> Loaded:
-    """Find a source's files and its format.
+def load(given: SourceLike, order: str | None = None) -> Loaded:
+    """Find a source's files and its format; with `order`, each row brings along the number in that column.
 
     Raises BadInput, in one sentence with what to do, where there are no files, no rows, or no format that fits.
     """
@@ -102,7 +112,7 @@ def load(given: SourceLike) -> Loaded:
     format, alternatives = choose(sample, name=given.format, columns=given.columns, source=given.path)
     if FORMATS[format.format].kind == "text" and len(files) == 1:
         _refuse_wrong_encoding(files[0], sample, format.columns["text"])
-    return Loaded(given, files, format, alternatives, tuple(columns_of(sample)))
+    return Loaded(given, files, format, alternatives, tuple(columns_of(sample)), order)
 
 
 def find_files(given: SourceLike) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows,
 from ftui.data.given import Given, SourceLike
 from ftui.data.loading import Loaded, load, refuse_if_nothing_usable
 from ftui.data.masking import Text, Writer
+from ftui.data.mixing import column_of, mixed, ordered
 from ftui.data.packing import pack
 from ftui.data.pile import KEPT_BAD_ROWS, Pile, add, bad_row, split
 from ftui.data.template import ChatTemplate, choose_template
@@ -49,6 +49,10 @@ class DataSettings(Protocol):
     def max_length(self) -> int | Literal["auto"]: ...
     @property
     def packing(self) -> bool | Literal["auto"]: ...
+    @property
+    def balance(self) -> float: ...
+    @property
+    def curriculum(self) -> str | None: ...
 
 
 class RecipeLike(Protocol):
@@ -144,7 +148,7 @@ def prepare(
     writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
     store = TokenStore()
     everything = Pile(store, form)
-    loaded = [load(source) for source in data.sources]
+    loaded = [load(source, column_of(data.curriculum)) for source in data.sources]
     _fill(everything, loaded, writer, max_length, seed, on_progress)
     wanted = _validation(data.validation)
     if (file := validation_source(recipe)) is not None:
@@ -155,7 +159,7 @@ def prepare(
         apart = everything
         assert not isinstance(wanted, str), "a file is read above"
         training, held_out = split(everything, wanted, seed)
-    training = _weighted(training, everything, [source.weight for source in data.sources], seed)
+    training = ordered(mixed(training, everything, data.sources, data.balance, seed), everything, data.curriculum)
     packed = data.packing is True and form == "sequence"
     piles = (everything,) if apart is everything else (everything, apart)
     dropped: Counter[str] = sum((pile.dropped for pile in piles), Counter())
@@ -245,23 +249,6 @@ def _labels(piles: Sequence[Pile]) -> tuple[tuple[str, ...], bool]:
     """All labels in alphabetical order, and whether a row may have several."""
     found = [values for pile in piles if pile.form == "class" for values in pile.beside.values()]
     return tuple(sorted({label for values in found for label in values["labels"]})), any(v["multi"] for v in found)
-
-
-def _weighted(training: list[int], pile: Pile, weights: Sequence[float], seed: int) -> list[int]:
-    """Rows repeated by their source's weight; of a fraction, a random part of the rows."""
-    if all(weight == 1 for weight in weights):
-        return training
-    chooser = random.Random(seed)
-    by_source: dict[int, list[int]] = {}
-    for row in training:
-        by_source.setdefault(pile.sources[row], []).append(row)
-    chosen: list[int] = []
-    for source, rows in sorted(by_source.items()):
-        whole, part = divmod(weights[source], 1)
-        chosen += rows * int(whole) + sorted(chooser.sample(rows, round(part * len(rows))))
-    if not chosen:
-        raise BadInput("The weights of the sources leave no row.", "Raise data.sources' weight.")
-    return chosen
 
 
 def _rows(

@@ -37,6 +37,7 @@ from ftui.methods import (
     sparse,
     spectral,
 )
+from ftui.recipe.continual import Continual
 from ftui.settings import Auto, setting
 
 
@@ -155,6 +156,10 @@ class DataSource(Document):
         1.0, title="Weight", help="How often this source's rows are taken, relative to 1.",
         why="Raise it for the source that matters most.", gt=0, le=100, advanced=True,
     )
+    replay: float = setting(
+        0.0, title="Replay", help="A source of an old task: this share of the rows of an epoch comes from it.",
+        why="0.05 to 0.2 keep most of what an earlier training has taught.", term="replay", ge=0, lt=1, advanced=True,
+    )
     limit: int | None = setting(
         None, title="Limit",
         help="At most this many rows are taken.",
@@ -204,6 +209,22 @@ class Data(Document):
         help="Puts several short rows into one sequence, without letting them see each other.",
         why="Saves padding where rows are much shorter than the sequence length.",
         term="packing",
+    )
+    balance: float = setting(
+        0.0,
+        title="Balance",
+        help="How far the sources' shares are evened out: 0 leaves them as large as they are, 1 makes them equal.",
+        why="1 where each source is a task of its own and all count alike; 0.5 in between.",
+        advanced=True,
+        ge=0,
+        le=1,
+    )
+    curriculum: str | None = setting(
+        None,
+        title="Curriculum",
+        help="The order of each epoch: length (short rows first), sources (as listed), or column:NAME (small first).",
+        why="From easy to hard, where you know which is which; without it rows come in random order.",
+        advanced=True,
     )
     padding: Literal["longest", "max_length", "free"] = setting(
         "longest",
@@ -530,11 +551,12 @@ class Recipe(Document):
     objective: Objective = SftOptions()
     adapter: Adapter = LoraOptions()
     train: Train = Train()
+    continual: Continual = Continual()
     evaluate: Evaluate = Evaluate()
     recovery: Recovery = Recovery()
     tracking: Tracking = Tracking()
     compute: Compute = Compute()
     stages: tuple[dict[str, object], ...] = setting(
-        (), title="Stages", help="Trainings that start from each other, such as SFT and then DPO; each a recipe in part.",
+        (), title="Stages", help="Trainings that start from each other, as SFT and then DPO, each a partial recipe.",
         why="One launch for all of them: each takes from the recipe what it leaves out.", advanced=True,
     )

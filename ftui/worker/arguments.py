@@ -95,7 +95,8 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
         "seed": train.seed,
         "data_seed": train.seed,
         "full_determinism": train.deterministic,
-        "train_sampling_strategy": "group_by_length" if train.group_by_length else "random",
+        "train_sampling_strategy": "group_by_length" if train.group_by_length
+        else "random" if recipe.data.curriculum is None else "sequential",
         "torch_compile": train.compile,
         "tf32": True if train.tf32 else None,
         "bf16": precision.autocast == "bf16",

@@ -17,7 +17,7 @@ from .words import shown_value
 SECTION_TITLES = {
     "general": "General", "goal": "Goal", "model": "Model", "data": "Data", "objective": "Objective",
     "adapter": "Adapter", "train": "Training", "evaluate": "Evaluation", "recovery": "Recovery",
-    "tracking": "Tracking", "compute": "Compute",
+    "continual": "Continual learning", "tracking": "Tracking", "compute": "Compute",
 }
 
 

@@ -23,7 +23,10 @@ from ftui.errors import BadInput, Refused
 
 def recipe(*sources: Any, loss_on: str = "assistant", **data: Any) -> Any:
     """As much of a recipe as `prepare` reads."""
-    settings = {"prepare": (), "template": "auto", "validation": 0.0, "max_length": 200, "packing": False} | data
+    settings = {
+        "prepare": (), "template": "auto", "validation": 0.0, "max_length": 200, "packing": False, "balance": 0.0,
+        "curriculum": None, **data,
+    }
     given = tuple(Given(source) if isinstance(source, str) else source for source in sources)
     return SimpleNamespace(
         data=SimpleNamespace(sources=given, **settings), objective=SimpleNamespace(kind="sft", loss_on=loss_on)

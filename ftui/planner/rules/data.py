@@ -38,6 +38,9 @@ def packing(job: Job, length: int) -> Choice:
     if job.draft.adapter.kind in IN_FRONT:
         return Choice(path="data.packing", value=False, source=sources.PACKING,
                       reason="off — what the adapter puts before a row would stand before the first packed one only")
+    if job.draft.data.curriculum is not None:
+        return Choice(path="data.packing", value=False, source=sources.FTUI,
+                      reason="off — packed sequences would mix what data.curriculum puts in order")
     if lengths is None:
         return Choice(path="data.packing", value=False, reason="off — no lengths known yet", source=sources.FTUI)
     text = job.profile is not None and job.profile.kind == "text"
