@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ftui.cli.output import print_json
+from ftui.cli.output import print_json, tell_translation
 from ftui.units import clock, gib
 
 
@@ -33,6 +33,7 @@ def command(
         "model.base": model, "name": name, "compute.max_hours": max_hours, "compute.on_end": on_end
     }
     asked = ask(reference, data=data, settings=settings, flags=flags)
+    tell_translation(asked.said)
     layout = lay_out(asked.recipe, asked_text=asked.text, preset=asked.preset)
     line = launch_command(layout.asked, reference=reference)
     if dry_run:

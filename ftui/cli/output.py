@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ftui.errors import FtuiError
+from ftui.units import plain
 
 
 def print_json(document: Any) -> None:
@@ -34,6 +35,12 @@ def print_json(document: Any) -> None:
     except UnicodeEncodeError:
         text = json.dumps(json.loads(text), indent=2)
     print(text)
+
+
+def tell_translation(lines: Sequence[str]) -> None:
+    """Say on stderr what each key of another tool's configuration became; nothing where there was none."""
+    for line in lines:
+        print(f"ftui: {plain(line)}", file=sys.stderr)
 
 
 def _as_dict(value: Any) -> Any:

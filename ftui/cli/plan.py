@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ftui.cli.output import print_json
+from ftui.cli.output import print_json, tell_translation
 
 
 class Size(StrEnum):
@@ -58,7 +58,9 @@ def command(
     if reference and recipe:
         raise BadInput(f"Both {reference} and --recipe {recipe} name a recipe.", "Give one of them.")
     flags = {"model.base": model, "goal.task": goal}
-    draft = ask(reference or recipe, data=data, settings=settings, flags=flags).recipe
+    asked = ask(reference or recipe, data=data, settings=settings, flags=flags)
+    tell_translation(asked.said)
+    draft = asked.recipe
     if draft.stages:
         raise BadInput("This recipe has stages, each with a plan of its own.", "Add --dry-run: ftui launch plans them.")
     if not draft.model.base:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ftui.cli.output import print_json
+from ftui.cli.output import print_json, tell_translation
 from ftui.units import plain
 
 if TYPE_CHECKING:
     from ftui.recipe import Recipe
 
-app = typer.Typer(no_args_is_help=True, help="The one document a run is made from: schema, check, diff, show.")
+app = typer.Typer(
+    no_args_is_help=True, help="The one document a run is made from: schema, check, diff, show, translate."
+)
 
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
 SETTINGS = typer.Option([], "--set", metavar="SECTION.SETTING=VALUE", help="Change one setting; may be repeated.")
@@ -49,9 +52,9 @@ def diff(
     as_json: bool = JSON,
 ) -> None:
     """List every setting in which two recipes differ."""
-    from ftui.recipe import differences, find
+    from ftui.recipe import differences
 
-    found = differences(find(before), find(after))
+    found = differences(_found(before), _found(after))
     if as_json:
         print_json([{"path": one.path, "before": one.before, "after": one.after} for one in found])
         return
@@ -87,10 +90,42 @@ def show(
         print(write(recipe, only=None if whole else asked(recipe)), end="")
 
 
-def _recipe(reference: str, settings: list[str]) -> Recipe:
-    from ftui.recipe import assign, assignments, find
+@app.command()
+def translate(
+    path: Path = typer.Argument(..., metavar="OLD.yaml", help="A configuration of another tool."),
+    as_json: bool = JSON,
+) -> None:
+    """Print a configuration of transformers, trl, peft, LLaMA-Factory or axolotl as a recipe; say how on stderr."""
+    from ftui.errors import BadInput
+    from ftui.recipe import asked, write
+    from ftui.recipe.translation import translated
 
-    recipe = find(reference)
+    found = translated(path)
+    if found is None:
+        raise BadInput(f"{path} is no configuration of another tool that ftui knows.",
+                       f"If it is a recipe already, use it as it is: ftui recipe check {path}")
+    if as_json:
+        print_json({"tool": found.tool, "recipe": found.recipe, "said": list(found.said)})
+        return
+    tell_translation(found.said)
+    print(write(found.recipe, only=asked(found.recipe)), end="")
+
+
+def _found(reference: str) -> Recipe:
+    """The recipe of a preset or file; a configuration of another tool is translated, and said."""
+    from ftui.recipe import find
+    from ftui.recipe.translation import translated
+
+    if Path(reference).expanduser().is_file() and (other := translated(reference)):
+        tell_translation(other.said)
+        return other.recipe
+    return find(reference)
+
+
+def _recipe(reference: str, settings: list[str]) -> Recipe:
+    from ftui.recipe import assign, assignments
+
+    recipe = _found(reference)
     return assign(recipe, assignments(settings), where="--set") if settings else recipe
 
 

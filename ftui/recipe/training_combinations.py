@@ -50,7 +50,7 @@ def _compiled(recipe: Recipe) -> Iterator[Wrong]:
     if kind not in COMPILED:
         yield f"train.compile compiles one pass through the model, and {kind} takes several different ones.", instead
     if recipe.model.quantization not in ("none", "auto"):
-        yield (f"train.compile breaks the model apart at each weight in {recipe.model.quantization}, and gains nothing.",
+        yield (f"train.compile breaks the model apart at each weight in {recipe.model.quantization}: nothing is won.",
                "Write train.compile: false, or model.quantization: none.")
     if recipe.train.activation_offload:
         yield "train.compile decides itself what is kept for the backward pass, past train.activation_offload.", instead

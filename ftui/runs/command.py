@@ -25,6 +25,8 @@ class Asked:
     recipe: Recipe
     text: str | None = None
     preset: str | None = None
+    said: tuple[str, ...] = ()
+    """What each key of another tool's configuration became, where the file was one."""
 
 
 def ask(
@@ -42,12 +44,17 @@ def ask(
     from ftui.recipe import assign, assignments, parse
     from ftui.recipe.presets import preset, presets
     from ftui.recipe.text import read
+    from ftui.recipe.translation import translated
 
     text, name = None, None
+    said: tuple[str, ...] = ()
     if reference is None:
         recipe = Recipe()
     elif reference not in {entry.name for entry in presets()} and _is_file(reference):
-        recipe, text = read(reference), Path(reference).expanduser().read_text(encoding="utf-8-sig")
+        if found_elsewhere := translated(reference):
+            recipe, said = found_elsewhere.recipe, found_elsewhere.said
+        else:
+            recipe, text = read(reference), Path(reference).expanduser().read_text(encoding="utf-8-sig")
     else:
         found = preset(reference)
         name, text = found.name, found.path.read_text(encoding="utf-8")
@@ -56,7 +63,7 @@ def ask(
     if sources := [{"path": path} for path in data]:
         changes["data.sources"] = sources
     changes |= assignments(settings)
-    return Asked(assign(recipe, changes), None, name) if changes else Asked(recipe, text, name)
+    return Asked(assign(recipe, changes), None, name, said) if changes else Asked(recipe, text, name, said)
 
 
 def launch_command(recipe: Recipe, *, reference: str | None = None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import betas
 
@@ -29,9 +30,12 @@ class MuonAndAdamW(torch.optim.Optimizer):
         self._share_groups()
 
     @property
-    def state(self) -> dict[Any, Any]:  # type: ignore[override]
+    def state(self) -> defaultdict[torch.Tensor, Any]:
         """What both keep, by parameter: who finds none takes a step to have some made, which would wear the moments."""
-        return {key: value for part in self.parts.values() for key, value in part.state.items()}
+        both: dict[torch.Tensor, Any] = {}
+        for part in self.parts.values():
+            both |= part.state
+        return defaultdict(dict, both)
 
     @state.setter
     def state(self, value: Any) -> None:
@@ -70,7 +74,9 @@ def muon(trainer: Any, recipe: Recipe) -> MuonAndAdamW:
         for parameter in module.parameters(recurse=False)
     }
     decayed = set(trainer.get_decay_parameter_names(model))
-    matrices, rest, plain = [], [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -79,6 +85,9 @@ def muon(trainer: Any, recipe: Recipe) -> MuonAndAdamW:
     rate = float(train.learning_rate)
     groups = [{"params": rest, "weight_decay": train.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
+    if not hasattr(torch.optim, "Muon"):
+        raise BadInput(f"torch {torch.__version__} has no Muon, which came with 2.9.",
+                       "Run pip install --upgrade torch, or write train.optimizer: adamw.")
     return MuonAndAdamW(
         torch.optim.Muon(matrices, lr=rate, weight_decay=train.weight_decay, adjust_lr_fn="match_rms_adamw")
         if matrices else None,
