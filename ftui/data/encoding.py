@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from ftui.data.unpacking import unpacked_gzip, unpacked_zstd
 from ftui.errors import BadInput
 from ftui.units import plain
 
@@ -24,7 +23,6 @@ _BOMS = (
 
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive (or an Excel file)", "Unpack it, or save the sheet as CSV (UTF-8)."),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it with: zstd -d {path}"),
     (b"BZh", "a bzip2 archive", "Unpack it with: bunzip2 -k {path}"),
     (b"\xfd7zXZ\x00", "an xz archive", "Unpack it with: unxz -k {path}"),
     (b"%PDF", "a PDF document", "Extract its text first, such as with pdftotext."),
@@ -32,12 +30,11 @@ _MAGIC = (
     (b"\x89PNG", "a PNG image", None),
     (b"\xff\xd8\xff", "a JPEG image", None),
     (b"\x7fELF", "a program", None),
-    (b"ARROW1", "an Arrow file", "Save the dataset as Parquet or JSON Lines: dataset.to_json('data.jsonl')"),
     (b"\x80\x04\x95", "a Python pickle", "ftui never loads pickles; save the rows as JSON Lines."),
     (b"\x80\x05\x95", "a Python pickle", "ftui never loads pickles; save the rows as JSON Lines."),
 )
 
-_TAKES = "ftui reads JSON, JSON Lines, CSV, TSV, Parquet and plain text."
+_TAKES = "ftui reads JSON, JSON Lines, CSV, TSV, Parquet, Arrow and plain text."
 
 
 def name_of(path: Path) -> str:
@@ -46,7 +43,7 @@ def name_of(path: Path) -> str:
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes of a data file, unpacked where it is gzipped.
+    """The first bytes of a data file, unpacked where it is packed by gzip or zstd.
 
     Raises BadInput for what can be no data file: missing, a folder, no permission, empty, a known binary format, or an
     encoding other than UTF-8; the sentence says what it is and how to convert it.
@@ -77,18 +74,18 @@ def head_of(path: Path) -> bytes:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open for reading bytes; gzip is unpacked on the fly.  Raises BadInput where the archive is broken."""
+    """Open for reading bytes; gzip and zstd are unpacked on the fly.  Raises BadInput where the archive is broken."""
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        start = file.read(4)
         file.seek(0)
-        if not packed:
+        if start.startswith(b"\x1f\x8b"):
+            with unpacked_gzip(path, file) as unpacked:
+                yield unpacked
+        elif start == b"\x28\xb5\x2f\xfd":
+            with unpacked_zstd(path, file) as unpacked:
+                yield unpacked
+        else:
             yield file
-            return
-        try:
-            with gzip.open(file) as unpacked:
-                yield cast(BinaryIO, unpacked)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BadInput(f"{name_of(path)} is a broken gzip file: {error}.", "Copy or download it again.") from None
 
 
 @contextmanager
@@ -123,7 +120,7 @@ def _refuse_other_encodings(path: Path, head: bytes) -> None:
     for bom, encoding in _BOMS:
         if head.startswith(bom):
             raise BadInput(f"{name} is {encoding}, not UTF-8.", conversion_hint(path, encoding))
-    if head.startswith(b"PAR1"):
+    if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return
     for magic, what, hint in _MAGIC:
         if head.startswith(magic):

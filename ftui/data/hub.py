@@ -13,7 +13,10 @@ from ftui.units import plain
 
 PREFIX = "hf://datasets/"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?(:[\w.-]{1,95})?")
-_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt", ".jsonl.gz", ".json.gz", ".csv.gz", ".ndjson")
+_SUFFIXES = (
+    ".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt", ".jsonl.gz", ".json.gz", ".csv.gz", ".jsonl.zst",
+    ".json.zst", ".ndjson", ".arrow",
+)  # fmt: skip
 _CONVERTED = "refs/convert/parquet"
 """The branch on which the hub keeps a Parquet copy of datasets in other shapes."""
 

@@ -13,6 +13,7 @@ from ftui.data.canonical import Row, RowError, make_row
 from ftui.data.convert import FORMATS
 from ftui.data.document import BadRow, Detected, RowKind, Source
 from ftui.data.encoding import conversion_hint, name_of
+from ftui.data.folders import files_in, is_pattern, matching
 from ftui.data.formats import SAMPLE_ROWS, choose, columns_of
 from ftui.data.given import SourceLike
 from ftui.data.reading import Broken, DataFile, RawRow, open_file
@@ -116,7 +117,7 @@ def load(given: SourceLike, order: str | None = None) -> Loaded:
 
 
 def find_files(given: SourceLike) -> list[Path]:
-    """The local files of a source: itself, the bundled demo data, or a hub dataset's, downloaded where need be."""
+    """The local files of a source: itself, a folder's or a pattern's, the demo data, or a hub dataset's, downloaded."""
     if given.path == "demo" and not Path("demo").exists():
         from ftui.data import demo_path
 
@@ -128,7 +129,10 @@ def find_files(given: SourceLike) -> list[Path]:
 
         return fetch_dataset(given.path, split=given.split, revision=given.revision)
     # Unlike Path.expanduser, it takes the home of a user that there isn't for a name.
-    return [Path(os.path.expanduser(given.path))]
+    path = Path(os.path.expanduser(given.path))
+    if is_pattern(str(path)):
+        return matching(str(path))
+    return files_in(path, given.split) if path.is_dir() else [path]
 
 
 def refuse_if_nothing_usable(given: SourceLike, good: int, bad: list[BadRow], bad_count: int) -> None:

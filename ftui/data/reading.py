@@ -24,7 +24,7 @@ Reader = Callable[[Path], Iterator[RawRow]]
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file and how its rows are read. `container` is "json", "jsonl", "csv", "parquet" or "text"."""
+    """One file and how its rows are read. `container` is "json", "jsonl", "csv", "parquet", "arrow" or "text"."""
 
     path: Path
     container: str
@@ -38,8 +38,18 @@ class DataFile:
 
 _BY_SUFFIX = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".tab": "csv",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
     ".txt": "text", ".text": "text", ".md": "text", ".json": "json", ".jsonl": "json", ".ndjson": "json",
 }
+
+
+_PACKED = (".gz", ".zst")
+
+
+def kind_of_name(path: Path) -> str | None:
+    """What the suffix says that a file is: "json" (also lines), "csv", "parquet", "arrow", "text", or None."""
+    suffix = path.with_suffix("").suffix if path.suffix.lower() in _PACKED else path.suffix
+    return _BY_SUFFIX.get(suffix.lower())
 
 
 def open_file(path: Path) -> DataFile:
@@ -48,15 +58,19 @@ def open_file(path: Path) -> DataFile:
     Raises BadInput with what to do for everything that isn't one.
     """
     head = head_of(path)
-    suffix = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-    expected = _BY_SUFFIX.get(suffix)
+    expected = kind_of_name(path)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         from ftui.data.parquet_reader import read_parquet
 
         return DataFile(path, "parquet", read_parquet)
-    if expected == "parquet":
-        raise BadInput(f"{name_of(path)} is named as a Parquet file but isn't one.", "Copy or download it again.")
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        from ftui.data.arrow_reader import read_arrow
+
+        return DataFile(path, "arrow", read_arrow)
+    if expected in ("parquet", "arrow"):
+        kind = "a Parquet" if expected == "parquet" else "an Arrow"
+        raise BadInput(f"{name_of(path)} is named as {kind} file but isn't one.", "Copy or download it again.")
     if expected == "csv":
         from ftui.data.csv_reader import read_csv
 
@@ -67,7 +81,7 @@ def open_file(path: Path) -> DataFile:
         return DataFile(path, "text", read_text)
     raise BadInput(
         f"{name_of(path)} is of no kind that is known by its name or content.",
-        "Name it .json, .jsonl, .csv, .tsv, .parquet or .txt, as what it is.",
+        "Name it .json, .jsonl, .csv, .tsv, .parquet, .arrow or .txt, as what it is.",
     )
 
 
