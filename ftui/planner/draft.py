@@ -11,7 +11,8 @@ from ftui.recipe import asked
 from ftui.recipe.document import Recipe
 
 UNASKED = (
-    "objective.kind", "objective.loss_on", "data.validation", "adapter.kind", "adapter.targets", "adapter.rslora",
+    "objective.kind", "objective.loss_on", "objective.rewards", "data.validation",
+    "adapter.kind", "adapter.targets", "adapter.rslora",
     "train.epochs", "train.schedule", "train.warmup", "train.weight_decay", "train.max_grad_norm", "evaluate.patience",
 )
 """Settings that have a default rather than "auto": the planner fills them only where nobody set them."""

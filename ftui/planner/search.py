@@ -204,6 +204,8 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
     add(rules.patience(job, values["epochs"], validates))
     if job.objective == "sft":
         add(rules.loss_on(job))
+    if rewarded := rules.rewards(job):
+        add(rewarded)
     values["rate"] = add(rules.learning_rate(job, method))
     if method != "full" and recipe.adapter.kind in ("lora", "none"):
         values["rank"] = add(rules.rank(job))

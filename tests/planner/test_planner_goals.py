@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 
-from ftui.data.document import RowKind
+from ftui.data.document import DataProfile, RowKind, Source
 from ftui.data.forms import KINDS as FORMS
+from ftui.hardware.document import Hardware
 from ftui.methods import OBJECTIVES
+from ftui.models import ModelShape
 from ftui.models.known import Goal as Known
+from ftui.planner import plan, resolve
 from ftui.planner.rules.goals import KINDS, LACKS, NEEDS, RATHER, WISHES, lacks, like, ways
 from ftui.planner.rules.job import ONLINE, TASK_NAMES
-from ftui.recipe import walk
+from ftui.recipe import Recipe, assign, walk
 
 ROW_KINDS: tuple[RowKind, ...] = get_args(RowKind)
 CASES = [(task, kind) for task in WISHES for kind in (None, *ROW_KINDS)]
@@ -81,3 +85,21 @@ def test_every_pair_of_a_form_and_a_kind_that_it_cannot_use_has_its_own_sentence
         assert set(LACKS[form]) | set(kinds) == set(ROW_KINDS), form
         assert not set(LACKS[form]) & set(kinds), form
     assert set(RATHER) >= set(OBJECTIVES)
+
+
+@pytest.mark.parametrize(("task", "columns", "rewards"), [
+    ("reasoning", ("prompt", "answer"), ("exact",)), ("reasoning", ("prompt",), ()),
+    ("chat", ("prompt", "answer"), ()),
+])
+def test_right_answers_are_rewarded_where_the_goal_is_to_reason_and_the_rows_hold_them(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile], task: str,
+    columns: tuple[str, ...], rewards: tuple[str, ...],
+) -> None:
+    source = Source(ref="rows.jsonl", rows=9400, format="prompt", confidence=1.0, available_columns=columns)
+    profile = rows(kind="prompt").model_copy(update={"sources": (source,)})
+    draft = assign(Recipe(), {"goal.task": task})
+    resolved = resolve(draft, plan(boxes["a100"], shapes["llama3-8b"], profile, draft))
+    assert resolved.objective.kind == "grpo"
+    assert resolved.objective.rewards == rewards
+    own = assign(draft, {"objective.kind": "rloo", "objective.rewards": ["json"]})
+    assert resolve(own, plan(boxes["a100"], shapes["llama3-8b"], profile, own)).objective.rewards == ("json",)

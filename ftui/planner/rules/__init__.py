@@ -6,7 +6,7 @@ something else.  A rule never looks at what fits; that is `search`'s part.  `RUL
 
 from __future__ import annotations
 
-from ftui.planner.rules.adapter import ALPHA, alpha, dropout, objective, rank, rslora, targets
+from ftui.planner.rules.adapter import ALPHA, alpha, dropout, objective, rank, rewards, rslora, targets
 from ftui.planner.rules.data import loss_on, max_length, packing, validation
 from ftui.planner.rules.job import TINY, Job, plain_choice
 from ftui.planner.rules.learning import (
@@ -27,6 +27,6 @@ from ftui.planner.rules.table import RULES, Rule, rule
 __all__ = [
     "ALPHA", "CHECKPOINTING", "EIGHT_BIT", "FTUI", "LORA", "MEMORY", "QLORA", "RULES", "TINY", "Job", "Rule", "alpha",
     "attention", "cadence", "clipping", "dropout", "dtype", "effective_batch", "epochs", "gpus", "learning_rate",
-    "loss_on", "max_length", "objective", "packing", "patience", "plain_choice", "rank", "rslora", "rule", "schedule",
-    "strategy", "targets", "threads", "validation", "warmup", "weight_decay",
+    "loss_on", "max_length", "objective", "packing", "patience", "plain_choice", "rank", "rewards", "rslora", "rule",
+    "schedule", "strategy", "targets", "threads", "validation", "warmup", "weight_decay",
 ]

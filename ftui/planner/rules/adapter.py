@@ -19,6 +19,18 @@ def objective(job: Job) -> Choice:
                   source=sources.TRL_DATASETS)
 
 
+def rewards(job: Job) -> Choice | None:
+    """Right answers, where the goal is to reason and the rows hold the answers; None where nobody but the user knows.
+    """
+    if job.objective not in ONLINE or job.profile is None or like(job.draft.goal.task) != "reasoning":
+        return None
+    columns = {column for source in job.profile.sources for column in (*source.available_columns, *source.columns)}
+    if job.profile.kind not in ("conversation", "preference") and "answer" not in columns:
+        return None
+    return Choice(path="objective.rewards", value=("exact",), source=sources.TRL_GRPO,
+                  reason="exact — the rows hold the answers, and an answer is right whose final value is theirs")
+
+
 def rank(job: Job) -> Choice:
     """4–8 for simple, 16 for standard, 32–64 for complex tasks, 128 and more only for much data; 8 for preferences."""
     task = job.draft.goal.task

@@ -61,6 +61,10 @@ RULES: dict[str, Rule] = {rule.path: rule for rule in (
         "Whether only the last answer of a chat is good: then 'completion' is right.",
     ),
     Rule(
+        "objective.rewards", "Right answers (exact), where the goal is to reason and the rows hold the answers.",
+        (sources.TRL_GRPO,), "What else makes an answer good: a form, a length, a judge: that you must say.",
+    ),
+    Rule(
         "adapter.kind", "An adapter, unless full tuning fits and the data is more than an adapter can hold.",
         (sources.LORA, sources.WITHOUT_REGRET, sources.LEARNS_LESS, sources.COMPARISON),
         "PEFT's comparison is one model, one task and one seed: the order of its adapters is no law.",
