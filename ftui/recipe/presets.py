@@ -18,6 +18,8 @@ from ftui.recipe.names import nearest
 from ftui.recipe.text import parse, read
 
 FOLDER = Path(ftui.__file__).parent / "presets"
+DEMO = "cpu-demo"
+"""The preset that names its own data, and the embedded model."""
 
 _KEYS = {"For": "purpose", "Needs": "needs", "Costs": "cost", "Run": "command"}
 
@@ -37,27 +39,31 @@ class Preset:
 
 
 @cache
+def preset_names() -> tuple[str, ...]:
+    """The presets' names, in order, without reading any of them."""
+    return tuple(sorted((path.stem for path in FOLDER.glob("*.yaml")), key=_order))
+
+
+@cache
 def presets() -> tuple[Preset, ...]:
     """Every preset that ships with ftui: the demo last, the others by name."""
-    found = [_preset(path) for path in sorted(FOLDER.glob("*.yaml"))]
-    return tuple(sorted(found, key=_order))
+    return tuple(preset(name) for name in preset_names())
 
 
 def preset(name: str) -> Preset:
     """The preset called `name`; BadInput with the nearest name otherwise."""
-    known = {entry.name: entry for entry in presets()}
-    if found := known.get(name.removesuffix(".yaml")):
-        return found
-    near = nearest(name, known, 0.5)
+    if (stem := name.removesuffix(".yaml")) in preset_names():
+        return _preset(FOLDER / f"{stem}.yaml")
+    near = nearest(name, preset_names(), 0.5)
     raise BadInput(
         f"There is no preset {name!r}.",
-        f"Did you mean {near}?" if near else f"There are {', '.join(known)}.",
+        f"Did you mean {near}?" if near else f"There are {', '.join(preset_names())}.",
     )
 
 
 def find(reference: str) -> Recipe:
     """The recipe of a preset's name or of a YAML file, whichever `reference` names."""
-    if any(entry.name == reference for entry in presets()):
+    if reference in preset_names():
         return preset(reference).recipe
     if reference.endswith((".yaml", ".yml", ".json")) or "/" in reference or os.path.lexists(
         os.path.expanduser(reference)
@@ -68,15 +74,16 @@ def find(reference: str) -> Recipe:
 
 def demo_recipe() -> Recipe:
     """The recipe of `ftui demo`: the embedded model and data, on any machine."""
-    return preset("cpu-demo").recipe
+    return preset(DEMO).recipe
 
 
-def _order(entry: Preset) -> tuple[bool, list[tuple[int, str]]]:
-    """By name with its numbers as numbers, so that 8 GiB stand before 16."""
-    parts = re.findall(r"\d+|\D+", entry.name)
-    return entry.recipe.model.base == "demo", [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+def _order(name: str) -> tuple[bool, list[tuple[int, str]]]:
+    """The demo last, the others by name with its numbers as numbers, so that 8 GiB stand before 16."""
+    parts = re.findall(r"\d+|\D+", name)
+    return name == DEMO, [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
+@cache
 def _preset(path: Path) -> Preset:
     text = path.read_text(encoding="utf-8")
     words = header(text)

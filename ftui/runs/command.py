@@ -42,7 +42,7 @@ def ask(
     out.  Raises BadInput for a name or a value that is none.
     """
     from ftui.recipe import assign, assignments, parse
-    from ftui.recipe.presets import preset, presets
+    from ftui.recipe.presets import preset, preset_names
     from ftui.recipe.text import read
     from ftui.recipe.translation import translated
 
@@ -50,7 +50,7 @@ def ask(
     said: tuple[str, ...] = ()
     if reference is None:
         recipe = Recipe()
-    elif reference not in {entry.name for entry in presets()} and _is_file(reference):
+    elif reference not in preset_names() and _is_file(reference):
         if found_elsewhere := translated(reference):
             recipe, said = found_elsewhere.recipe, found_elsewhere.said
         else:
