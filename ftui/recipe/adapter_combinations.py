@@ -56,6 +56,9 @@ def _objective(recipe: Recipe) -> Iterator[Wrong]:
         yield (f"{title} hands the model vectors in place of tokens, which then can't tell a row's last token from its "
                f"padding: {objective.title.lower()} would score that.",
                "Write adapter: {kind: prefix_tuning}, or adapter: {kind: lora}.")
+    if objective.head == "scores" and kind == "trainable_tokens":
+        yield (f"{title} trains rows of the embeddings and nothing else, and {objective.title.lower()} begins with a "
+               "new head, which would stay random.", "Write adapter: {kind: lora}.")
     told_apart = objective.form in ("pair", "labelled") and kind not in ("cpt", "multitask_prompt_tuning")
     if objective.head == "words" and objective.kind != "sft" and kind in LENGTHENING and not told_apart:
         yield (f"{title} lengthens every row, and {objective.title.lower()} reads its probabilities by their place.",

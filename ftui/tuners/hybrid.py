@@ -27,6 +27,9 @@ class HybridConfig(PeftConfig):
     """Adapters that are one; `parts` are peft configs, or dicts as their `to_dict` gives them."""
 
     parts: list[Any] = field(default_factory=list, metadata={"help": "The parts' own configs."})
+    modules_to_save: list[str] | None = field(
+        default=None, metadata={"help": "Modules that train whole and are saved, such as a head of scores."}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -34,3 +34,11 @@ def test_what_a_loss_cant_be_is_said(settings: dict[str, Any], said: str) -> Non
 ])  # fmt: skip
 def test_what_it_can_be_is_not_refused(settings: dict[str, Any]) -> None:
     assert not list(wrong_loss(assign(Recipe(), settings)))
+
+
+@pytest.mark.parametrize("kind", ["classify", "reward"])
+def test_a_new_head_is_not_left_random(kind: str) -> None:
+    from ftui.recipe.adapter_combinations import wrong_adapter
+
+    recipe = assign(Recipe(), {"objective.kind": kind, "adapter.kind": "trainable_tokens"})
+    assert any("would stay random" in what for what, _ in wrong_adapter(recipe))

@@ -152,3 +152,37 @@ def test_a_finished_classifier_is_asked_by_the_try_job(
     assert next(iter(answer["labels"])) == "login"
     assert sum(answer["labels"].values()) == pytest.approx(1, abs=1e-5)
     assert asked.of("sample")[0].data["text"] == answer["tuned"]
+
+
+@pytest.mark.parametrize("kind", ["prefix_tuning", "lora_bottleneck", "poly", "ia3", "freeze"])
+def test_the_new_head_is_trained_and_saved_whatever_trains_beside_it(
+    kind: str, make: Callable[..., Any], work: Callable[..., Any], resolved: Callable[..., Any], random_demo: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from ftui.recipe.document import Recipe
+    from ftui.worker import output
+    from ftui.worker.sorting import sort
+
+    recipe = resolved(objective__kind="classify", data__sources=tickets(tmp_path), data__validation=0.2,
+                      train__max_steps=3)  # fmt: skip
+    recipe = Recipe.model_validate({**recipe.model_dump(), "adapter": {"kind": kind}})
+    text, trained = "good morning, password, thank you (7)", []
+    save = output.save
+
+    def saved(target: Path, trainer: Any, tokenizer: Any, *args: Any, **more: Any) -> None:
+        model = trainer.accelerator.unwrap_model(trainer.model).eval()
+        with torch.no_grad():
+            trained.append(model(**tokenizer(text, return_tensors="pt")).logits[0].softmax(-1))
+        save(target, trainer, tokenizer, *args, **more)
+
+    monkeypatch.setattr(output, "save", saved)
+    ran = work(make(recipe))
+    assert ran.end["status"] == "finished", ran.end
+    from ftui.data.tokenizer import load_tokenizer
+
+    torch.manual_seed(99)
+    _, shares = sort(recipe, random_demo, ran.run.output, load_tokenizer(ran.run.output), [text])[0]
+    wanted = dict(zip(sorted(WORDS), trained[0].tolist(), strict=True))
+    assert shares == pytest.approx(wanted, abs=1e-5)

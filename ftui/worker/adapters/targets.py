@@ -30,12 +30,13 @@ def target_modules(targets: str | Sequence[str]) -> str | list[str]:
 
 def linear_names(model: Any) -> list[str]:
     """The last parts of the names of all linear modules but the head: what can be a target."""
-    head = model.get_output_embeddings()
+    heads = (model.get_output_embeddings(), getattr(model, "score", None))
+    linear = ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
     return sorted(
         {
             name.rsplit(".", 1)[-1]
             for name, module in model.named_modules()
-            if module is not head and type(module).__name__ in ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
+            if all(module is not head for head in heads) and type(module).__name__ in linear
         }
     )
 
