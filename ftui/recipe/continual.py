@@ -18,7 +18,7 @@ class Continual(Document):
     ewc: float = setting(
         0.0, title="EWC",
         help="Elastic weight consolidation: the same pull, times each weight's importance to the old task.",
-        why="1 counts the old rows like as many new ones; raise it tenfold until the old task is kept.", term="EWC",
+        why="1 counts the old rows like as many new ones; 1,000 and more where the old task must be kept.", term="EWC",
         ge=0, le=1e12,
     )
     remember: str | None = setting(

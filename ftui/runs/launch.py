@@ -286,6 +286,8 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         if isinstance(value, str) and _absolute(value) != value:
             data[name] = _absolute(value)
     changed: dict[str, object] = {"data": recipe.data.model_copy(update=data)} if data else {}
+    if recipe.continual.remember and (old := _absolute(recipe.continual.remember)) != recipe.continual.remember:
+        changed["continual"] = recipe.continual.model_copy(update={"remember": old})
     if (base := _absolute(recipe.model.base)) != recipe.model.base:
         changed["model"] = recipe.model.model_copy(update={"base": base})
     rewards = getattr(recipe.objective, "rewards", ())

@@ -15,6 +15,7 @@ from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
 from ftui.runs.folder import versions
 from ftui.worker.adapters.lora_result import make_plain
+from ftui.worker.anchor import save as keep_importance
 from ftui.worker.checkpoints import aside
 from ftui.worker.reference import COPY
 from ftui.worker.usage import snippet
@@ -47,6 +48,8 @@ def save(
             model.config.use_cache = True
             model.save_pretrained(str(folder))
         trainer.keep_beside(folder)
+        if trainer.importance is not None:
+            keep_importance(trainer.importance, folder)
         tokenizer.save_pretrained(str(folder))
         metadata: dict[str, Any] = {
             "run": info.id,

@@ -25,6 +25,7 @@ from ftui.worker.precision import Precision
 if TYPE_CHECKING:
     from transformers import Trainer as _Base
 
+    from ftui.worker.anchor import Anchor
     from ftui.worker.session import Session
 else:
     _Base = object
@@ -43,6 +44,11 @@ class RunTrainer(_Base):
     average: OtherWeights | None = None
     """Weights that count in place of those that train, where there are such."""
 
+    importance: dict[str, torch.Tensor] | None = None
+    """What was important for the rows that were trained on, where that is to be kept beside the result."""
+    anchor: Anchor | None = None
+    """What pulls the weights to where they began, where something does."""
+
     def attach(self, session: Session) -> None:
         """Let `session` lead this trainer."""
         self.session = session
@@ -56,7 +62,17 @@ class RunTrainer(_Base):
         """One forward and backward; counts the real tokens of the micro-batch."""
         self.tokens_seen += self.count_tokens(inputs)
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if self.anchor is not None:
+            self._hold_back(self.anchor)
         return loss
+
+    def _hold_back(self, anchor: Anchor) -> None:
+        """The pull to the start, a share of it for each micro-batch of the step, scaled as the loss is."""
+        scaler: Any = self.accelerator.scaler
+        scale = scaler.get_scale() if scaler is not None and self.accelerator.native_amp else 1.0
+        penalty = anchor.add_gradient(scale / self.current_gradient_accumulation_steps)
+        if (kept := getattr(self, "_metrics", None)) is not None:
+            kept["train"]["penalty"].append(penalty)
 
     def count_tokens(self, inputs: Any) -> int:
         """The real tokens of a micro-batch, whose own count is taken off it."""

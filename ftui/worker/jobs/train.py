@@ -176,6 +176,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     from ftui.worker import canary
     from ftui.worker.adapters.lora_start import changes_base
     from ftui.worker.answers import answer, prompts_of
+    from ftui.worker.continual import anchor_of
     from ftui.worker.session import Session
     from ftui.worker.tracking import add_trackers
 
@@ -204,6 +205,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     )
     session.follow(trainer)
     add_trackers(trainer, recipe, context)
+    trainer.anchor = anchor_of(context, recipe, folder, trainer)
     resumed = checkpoints.newest(kept, context.warn)
     if resumed is not None:
         session.remember(resumed.memory())
@@ -277,6 +279,10 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
     metrics |= {"steps": step, "tokens": trainer.tokens_seen, "seconds": trained.seconds, "peak_bytes": trained.peak}
     context.progress("Saving the result", 0, None, unit="row")
     shape = _describe(recipe)
+    if recipe.continual.save_importance:
+        from ftui.worker.continual import keep_importance
+
+        keep_importance(recipe, trainer, prepared)
     output.save(
         context.output, trainer, trained.tokenizer, recipe, context.info, prepared, start=context.folder / START,
         base=public_name(recipe.model.base, folder), licence=shape.licence if shape else None, metrics=metrics,
