@@ -25,31 +25,40 @@ UNBROKEN = frozenset("\x85\u2028\u2029")
 
 def read(path: Path | str) -> Recipe:
     """The recipe in the file `path`; BadInput (BadRecipe, with each problem's line) where it can't be used."""
+    text = read_text(path, "recipe", "`ftui presets` lists those that ship with ftui.")
+    return parse(text, str(Path(path).expanduser()))
+
+
+def read_text(path: Path | str, what: str, absent: str) -> str:
+    """The YAML text in the file `path`, which should be a `what`; `absent` is the hint where there is no such file.
+
+    Raises BadInput where it can't be read.
+    """
     try:
         path = Path(path).expanduser()
         if path.is_dir():
-            raise BadInput(f"{path} is a folder, not a recipe.", "Name the YAML file in it.")
+            raise BadInput(f"{path} is a folder, not a {what}.", "Name the YAML file in it.")
         if path.exists() and not path.is_file():
-            raise BadInput(f"{path} is no regular file (a pipe or device).", "Save the recipe to a file first.")
+            raise BadInput(f"{path} is no regular file (a pipe or device).", f"Save the {what} to a file first.")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise BadInput(f"There is no recipe at {path}.", "`ftui presets` lists those that ship with ftui.") from None
+        raise BadInput(f"There is no {what} at {path}.", absent) from None
     except (OSError, RuntimeError, ValueError) as error:
         # ValueError: a name with a NUL in it; RuntimeError: the home of a user that there isn't.
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path} can't be read: {reason}.", "Check the name and its permissions.") from None
-    return parse(decode(content, str(path)), str(path))
+    return decode(content, str(path), what)
 
 
-def decode(content: bytes, where: str) -> str:
+def decode(content: bytes, where: str, what: str = "recipe") -> str:
     """`content` as text; BadInput where it is binary, too large, or not UTF-8 (with the line of the first bad byte)."""
     if len(content) > MOST_BYTES:
-        raise BadInput(f"{where} is larger than any recipe (1 MiB).", "Is it a data file? A recipe names it by path.")
+        raise BadInput(f"{where} is larger than any {what} (1 MiB).", f"Is it a data file? Name the {what}.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadInput(f"{where} is encoded as UTF-16.", "Save it as UTF-8.")
     if b"\0" in content:
-        raise BadInput(f"{where} is a binary file, not a recipe.", "A recipe is a YAML text.")
+        raise BadInput(f"{where} is a binary file, not a {what}.", f"A {what} is a YAML text.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -66,8 +75,8 @@ def parse(text: str, where: str = "The recipe") -> Recipe:
     return build(values, where, lines)
 
 
-def load(text: str, where: str) -> tuple[Any, dict[str, int]]:
-    """Plain values, and the line (from 1) of each dotted path.
+def load(text: str, where: str, what: str = "recipe") -> tuple[Any, dict[str, int]]:
+    """Plain values of a `what`, and the line (from 1) of each dotted path.
 
     BadInput for what is not YAML, tags, keys set twice, and aliases that unfold into a bomb.
     """
@@ -84,12 +93,12 @@ def load(text: str, where: str) -> tuple[Any, dict[str, int]]:
         return reader.value(node, ""), reader.lines
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise BadInput(f"{where}{line}: this is not YAML: {error.problem or error.context}.", _remedy(error)) from None
+        at = f"{where}, line {mark.line + 1}" if mark else where
+        raise BadInput(f"{at}: this is not YAML: {error.problem or error.context}.", _remedy(error, what)) from None
     except YAMLError:
         raise BadInput(f"{where} holds characters that YAML does not allow.", "Is it a text file?") from None
     except RecursionError:
-        raise BadInput(f"{where} is nested too deeply to be a recipe.", "See one: ftui presets show tickets") from None
+        raise BadInput(f"{where} is nested too deeply to be a {what}.", "Take out the innermost levels.") from None
 
 
 def _shallow_composer() -> Any:
@@ -111,12 +120,12 @@ def _shallow_composer() -> Any:
     return Shallow
 
 
-def _remedy(error: Any) -> str:
+def _remedy(error: Any, what: str) -> str:
     problem = f"{error.problem} {error.context}"
     if "\\t" in problem or "'\t'" in problem:
         return "YAML indents with spaces only: replace the tab."
     if "expected a single document" in problem:
-        return "A recipe is one document: remove the second `---`."
+        return f"A {what} is one document: remove the second `---`."
     return "Check the indentation, and that every key is followed by a colon and a space."
 
 
