@@ -178,6 +178,8 @@ def test_a_reference_that_is_nothing_is_one_sentence(bad: str) -> None:
 
 TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=10)
 CHANGES = st.fixed_dictionaries({}, optional={
+    "objective.kind": st.sampled_from(["sft", "dpo", "grpo"]),
+    "adapter.kind": st.sampled_from(["lora", "vera", "none"]),
     "name": TEXT, "train.epochs": st.floats(0.5, 10), "train.max_steps": st.integers(1, 99),
     "train.learning_rate": st.floats(1e-6, 1e-2), "train.checkpointing": st.booleans(),
     "evaluate.prompts": st.lists(TEXT, max_size=3).map(tuple), "compute.on_end": TEXT,
@@ -213,6 +215,19 @@ def test_the_command_line_of_a_recipe_makes_that_recipe(changes: dict[str, Any],
                     "--on-end": "compute.on_end"}[flag]
             flags[path] = float(value) if flag == "--max-hours" else value
     assert ask(reference, data=data, settings=assigned, flags=flags).recipe == recipe
+
+
+def test_the_command_line_names_another_kind_and_not_all_the_defaults_that_it_brings() -> None:
+    recipe = assign(Recipe(), {"model.base": "demo", "data.sources": ["pairs.json"], "objective.kind": "dpo",
+                               "adapter.kind": "vera", "objective.beta": 0.2})
+    assert launch_command(recipe) == (
+        "ftui launch --set objective.kind=dpo --set adapter.kind=vera --model demo --data pairs.json "
+        "--set objective.beta=0.2"
+    )
+    asked = ask(data=["pairs.json"], settings=["objective.kind=dpo", "adapter.kind=vera", "objective.beta=0.2"],
+                flags={"model.base": "demo"})
+    assert asked.recipe == recipe
+    assert "objective" not in launch_command(assign(recipe, {"objective.kind": "sft"}))
 
 
 def test_the_real_way_needs_nothing_handed_in(monkeypatch: pytest.MonkeyPatch) -> None:
