@@ -435,6 +435,18 @@ TERMS: tuple[Term, ...] = (
         "https://arxiv.org/abs/2508.05629", ("dynamic fine-tuning",),
     ),
     Term(
+        "EWC",
+        "Elastic weight consolidation: a pull of each weight to where a training began, as strong as that weight was "
+        "important for the old task. What the old task hardly used is free to learn the new one.",
+        "https://arxiv.org/abs/1612.00796", ("elastic weight consolidation",),
+    ),
+    Term(
+        "replay",
+        "Rows of an old task among the new ones, so that it is not forgotten. A few percent of an epoch keep most of "
+        "it, where the old rows are still at hand.",
+        "https://arxiv.org/abs/1811.11682", ("experience replay", "rehearsal"),
+    ),
+    Term(
         "on-policy",
         "Training on answers that the model itself has just written, so that it learns from its own mistakes. "
         "Off-policy is the opposite: the answers come from the data.",

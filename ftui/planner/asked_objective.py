@@ -78,6 +78,9 @@ def objective_fields(
             fields["generated_rows"] = rows * (options.steps_per_generation or accumulation)
         passes = 1 if isinstance(options, OnlineDpoOptions) else options.iterations
         fields["served_steps"] = passes * fields["generated_rows"] / (rows * accumulation)
+    fields["second_adapter"] = (
+        fields.get("reference", "none") != "none" and getattr(recipe.adapter, "start_from", None) is not None
+    )
     if isinstance(options, DistillOptions):
         stated = options.teacher_parameters
         fields["second_width"] = SECOND_WIDTHS[options.teacher_quantization]

@@ -14,13 +14,23 @@ from ftui.planner.activations import layers_of, peak
 from ftui.planner.losses import Loss, loss_of
 from ftui.planner.moment import Moment
 from ftui.planner.setup import Setup
-from ftui.planner.states import weight_bytes
+from ftui.planner.states import trainable_parameters, trained_bytes, weight_bytes
 
 
 def second_model_bytes(setup: Setup) -> int:
-    """The model that stays beside the trained one: a reference like it, or a teacher or reward model."""
+    """What stays beside the trained model: a reference like it, a teacher or reward model, and what a training that
+    goes on keeps of its start."""
     copy = weight_bytes(setup) if setup.reference == "copy" else 0
-    return copy + int(setup.second_width * setup.second_parameters)
+    return copy + int(setup.second_width * setup.second_parameters) + _start_bytes(setup)
+
+
+def _start_bytes(setup: Setup) -> int:
+    """A pull to the start holds what trains as it began, EWC each weight's importance in float32 as well
+    (`ftui.worker.anchor`); a reference that is a finished adapter is a second one (`ftui.worker.reference`)."""
+    start = trained_bytes(setup) if setup.anchored else 0
+    importance = 4 if setup.weighed else 0
+    second = setup.adapter_parameters * setup.adapter_bytes if setup.second_adapter else 0
+    return trainable_parameters(setup) * (start + importance) + second
 
 
 def loss(setup: Setup) -> Loss:

@@ -79,6 +79,11 @@ class Setup:
     """The rank to which GaLore projects gradients."""
     averaged: bool = False
     """A running mean of what trains is kept beside it."""
+    anchored: bool = False
+    """Something pulls what trains to where it began, `weighed` by its importance."""
+    weighed: bool = False
+    second_adapter: bool = False
+    """The reference is the finished adapter that the training began with, kept beside the one that trains."""
     accumulation: int = 1
     loss: Loss = "chunked"
     rounded: bool = False
@@ -230,6 +235,7 @@ def assemble(
         targets=() if method == "full" else _targets(recipe.adapter, sizes),
         dropout=dropout and method != "full", dora=bool(lora and lora.dora), lora=lora,
         projected_rank=recipe.train.galore_rank, averaged=recipe.train.ema is not None,
+        anchored=bool(recipe.continual.pull or recipe.continual.ewc), weighed=bool(recipe.continual.ewc),
         accumulation=accumulation, loss=recipe.train.loss,
         rounded=recipe.train.qat != "none",
         compute_capability=gpu.compute_capability if gpu else None, stack=stack,
