@@ -22,6 +22,7 @@ from ftui.worker.arguments import arguments
 from ftui.worker.loss import scaling, token_losses, weight_of
 from ftui.worker.online import GroupSampler
 from ftui.worker.precision import Precision
+from ftui.worker.reference import check_head
 from ftui.worker.teacher import load_teacher
 from ftui.worker.trainer import RunTrainer, settled
 
@@ -206,13 +207,14 @@ def build(
 ) -> DistillTrainer:
     """The trainer for a resolved recipe; `folder` is where its checkpoints go.
 
-    Raises BadInput where the data's answers are wanted and rows have none.
+    Raises BadInput where the data's answers are wanted and rows have none, and for an adapter on the head.
     """
     options: Any = recipe.objective
     rows: Any = prepared.train
     if options.on_policy < 1 and (missing := rows.unanswered()) and (missing == len(rows) or not options.on_policy):
         raise BadInput(f"objective.on_policy is {options.on_policy:g}, and {missing:,} of {len(rows):,} rows have no "
                        "answer to read.", "Write objective.on_policy: 1, or add a column with answers.")
+    check_head(model)
     made = arguments(
         DistillationConfig, recipe, precision, device, folder, max_completion_length=options.max_completion_length,
         temperature=options.temperature, beta=options.beta,
