@@ -14,6 +14,7 @@ from ftui.planner.geometry import chosen, geometry
 from ftui.planner.lora import lora_targets
 from ftui.planner.rules import ALPHA, sources
 from ftui.planner.rules.job import ONLINE, PREFERENCE, TINY
+from ftui.planner.rules.learning import OBJECTIVE_RATES
 from ftui.planner.time import held_out
 from ftui.recipe.document import Recipe
 from ftui.units import GiB, count, gib
@@ -66,12 +67,17 @@ def _rate(recipe: Recipe, shape: ModelShape) -> Iterator[Risk]:
             path="train.warmup", text=f"A learning rate of {rate:g} without warm-up often diverges in the first steps.",
             hint="Set a warm-up of 0.03 or more, or lower the rate.", source=sources.UNSLOTH,
         )
-    if recipe.objective.kind in (*PREFERENCE, *ONLINE) and rate > (5e-6 if full else 1e-4):
-        yield Risk(
-            path="train.learning_rate",
-            text=f"{rate:g} is many times what published {recipe.objective.kind} runs take: the model soon rambles.",
-            hint="5e-6 with an adapter, 5e-7 in full tuning.", source=sources.ZEPHYR,
-        )
+    if recipe.objective.kind in (*PREFERENCE, *ONLINE):
+        adapter, whole, source = OBJECTIVE_RATES[recipe.objective.kind]
+        # A tiny model is given ten times the published rate by the plan itself.
+        limit = (10 * whole if full else 20 * adapter) * (10 if small else 1)
+        if rate > limit * 1.01:
+            yield Risk(
+                path="train.learning_rate",
+                text=f"{rate:g} is many times what published {recipe.objective.kind} runs take: the model soon "
+                     "rambles.",
+                hint=f"{adapter:g} with an adapter, {whole:g} in full tuning.", source=source,
+            )
     elif full and rate > 1e-4 and not small:
         yield Risk(
             path="train.learning_rate",

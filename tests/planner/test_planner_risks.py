@@ -103,6 +103,19 @@ def test_the_planners_own_advice_trips_none_of_the_guardrails_on_training(
     assert spoken <= {"adapter.kind", "adapter.rank", "model.dtype"}, found
 
 
+@pytest.mark.parametrize("kind", ["dpo", "kto", "orpo", "cpo", "grpo", "rloo", "ppo", "online_dpo"])
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_the_rate_that_the_plan_takes_for_preferences_and_rewards_is_none_that_it_warns_of(
+    boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile],
+    kind: str, adapter: str,
+) -> None:
+    large = shapes["llama3-8b"]
+    tiny = large.model_copy(update={"parameters": 1_150_000})
+    for shape in (large, tiny):
+        found = found_in(boxes["h200"], shape, rows(), {"objective.kind": kind, "adapter.kind": adapter})
+        assert not any(risk.path == "train.learning_rate" for risk in found), found
+
+
 @given(first=st.integers(1, 10**6), second=st.integers(1, 10**6))
 def test_more_rows_never_feed_a_lower_rank(first: int, second: int) -> None:
     few, many = sorted((first, second))
