@@ -114,6 +114,13 @@ class Model(Document):
         why="'all' is what peft's prepare_model_for_kbit_training does: steadier, at four bytes per embedding entry.",
         advanced=True,
     )
+    kernels: bool = setting(
+        False,
+        title="Hub kernels",
+        help="Takes compiled kernels from the hub for norms, activations and the like, where the GPU has such.",
+        why="Steps become faster on some GPUs; it downloads and runs compiled code, and needs the package kernels.",
+        advanced=True,
+    )
 
 
 class DataSource(Document):

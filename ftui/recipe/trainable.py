@@ -32,6 +32,8 @@ def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
     if name in PACKAGES and find_spec(PACKAGES[name].replace("-", "_")) is None:
         return (f"train.optimizer: {name} needs the package {PACKAGES[name]}, which is not installed.",
                 f"Run pip install {PACKAGES[name]}, or write train.optimizer: adamw_8bit.")
+    if recipe.model.kernels and (why := _without_kernels(gpu)):
+        return f"model.kernels: true {why}.", "Write model.kernels: false; nothing else changes."
     if recipe.train.tf32 and not gpu:
         return "train.tf32 is a way of GPUs, and none trains here.", "Write train.tf32: false."
     if recipe.train.qat != "none" and find_spec("torchao") is None:
@@ -45,6 +47,17 @@ def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
         return ("train.loss: liger needs the package liger-kernel, which is not installed.",
                 "Run pip install liger-kernel, or write train.loss: chunked.")
     return None
+
+
+def _without_kernels(gpu: bool) -> str | None:
+    """Why no kernel can be had from the hub here."""
+    from ftui.models.hub import offline
+
+    if not gpu:
+        return "needs a GPU, for which the hub's kernels are compiled"
+    if find_spec("kernels") is None:
+        return "needs the package kernels (pip install kernels), which is not installed"
+    return "fetches kernels from the hub, which may not be asked: HF_HUB_OFFLINE is set" if offline() else None
 
 
 def _planned_only(recipe: Recipe) -> Iterator[Only]:

@@ -104,6 +104,8 @@ def load_model(
 
     attention = "sdpa" if recipe.model.attention == "auto" else recipe.model.attention
     given: dict[str, Any] = {"dtype": getattr(torch, precision.weights), "attn_implementation": attention}
+    if recipe.model.kernels:
+        given["use_kernels"] = True
     if recipe.adapter.kind != "none" and (quantization := quantization_config(recipe, precision)):
         given["quantization_config"] = quantization
     if device == "cuda" or "quantization_config" in given:

@@ -86,6 +86,22 @@ def test_a_missing_package_or_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert missing(asked(train__tf32=True), gpu=True) is None
 
 
+def test_kernels_of_the_hub_are_refused_where_none_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(*, gpu: bool) -> str:
+        found = missing(asked(model__kernels=True), gpu=gpu)
+        return found[0] if found else ""
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("ftui.recipe.trainable.find_spec", lambda name: None)
+    assert "needs a GPU" in said(gpu=False)
+    assert "pip install kernels" in said(gpu=True)
+    monkeypatch.setattr("ftui.recipe.trainable.find_spec", lambda name: object())
+    assert "HF_HUB_OFFLINE" in said(gpu=True)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    assert said(gpu=True) == ""
+
+
 def test_a_recipe_with_every_one_of_them_is_written_and_read_again() -> None:
     from ftui.recipe import write
 

@@ -139,11 +139,25 @@ def test_the_allocator_is_the_recipes_and_its_other_settings_stay(
 def test_every_optimizer_that_a_recipe_can_name_is_one_of_transformers() -> None:
     from transformers.training_args import OptimizerNames
 
-    from ftui.worker.objectives.sft import OPTIMIZERS
+    from ftui.worker.arguments import OPTIMIZERS
 
     names = get_args(Train.model_fields["optimizer"].annotation)
     assert set(OPTIMIZERS) == set(names)
     assert set(OPTIMIZERS.values()) <= {name.value for name in OptimizerNames}
+
+
+def test_kernels_of_the_hub_are_asked_for_where_the_recipe_wants_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ftui.worker import base
+    from ftui.worker.precision import Precision
+
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(base, "_with_words", lambda folder, how: given.append(how) or tiny())
+    plain = Precision("float32", "float32", "float32", None, "")
+    for kernels in (False, True):
+        base.load_model(assign(Recipe(), {"model.kernels": kernels}), tmp_path, plain, "cpu")
+    assert [how.get("use_kernels") for how in given] == [None, True]
 
 
 @pytest.mark.slow
