@@ -12,7 +12,7 @@ from ftui.data.document import RowKind
 from ftui.data.encoding import broken_text
 
 Message = dict[str, Any]
-"""{"role": "system" | "user" | "assistant" | "tool", "content": str}, and "tool_calls" where the row has them."""
+"""{"role": "system" | "user" | "assistant" | "tool", "content": str}; "tool_calls" (see `calls`) where it has them."""
 
 
 class RowError(ValueError):
@@ -70,6 +70,44 @@ def text_of(row: Row) -> str:
     return "\n".join(str(message.get("content") or "") for message in messages_of(row))
 
 
+def words_of(row: Row) -> str:
+    """What tells a row from others: its turns without the system's, which many rows share; both answers of a pair."""
+    if row.kind in ("text", "class"):
+        return text_of(row)
+    turns = messages_of(row) + (list(row.value["rejected"]) if row.kind == "preference" else [])
+    return "\n".join(str(turn.get("content") or "") for turn in turns if turn["role"] != "system")
+
+
+def asked_and_answered(row: Row) -> tuple[str, str] | None:
+    """The turns before a conversation's first answer, and that answer; None for other rows."""
+    if row.kind != "conversation":
+        return None
+    turns = row.value["messages"]
+    first = next((index for index, turn in enumerate(turns) if turn["role"] == "assistant"), None)
+    if first is None:
+        return None
+    return "\x1f".join(f"{turn['role']}\x1f{turn['content']}" for turn in turns[:first]), str(turns[first]["content"])
+
+
+def answers_of(row: Row) -> Iterator[str]:
+    """What the row would have the model say."""
+    if row.kind == "text":
+        yield row.value["text"]
+    for turn in messages_of(row):
+        if turn["role"] == "assistant":
+            yield str(turn.get("content") or "")
+
+
+def contents_of(row: Row) -> Iterator[str]:
+    """Every text of the row that repairs may change."""
+    if "text" in row.value:
+        yield row.value["text"]
+    for name in TURNS:
+        for turn in row.value.get(name, ()):
+            if isinstance(turn.get("content"), str):
+                yield turn["content"]
+
+
 def texts_of(value: Any) -> Iterator[str]:
     """Every text inside a value, however deep."""
     if isinstance(value, str):
@@ -83,7 +121,8 @@ def texts_of(value: Any) -> Iterator[str]:
             yield from texts_of(item)
 
 
-_MESSAGES = ("messages", "prompt", "chosen", "rejected", "completion")
+TURNS = ("messages", "prompt", "chosen", "rejected", "completion")
+"""The names under which a value holds turns."""
 
 
 def _parts(value: dict[str, Any]) -> Iterator[str]:
@@ -92,7 +131,7 @@ def _parts(value: dict[str, Any]) -> Iterator[str]:
         yield name
         if isinstance(item, str):
             yield item
-        elif isinstance(item, list) and name in _MESSAGES:
+        elif isinstance(item, list) and name in TURNS:
             for message in item:
                 yield message["role"]
                 yield message["content"]

@@ -50,24 +50,22 @@ class Pile:
             self.bad.append(bad)
 
 
-def add(pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int, seed: int) -> bool:
-    """Store what of a row can be trained on; False where nothing can."""
+def add(
+    pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int, seed: int
+) -> tuple[str, str] | None:
+    """Store what of a row can be trained on; where nothing can, why not, in two or three words and in full."""
     if pile.form not in _UNSCORED and not all(any(tokens.trained) for tokens in texts):
-        pile.drop(bad_row(row, "no token of it would be trained"), "nothing to train")
-        return False
+        return "nothing to train", "no token of it would be trained"
     first = len(pile.store)
     if row.kind == "text" and len(texts[0].ids) > max_length:
         pile.split_texts += 1
         texts = list(_pieces(texts[0], max_length))
     elif any(len(tokens.ids) > max_length for tokens in texts):
         if pile.form == "prompt" or (pile.form == "answered" and not any(texts[0].trained[:max_length])):
-            pile.drop(bad_row(row, f"the prompt is longer than {max_length} tokens"), "prompt too long")
-            return False
+            return "prompt too long", f"the prompt is longer than {max_length} tokens"
         texts = [Tokens(tokens.ids[:max_length], tokens.trained[:max_length]) for tokens in texts]
         if pile.form not in _UNSCORED and not all(any(tokens.trained) for tokens in texts):
-            reason = f"the answer is cut off: it starts after {max_length} tokens"
-            pile.drop(bad_row(row, reason), "answer cut off")
-            return False
+            return "answer cut off", f"the answer is cut off: it starts after {max_length} tokens"
         pile.truncated += 1
     for tokens in texts:
         pile.store.append(tokens)
@@ -84,7 +82,7 @@ def add(pile: Pile, row: Row, texts: list[Tokens], source: int, max_length: int,
             heapq.heappush(pile.samples, entry)
         elif entry > pile.samples[0]:
             heapq.heapreplace(pile.samples, entry)
-    return True
+    return None
 
 
 def split(pile: Pile, wanted: float | int, seed: int) -> tuple[list[int], list[int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,26 +12,23 @@ from typing import Any, Literal, Protocol
 from ftui.data import forms
 from ftui.data.canonical import Message, Row, RowError
 from ftui.data.document import BadRow
+from ftui.data.filling import Filling, Progress
 from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PromptRows
 from ftui.data.given import Given, SourceLike
-from ftui.data.loading import Loaded, load, refuse_if_nothing_usable
-from ftui.data.masking import Text, Writer
+from ftui.data.loading import load
+from ftui.data.masking import Writer
 from ftui.data.mixing import column_of, mixed, ordered
 from ftui.data.packing import pack
-from ftui.data.pile import KEPT_BAD_ROWS, Pile, add, bad_row, split
+from ftui.data.pile import KEPT_BAD_ROWS, Pile, split
+from ftui.data.repairs import Context, mended, parse, repaired, shuffles
 from ftui.data.template import ChatTemplate, choose_template
 from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
 from ftui.data.tokenizer import Tokenizer, load_tokenizer
 from ftui.documents import RowForm
-from ftui.errors import BadInput, Refused
+from ftui.errors import BadInput
 from ftui.models.document import ModelShape
-from ftui.units import plain
 
-BATCH_ROWS = 512
 DEFAULT_MAX_LENGTH = 2048
-
-Progress = Callable[[int, "int | None"], None]
-"""Called with the rows done and the rows expected (None where the number isn't known yet)."""
 
 
 class DataSettings(Protocol):
@@ -135,13 +132,13 @@ def prepare(
     `model` is what `load_tokenizer` takes, or a tokenizer.  The same recipe, files, `seed` and `when` give the same
     result; `when` (seconds since the epoch, now if None) is the day for templates that write it, as Llama 3.1's does.
     Which rows are held out follows from `seed` and their content alone, so that equal rows never stand on both sides.
-    Raises BadInput where nothing can be trained on, Refused where the recipe asks for repairs.
+    Rows go through the recipe's repairs first; those of a validation file through the ones that mend a row only.
+    Raises BadInput where nothing can be trained on, or a repair isn't one.
     """
     data = recipe.data
     if not data.sources:
         raise BadInput("The recipe names no data.", "Set data.sources to a file or a hub dataset.")
-    if data.prepare:
-        raise Refused("This version of ftui knows no repairs (data.prepare).", "Remove them from the recipe.")
+    repairs = parse(data.prepare)
     tokenizer = model if isinstance(model, Tokenizer) else load_tokenizer(model)
     template = choose_template(data.template, tokenizer, when)
     max_length = data.max_length if isinstance(data.max_length, int) else _default_length(model)
@@ -149,17 +146,26 @@ def prepare(
     store = TokenStore()
     everything = Pile(store, form)
     loaded = [load(source, column_of(data.curriculum)) for source in data.sources]
-    _fill(everything, loaded, writer, max_length, seed, on_progress)
+    file = validation_source(recipe)
+    context = Context(seed, lambda: _good_rows(file), lambda row: sum(writer.count(forms.texts(row, form, writer))))
+    filling = Filling(writer, max_length, seed, lambda items, drop: repaired(items, repairs, context, drop))
+    filling.fill(everything, loaded, on_progress)
     wanted = _validation(data.validation)
-    if (file := validation_source(recipe)) is not None:
+    if file is not None:
         apart = Pile(store, form)
-        _fill(apart, [load(file)], writer, max_length, seed, None)
+        filling.repair = lambda items, drop: mended(items, repairs, context, drop)
+        filling.fill(apart, [load(file)], None)
         training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
     else:
         apart = everything
         assert not isinstance(wanted, str), "a file is read above"
         training, held_out = split(everything, wanted, seed)
-    training = ordered(mixed(training, everything, data.sources, data.balance, seed), everything, data.curriculum)
+    training = mixed(training, everything, data.sources, data.balance, seed)
+    if shuffles(repairs):
+        # By their keys first: the order must not follow from that of the file.
+        training.sort(key=everything.keys.__getitem__)
+        random.Random(seed).shuffle(training)
+    training = ordered(training, everything, data.curriculum)
     packed = data.packing is True and form == "sequence"
     piles = (everything,) if apart is everything else (everything, apart)
     dropped: Counter[str] = sum((pile.dropped for pile in piles), Counter())
@@ -185,64 +191,10 @@ def prepare(
     )
 
 
-def _fill(
-    pile: Pile, loaded: Sequence[Loaded], writer: Writer, max_length: int, seed: int, on_progress: Progress | None
-) -> None:
-    """Read, write and tokenize every row of the sources into the pile."""
-    for number, source in enumerate(loaded):
-        _refuse_other_kinds(source, pile.form)
-        kept_before, dropped_before, good = len(pile.bad), pile.dropped.copy(), 0
-        for batch in _batches(source.rows(), BATCH_ROWS):
-            good += _add_batch(pile, batch, number, writer, max_length, seed)
-            if on_progress:
-                on_progress(len(pile.pieces), None)
-        if not good:
-            _refuse_nothing_left(source.given, pile.bad[kept_before:], pile.dropped - dropped_before, max_length)
-
-
-def _refuse_other_kinds(source: Loaded, form: RowForm) -> None:
-    if source.kind not in forms.KINDS[form]:
-        raise BadInput(
-            f"{plain(source.given.path)} holds {source.kind} rows (format {source.format.format}), which "
-            f"{_TRAINS_ON[form]} can't be made of.",
-            f"Choose an objective for such rows (objective.kind), or read them in another way: {_READ_AS[form]}.",
-        )
-
-
-_TRAINS_ON: dict[RowForm, str] = {
-    "sequence": "the conversations or texts of supervised fine-tuning", "pair": "pairs of a better and a worse answer",
-    "labelled": "answers that are labelled good or bad", "prompt": "prompts to be answered",
-    "answered": "prompts, with or without answers", "class": "texts with a label",
-}
-_READ_AS: dict[RowForm, str] = {
-    "sequence": "format: prompt-completion with columns: {prompt: ..., completion: ...}",
-    "pair": "format: preference with columns: {prompt: ..., chosen: ..., rejected: ...}",
-    "labelled": "format: kto with columns: {prompt: ..., completion: ..., label: ...}",
-    "prompt": "format: prompt with columns: {prompt: ...}",
-    "answered": "format: prompt-completion with columns: {prompt: ..., completion: ...}",
-    "class": "format: classification with columns: {text: ..., label: ...}",
-}
-
-
-def _add_batch(
-    pile: Pile, batch: Sequence[Row | BadRow], source: int, writer: Writer, max_length: int, seed: int
-) -> int:
-    """Add a batch of rows; how many of them can be trained on."""
-    written: list[tuple[Row, list[Text]]] = []
-    for row in batch:
-        if isinstance(row, BadRow):
-            pile.drop(row, "unreadable")
-        elif row.is_empty:
-            pile.drop(bad_row(row, "the question is empty" if row.kind == "prompt" else "the answer is empty"), "empty")
-        else:
-            try:
-                written.append((row, forms.texts(row, pile.form, writer)))
-            except RowError as error:
-                pile.drop(bad_row(row, str(error)), "refused by the template")
-    tokens = iter(writer.tokens([text for _, texts in written for text in texts]))
-    return sum(
-        add(pile, row, [next(tokens) for _ in texts], source, max_length, seed) for row, texts in written
-    )
+def _good_rows(file: SourceLike | None) -> Iterator[Row]:
+    """The rows of the file that is validated on."""
+    rows = load(file).rows() if file is not None else iter(())
+    return (row for row in rows if not isinstance(row, BadRow))
 
 
 def _labels(piles: Sequence[Pile]) -> tuple[tuple[str, ...], bool]:
@@ -316,19 +268,3 @@ def validation_source(recipe: RecipeLike) -> SourceLike | None:
 def _default_length(model: object) -> int:
     context = model.context_length if isinstance(model, ModelShape) else DEFAULT_MAX_LENGTH
     return min(DEFAULT_MAX_LENGTH, context or DEFAULT_MAX_LENGTH)
-
-
-def _refuse_nothing_left(given: SourceLike, bad: list[BadRow], dropped: Counter[str], max_length: int) -> None:
-    """Raises BadInput for a source of which no row can be trained on."""
-    if dropped.total() == dropped["unreadable"]:
-        refuse_if_nothing_usable(given, 0, bad, dropped.total())
-    why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common())
-    hint = f"The first, line {bad[0].line}: {plain(bad[0].reason)}." if bad else "The list of bad rows was full."
-    if dropped["answer cut off"]:
-        hint += f" Raise data.max_length above {max_length}."
-    raise BadInput(f"No row of {plain(given.path)} is left to train on ({why}).", hint)
-
-
-def _batches(rows: Iterator[Row | BadRow], size: int) -> Iterator[list[Row | BadRow]]:
-    while batch := list(itertools.islice(rows, size)):
-        yield batch

@@ -18,7 +18,7 @@ from ftui.data.masking import Tokens
 from ftui.data.packing import pack
 from ftui.data.token_rows import UNTRAINED, TokenRows, TokenStore
 from ftui.data.tokenizer import Tokenizer
-from ftui.errors import BadInput, Refused
+from ftui.errors import BadInput
 
 
 def recipe(*sources: Any, loss_on: str = "assistant", **data: Any) -> Any:
@@ -216,7 +216,7 @@ def test_a_million_tokens_take_five_bytes_each() -> None:
         ({"validation": 1.5}, BadInput, "a share below 1"),
         ({"validation": "nowhere.jsonl"}, BadInput, "There is no file nowhere.jsonl"),
         ({"template": "nothing"}, BadInput, "There is no chat template"),
-        ({"prepare": ({"drop": "empty"},)}, Refused, "no repairs"),
+        ({"prepare": ({"drop": "empty"},)}, BadInput, "drop, which is no repair"),
     ],
 )
 def test_wrong_settings_are_refused(
