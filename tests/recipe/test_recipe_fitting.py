@@ -12,7 +12,7 @@ from ftui.fitting import fitting
 from ftui.hardware import load, probe
 from ftui.hardware.box import Box, Recorded
 from ftui.hardware.document import Hardware
-from ftui.recipe import Preset, assign, presets
+from ftui.recipe import Preset, assign, preset, presets
 from ftui.units import GiB
 
 T4 = Box.from_json((Path(__file__).parents[1] / "hardware" / "boxes" / "t4.json").read_bytes())
@@ -55,6 +55,22 @@ def test_what_a_preset_costs_is_what_the_planner_says(entry: Preset) -> None:
     assert result
     size, unit = (part for part in result.groups() if part)
     assert float(size) == pytest.approx(option.adapter_bytes / {"M": 1e6, "G": 1e9}[unit], rel=0.1)
+
+
+def test_what_24_gib_would_take_in_place_of_70b_is_what_its_header_says() -> None:
+    large = preset("llama-70b-48gb")
+    card = {"compute_capability 0": [8, 6], "memory 0": {"total": 24 * GiB, "used": 1 * GiB, "free": 23 * GiB}}
+    small = probe(Recorded(T4.answers | card), T4.machine)
+    assert "--model Qwen/Qwen3-32B --set data.max_length=512" in large.needs
+    assert fitting(large.recipe, small).fit == "no"
+    other = assign(large.recipe, {"model.base": "Qwen/Qwen3-32B", "data.max_length": 512})
+    assert fitting(other, small).fit in ("fits", "tight")
+    gpu = small.gpus[0]
+    three = small.model_copy(update={"gpus": tuple(gpu.model_copy(update={"index": at}) for at in range(3))})
+    shared = assign(large.recipe, {
+        "compute.gpus": 3, "compute.strategy": "zero3", "train.optimizer": "adamw", "train.effective_batch": 12,
+    })
+    assert fitting(shared, three).fit in ("fits", "tight")
 
 
 def test_every_machine_gets_an_answer_for_every_preset() -> None:
