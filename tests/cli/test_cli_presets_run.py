@@ -99,7 +99,11 @@ def test_there_is_a_preset_for_every_kind_of_project() -> None:
     assert all(ADAPTERS[entry.recipe.adapter.kind].trains for entry in presets())
 
 
-@pytest.mark.parametrize("entry", presets(), ids=lambda entry: entry.name)
+ALONE = [entry for entry in presets() if not entry.recipe.stages]
+"""Those of one training; one with stages is run in tests/worker/test_worker_stages.py."""
+
+
+@pytest.mark.parametrize("entry", ALONE, ids=lambda entry: entry.name)
 def test_a_preset_trains(entry: Preset, tmp_path: Path, trained_demo: Path) -> None:
     # A run without it hides it from transformers, which then can't find it for the next one in this process.
     import bitsandbytes  # noqa: F401

@@ -132,3 +132,30 @@ def test_a_stage_begins_on_the_merged_model_where_the_adapter_is_another(
     assert recipe is not None
     assert recipe.model.base == str(merge.output)
     assert json.loads((run.output / "adapter_config.json").read_text())["base_model_name_or_path"] == str(merge.output)
+
+
+def test_the_preset_of_two_stages_trains_in_miniature(
+    here: dict[int, Callable[..., None]], work: Callable[..., Any], tmp_path: Path, random_demo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ftui.recipe import preset
+
+    pairs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ftui.runs.stages.start", lambda run: None)
+    recipe = assign(preset("sft-then-dpo").recipe, {
+        "model.base": "demo", "model.dtype": "float32", "data.sources": ["demo"], "data.max_length": 128,
+        "train.max_steps": 2, "train.micro_batch": 2, "evaluate.max_new_tokens": 2, "compute.gpus": 0,
+    })  # fmt: skip
+    stages = [dict(stage) for stage in recipe.stages]
+    stages[1]["train"] = {**stages[1]["train"], "effective_batch": 2}  # type: ignore[dict-item]
+    recipe = assign(recipe, {"stages": stages, "train.effective_batch": 2})
+    run = launch(lay_out(recipe), command="ftui launch sft-then-dpo")
+    assert work(run).end["status"] == "finished"
+    sft, dpo = (stage.recipe() for stage in run.stages())
+    assert sft is not None
+    assert dpo is not None
+    assert (dpo.adapter.start_from, dpo.adapter.rank, dpo.model.quantization) == (  # type: ignore[union-attr]
+        str(run.stages()[0].output), 32, "nf4",
+    )
+    assert (run.output / "adapter_model.safetensors").is_file()
