@@ -115,7 +115,7 @@ def _converse(
 def _plain(source: SourceLike) -> dict[str, Any]:
     return {
         "path": source.path, "format": source.format, "columns": dict(source.columns), "split": source.split,
-        "revision": source.revision, "weight": source.weight, "limit": source.limit,
+        "config": source.config, "revision": source.revision, "weight": source.weight, "limit": source.limit,
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ labelled (KTO): {"prompt": messages, "completion": messages, "label": bool}; pro
 {name: value}} with the columns that a reward may look at; class: {"text", "labels": [str, ...], "multi": bool}."""
 
 FormatName = Literal[
-    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto", "prompt", "classification",
+    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "ranked", "kto", "prompt",
+    "classification",
 ]
 
 
@@ -152,6 +153,8 @@ class Finding(Document):
     hint: str
     examples: tuple[BadRow, ...] = ()
     """A few of the rows, with their lines."""
+    repair: dict[str, object] | None = None
+    """The entry of a recipe's `data.prepare` that mends it; None where no repair can."""
 
 
 class CheckUp(Document):

@@ -22,14 +22,22 @@ _OPTIONAL_NAMES: dict[str, tuple[str, ...]] = {
     "history": ("history",),
     "tools": ("tools", "functions"),
     "margin": ("margin",),
+    "score_chosen": ("score_chosen", "chosen_score", "chosen_rating", "rating_chosen", "chosen-rating"),
+    "score_rejected": ("score_rejected", "rejected_score", "rejected_rating", "rating_rejected", "rejected-rating"),
+    "scores": ("scores", "ratings", "rewards"),
+    "ranks": ("ranks", "rank", "ranking"),
 }
 
 _KNOWN: tuple[tuple[FormatName, dict[str, tuple[str, ...]], float], ...] = (
-    ("kto", {"label": ("label", "kto_tag"), "messages": ("messages", "conversations", "conversation")}, 0.98),
-    ("kto", {"label": ("label", "kto_tag"), "prompt": ("prompt",), "completion": ("completion", "response")}, 0.98),
+    ("kto", {"label": ("label", "kto_tag", "desirable", "thumbs_up"),
+             "messages": ("messages", "conversations", "conversation")}, 0.98),
+    ("kto", {"label": ("label", "kto_tag", "desirable", "thumbs_up"), "prompt": ("prompt", "question", "instruction"),
+             "completion": ("completion", "response", "answer")}, 0.98),
     ("preference", {"chosen": ("chosen",), "rejected": ("rejected",),
                     "prompt": ("prompt", "conversations", "messages", "question", "instruction", "input")}, 0.99),
     ("preference", {"chosen": ("chosen",), "rejected": ("rejected",)}, 0.97),
+    ("ranked", {"prompt": ("prompt", "instruction", "question", "query"),
+                "answers": ("completions", "responses", "answers", "generations", "candidates")}, 0.95),
     ("messages", {"messages": ("messages", "conversations", "conversation", "chat", "dialogue", "turns")}, 0.97),
     ("sharegpt", {"messages": ("conversations", "conversation", "messages", "chat", "dialogue", "turns")}, 0.97),
     ("alpaca", {"instruction": ("instruction",), "output": ("output",)}, 0.98),
@@ -177,7 +185,8 @@ def _format_of_parts(said: Mapping[str, str], rows: Sequence[Mapping[str, Any]])
     if parts == {"label"}:
         return FORMATS["kto"]
     telling = (
-        ("kto", {"label"}), ("preference", {"chosen"}), ("preference", {"rejected"}), ("alpaca", {"instruction"}),
+        ("kto", {"label"}), ("preference", {"chosen"}), ("preference", {"rejected"}),
+        ("ranked", {"answers"}), ("alpaca", {"instruction"}),
         ("alpaca", {"output"}), ("text", {"text"}), ("prompt-completion", {"prompt"}),
         ("prompt-completion", {"completion"}),
     )  # fmt: skip

@@ -19,6 +19,8 @@ class SourceLike(Protocol):
     @property
     def split(self) -> str | None: ...
     @property
+    def config(self) -> str | None: ...
+    @property
     def revision(self) -> str | None: ...
     @property
     def weight(self) -> float: ...
@@ -36,6 +38,7 @@ class Given:
     format: str = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
+    config: str | None = None
     revision: str | None = None
     weight: float = 1.0
     replay: float = 0.0

@@ -33,15 +33,18 @@ def is_hub_dataset(ref: str) -> bool:
     return not exists and "/" in ref and ref.lower().endswith(_SUFFIXES) is False and bool(_ID.fullmatch(ref))
 
 
-def fetch_dataset(ref: str, *, split: str | None = None, revision: str | None = None) -> list[Path]:
+def fetch_dataset(
+    ref: str, *, split: str | None = None, config: str | None = None, revision: str | None = None
+) -> list[Path]:
     """The local paths of a split's files, downloaded into the hub cache where they aren't there yet.
 
-    `split` defaults to "train". Raises BadInput that says what to do when the dataset is missing, gated, has no such
-    split or no plain files, or when the hub can't be reached.
+    `split` defaults to "train", `config` to the one that `ref` names after a colon. Raises BadInput that says what to
+    do when the dataset is missing, gated, has no such split or no plain files, or when the hub can't be reached.
     """
     from huggingface_hub import errors
 
-    repository, config, within = _parsed(ref)
+    repository, named, within = _parsed(ref)
+    config = config or named
     split = split or "train"
     name = plain(repository)
     try:

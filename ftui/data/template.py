@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from ftui.data.calls import as_text
 from ftui.data.canonical import Message, RowError
 from ftui.data.jinja import Compiled, Span, compile_template
 from ftui.data.named_templates import NAMED
@@ -65,6 +66,8 @@ class ChatTemplate:
     def render_row(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None) -> Rendered:
         """The text and the model's own turns in it.  Raises RowError where the template refuses the row or where its
         turns can't be told apart."""
+        if "tool_calls" not in self.source:
+            messages = as_text(messages)
         text, tagged = self._render(messages, tools, False)
         answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
         if self.compiled.tagged and len(tagged) == len(answers):
@@ -108,6 +111,8 @@ class ChatTemplate:
     ) -> tuple[str, list[Span]]:
         if tools and "tools" not in self.compiled.variables:
             messages, tools = _with_tools(messages, tools), None
+        if "tool_calls" not in self.source:
+            messages = as_text(messages)
         return self.compiled.render(
             list(messages), tools=tools, documents=None, add_generation_prompt=prompt, **self.variables
         )
@@ -126,10 +131,11 @@ class ChatTemplate:
         """Find the turns by rendering once more with marks around what the assistant says."""
         marked: list[Message] = list(messages)
         for index in answers:
-            content = messages[index]["content"]
-            if not content or _OPEN in content or _CLOSE in content:
+            content, calls = messages[index]["content"], messages[index].get("tool_calls")
+            if _OPEN in content or _CLOSE in content or not (content or calls):
                 return None
-            marked[index] = {**messages[index], "content": f"{_OPEN}{content}{_CLOSE}"}
+            around = {**messages[index], "content": f"{_OPEN}{content}{_CLOSE}"}
+            marked[index] = around if content else _marked(messages[index])
         try:
             pieces = self.render(marked, tools)
         except RowError:
@@ -157,8 +163,17 @@ class ChatTemplate:
             following = literals[turn + 1] if turn + 1 < len(literals) else rest
             if not text.startswith(following, position):
                 return None
+            named = start
             start = self._after_header(text, start - len(literal), start)
-            spans.append((start, position + len(self._end_in(following, last=turn + 1 == len(literals)))))
+            if (message := messages[answers[turn]]).get("tool_calls"):
+                # What the template writes of the calls goes on up to the end of the turn, and began before the name.
+                mark = self.end_of_turn
+                if not mark or mark not in following or (start == named and not message["content"]):
+                    return None
+                end = position + following.index(mark) + len(mark)
+            else:
+                end = position + len(self._end_in(following, last=turn + 1 == len(literals)))
+            spans.append((start, end))
         return tuple(spans) if text[position:] == rest else None
 
     def _after_header(self, text: str, low: int, start: int) -> int:
@@ -206,6 +221,14 @@ class ChatTemplate:
             end = after.rfind(mark) + len(mark) if mark and after.rfind(mark) >= len(before) else len(after)
             spans.append((len(before), end))
         return tuple(spans)
+
+
+def _marked(message: Message) -> Message:
+    """A turn that holds calls alone, with marks around the name of the first."""
+    first, *others = message["tool_calls"]
+    function = first.get("function", first)
+    named = {**function, "name": f"{_OPEN}{function['name']}{_CLOSE}"}
+    return {**message, "tool_calls": [{**first, "function": named} if "function" in first else named, *others]}
 
 
 def choose_template(wanted: str, tokenizer: Tokenizer, when: float | None = None) -> ChatTemplate:

@@ -129,11 +129,11 @@ class DataSource(Document):
     path: str = setting(
         ...,
         title="Path",
-        help="A file (JSON, JSONL, CSV, Parquet, text) or a hub dataset id.",
+        help="A file (JSON, JSONL, CSV, Parquet, Arrow, text), a folder or pattern of them, or a hub dataset id.",
         why="Several sources are mixed by weight.",
     )
     format: Literal[
-        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "kto", "prompt",
+        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "ranked", "kto", "prompt",
         "classification",
     ] = setting(
         "auto",
@@ -151,8 +151,12 @@ class DataSource(Document):
     split: str | None = setting(
         None,
         title="Split",
-        help="The split of a hub dataset; empty takes train.",
+        help="The split of a hub dataset or of a saved one; empty takes train.",
         why="Set it where the rows to train on are in another one.",
+    )
+    config: str | None = setting(
+        None, title="Configuration", help="The configuration (subset) of a hub dataset; empty takes its default one.",
+        why="Datasets such as gsm8k hold several.", advanced=True,
     )
     revision: str | None = setting(
         None, title="Revision",

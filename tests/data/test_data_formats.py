@@ -66,7 +66,7 @@ def test_a_real_tool_conversation_keeps_its_functions_and_roles(shared_data: Pat
     assert isinstance(first, Row)
     roles = [message["role"] for message in first.value["messages"]]
     assert roles[:6] == ["user", "assistant", "user", "assistant", "tool", "assistant"]
-    assert first.value["tools"][0]["name"] == "search_recipes"
+    assert first.value["tools"][0]["function"]["name"] == "search_recipes"
 
 
 def test_vision_rows_and_unknown_columns_are_refused_in_one_sentence(shared_data: Path) -> None:
