@@ -101,6 +101,16 @@ async def why_not(folder: Path) -> None:
 
 
 @shot
+async def card(folder: Path) -> None:
+    async with drafted(folder, "Qwen/Qwen3-8B") as (pilot, screen):
+        await screen.go("goal", checked=False)
+        await until(pilot, "That leads to")
+        await pilot.press("tab", "tab", *["down"] * 10, "question_mark")
+        await until(pilot, "escape goes back")
+        save(pilot, "card")
+
+
+@shot
 async def trace(folder: Path) -> None:
     async with drafted(folder, "demo") as (pilot, screen):
         await screen.go("plan", checked=False)
