@@ -84,8 +84,8 @@ def _show(answers: list[dict[str, Any]]) -> None:
     for item in answers:
         title = Text(plain(item["prompt"]))
         if "labels" in item:
-            table = Table(title=title, title_justify="left")
-            table.add_column("label")
+            console.print(title)
+            table = Table("label")
             table.add_column("probability", justify="right")
             for label, share in list(item["labels"].items())[:SHOWN_LABELS]:
                 table.add_row(Text(plain(label)), f"{share:.1%}")

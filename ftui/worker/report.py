@@ -56,9 +56,9 @@ def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
         f"- Base model: `{base}`" + (f" at {recipe.model.revision}" if recipe.model.revision else ""),
         f"- Method: {objective.inline}, {how}",
         f"- Data: {', '.join(f'`{source.path}`' for source in recipe.data.sources)}: {prepared.train_rows:,} {what} "
-        f"({count(prepared.tokens)} tokens{'' if prepared.form == 'prompt' else share}), "
+        f"({count(prepared.tokens)} tokens{'' if prepared.form in ('prompt', 'class') else share}), "
         f"{prepared.validation_rows:,} held out",
-        f"- Chat template: {prepared.template.name}; rows of up to {prepared.max_length:,} tokens"
+        f"- {_written(prepared)}; rows of up to {prepared.max_length:,} tokens"
         + (", packed" if prepared.packed else ""),
     ]
     if rewards := getattr(recipe.objective, "rewards", ()):
@@ -67,6 +67,13 @@ def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
         lines.append("- Left out: " + ", ".join(f"{rows:,} {reason}" for reason, rows in prepared.dropped.items()))
     lines.append(f"- Again: `{run.info.command}` (seed {recipe.train.seed})")
     return "\n".join(lines) + "\n"
+
+
+def _written(prepared: Prepared) -> str:
+    """How rows became tokens: by a chat template, or as they stand."""
+    if prepared.form != "class":
+        return f"Chat template: {prepared.template.name}"
+    return f"{len(prepared.labels)} labels{', several for a text' if prepared.multi_label else ''}; texts as they stand"
 
 
 def _numbers(

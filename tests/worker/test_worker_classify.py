@@ -35,6 +35,7 @@ def test_a_classifier_learns_a_rule_and_sorts_without_ftui(
     assert sum(row["rows"] for row in table) == 24
     report, card = ran.run.report.read_text(), (ran.run.output / "README.md").read_text()
     assert "| billing | 8 |" in report
+    assert "- 3 labels; texts as they stand; rows of up to 128 tokens" in report
     assert "pipeline_tag: text-classification" in card
     assert "by classification on 96 rows" in card
     assert json.loads((ran.run.output / "ftui.json").read_text())["labels"] == sorted(WORDS)
