@@ -53,7 +53,7 @@ class Layout:
     risks: tuple[Risk, ...]
     preset: str | None = None
     stages: tuple[StageLayout, ...] = ()
-    """Of a recipe with stages each of them; the rest is then the heaviest one's, its `recipe` the one with stages."""
+    """Of a recipe with stages each of them; the rest is then the heaviest one's, and `recipe` the first one's."""
 
 
 @dataclass(frozen=True)

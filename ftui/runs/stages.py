@@ -35,8 +35,8 @@ class StageLayout:
 def lay_out_stages(
     recipe: Recipe, *, asked_text: str | None = None, preset: str | None = None, hardware: Hardware | None = None
 ) -> Layout:
-    """What each stage of `recipe` means on this machine: the layout of the heaviest one, with the time and disk of
-    all, and all of them as its `stages`.
+    """What each stage of `recipe` means on this machine: the layout of the heaviest one, with the recipe of the first,
+    the time and disk of all, and all of them as its `stages`.
 
     Raises what `lay_out` raises, with the name of the stage.
     """
@@ -49,8 +49,9 @@ def lay_out_stages(
         hardware = laid[0].layout.hardware
     heaviest = max((each.layout for each in laid), key=lambda layout: layout.estimate.memory.process_bytes)
     draft = with_absolute_paths(recipe)
+    first = laid[0].layout.recipe.model_copy(update={"name": draft.name, "stages": draft.stages})
     return replace(
-        heaviest, asked=draft, asked_text=asked_text or write(draft, only=asked(draft)), recipe=draft, preset=preset,
+        heaviest, asked=draft, asked_text=asked_text or write(draft, only=asked(draft)), recipe=first, preset=preset,
         estimate=_whole(heaviest.estimate, [each.layout.estimate for each in laid]), stages=tuple(laid),
         risks=tuple(dict.fromkeys(risk for each in laid for risk in each.layout.risks)),
     )
@@ -68,7 +69,7 @@ def launch_stages(layout: Layout, *, command: str, force: bool = False) -> Run:
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
     parent = create(
-        "stages", layout.recipe.name, command=command, recipe=layout.recipe, asked_text=layout.asked_text,
+        "stages", layout.asked.name, command=command, recipe=layout.asked, asked_text=layout.asked_text,
         plan=layout.plan, preset=layout.preset,
     )
     made = [parent]

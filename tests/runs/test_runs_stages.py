@@ -183,6 +183,8 @@ def test_all_stages_are_planned_and_laid_out_before_the_first_starts(
     assert run.info.kind == "stages"
     assert run.plan() is not None
     assert run.recipe() == layout.asked
+    assert (layout.recipe.name, layout.recipe.stages) == ("chat", four.stages)
+    assert layout.recipe.train == layout.stages[0].layout.recipe.train
     sft, dpo, score, merge, rl = run.stages()
     assert [each.info.kind for each in run.stages()] == ["train", "train", "train", "merge", "train"]
     recipes = {each.id: each.recipe() for each in (sft, dpo, score, rl)}
