@@ -14,6 +14,7 @@ from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.runs import launch, lay_out
 from ftui.runs.folder import Run
+from ftui.runs.follow import history
 from ftui.runs.status import status
 
 from .preference_rows import pairs
@@ -159,3 +160,26 @@ def test_the_preset_of_two_stages_trains_in_miniature(
         str(run.stages()[0].output), 32, "nf4",
     )
     assert (run.output / "adapter_model.safetensors").is_file()
+
+
+def test_a_reward_model_of_one_stage_scores_the_answers_of_the_next(
+    here: dict[int, Callable[..., None]], work: Callable[..., Any], resolved: Callable[..., Recipe], tmp_path: Path,
+    random_demo: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ftui.runs.stages.start", lambda run: None)
+    compared = {"sources": pairs(tmp_path)}
+    recipe = assign(resolved(compute__gpus=0, train__max_steps=2, train__eval_steps=2), {"stages": [
+        {"name": "sft"},
+        {"name": "score", "objective": "reward", "data": compared},
+        {"name": "policy", "data": compared, "objective": {
+            "kind": "rloo", "rewards": ["stage:score", "0.1*length:8"], "generations": 2, "max_completion_length": 8,
+            "eval_prompts": 2,
+        }},
+    ]})  # fmt: skip
+    run = launch(lay_out(recipe), command="ftui launch rlhf.yaml", force=True)
+    assert work(run).end["status"] == "finished"
+    sft, score, policy = run.stages()
+    assert [stage.recipe().adapter.start_from for stage in (score, policy)] == [str(sft.output)] * 2
+    values = [event.data["values"] for event in history(policy) if event.kind == "metric"]
+    assert len(values) == 2
+    assert all(f"rewards/model:{score.id}/mean" in each for each in values)
