@@ -107,6 +107,16 @@ def forget(recipe: Recipe, *paths: str) -> Recipe:
     return build(raw)
 
 
+def with_kinds_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """`recipe` with the objective and adapter of `other`, each with its own defaults where it was another.
+
+    What `other` sets beyond these kinds is what differs from this; the defaults that they bring don't.
+    """
+    kinds = {f"{section}.kind": getattr(other, section).kind for section in UNIONS}
+    changed = {path: kind for path, kind in kinds.items() if kind != get(recipe, path)}
+    return assign(recipe, changed) if changed else recipe
+
+
 def differences(before: Recipe, after: Recipe) -> tuple[Difference, ...]:
     """Every setting in which the two differ, in the recipe's order."""
     paths = dict.fromkeys(entry.path for entry in (*walk(before), *walk(after)))

@@ -77,19 +77,14 @@ def plan_command(recipe: Recipe, *, reference: str | None = None) -> str:
 
 
 def _command(verb: str, recipe: Recipe, reference: str | None, flags: Mapping[str, str]) -> str:
-    from ftui.recipe import assign, differences
+    from ftui.recipe import differences, with_kinds_of
 
-    words, start = ["ftui", verb, *([reference] if reference else [])], ask(reference).recipe
-    kinds = {
-        f"{section}.kind": kind
-        for section in ("objective", "adapter")
-        if (kind := getattr(recipe, section).kind) != getattr(start, section).kind
-    }
-    if kinds:
-        # Another kind brings defaults of its own, which needn't be said; reading it back starts from them, too.
-        start = assign(start, kinds)
-        words += [word for path, kind in kinds.items() for word in ("--set", f"{path}={kind}")]
-    for difference in differences(start, recipe):
+    start = ask(reference).recipe
+    # Another kind brings defaults of its own, which needn't be said: reading the line starts from them, too.
+    anew = with_kinds_of(start, recipe)
+    kinds = [difference for difference in differences(start, anew) if difference.path.endswith(".kind")]
+    words = ["ftui", verb, *([reference] if reference else [])]
+    for difference in (*kinds, *differences(anew, recipe)):
         path, value = difference.path, difference.after
         if path == "data.sources":
             words += _sources(value)

@@ -22,7 +22,7 @@ from .. import lookups
 from ..background import Problem, attempt_for
 from ..dialogs import Ask, Confirm
 from .cost import cost_line
-from .state import WizardState
+from .state import KINDS, WizardState
 from .step import Assigned, Launched, Redrawn, Step, problem_text, said
 from .words import shown_value
 
@@ -230,7 +230,7 @@ def _value(run: recipe.Recipe, path: str) -> str:
 
 
 def _base_value(state: WizardState, path: str) -> str:
-    return _value(state.base, path)
+    return _value(state.base if path in KINDS else state.start, path)
 
 
 def _title(text: str) -> Content:

@@ -11,7 +11,7 @@ from ftui.errors import FtuiError
 from ftui.recipe import Setting
 
 from ..widgets.choice_table import Row
-from .state import WizardState
+from .state import KINDS, WizardState
 from .words import shown_value
 
 SECTION_TITLES = {
@@ -68,7 +68,7 @@ def recommended(state: WizardState, setting: Setting) -> object:
     if choice:
         return choice.value
     try:
-        return recipe.get(state.base, setting.path)
+        return recipe.get(state.base if setting.path in KINDS else state.start, setting.path)
     except FtuiError:
         return setting.default
 

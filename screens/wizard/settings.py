@@ -97,7 +97,7 @@ class SettingsStep(Weighed):
         edited = self.state.edited
         return [
             each
-            for each in recipe.walk(self.state.asked)
+            for each in recipe.walk(self.state.shown)
             if all(word in f"{each.path} {each.title} {each.help}".lower() for word in words)
             and (self._advanced or words or not each.advanced or each.path in edited)
         ]

@@ -28,6 +28,7 @@ STEPS: dict[StepName, str] = {
     "review": "Review",
 }
 ORDER: tuple[StepName, ...] = tuple(STEPS)
+KINDS = ("objective.kind", "adapter.kind")
 KEPT = ("step", "furthest", "draft", "preset", "option")
 """What is written to disk; the rest is found out again, so that a resumed wizard shows what is true now."""
 
@@ -88,8 +89,16 @@ class WizardState(Document):
         return self.with_problem(subject, None).having(busy=self.busy | {subject: text})
 
     def assigned(self, values: dict[str, Any]) -> Self:
-        """With these settings edited by hand; they stand above the chosen option.  Raises BadRecipe."""
-        return self.having(draft=recipe.assign(self.draft, values))
+        """With these settings edited by hand; they stand above the chosen option.  Raises BadRecipe.
+
+        A setting of an objective or adapter that was left to the planner keeps that one, too.
+        """
+        kinds = {
+            path: kind
+            for path, kind in self._planned_kinds().items()
+            if path not in values and any(each.startswith(path.removesuffix("kind")) for each in values)
+        }
+        return self.having(draft=recipe.assign(self.draft, kinds | values))
 
     def reset(self, *paths: str) -> Self:
         """With these settings back at the preset's value, or left to the planner."""
@@ -110,8 +119,28 @@ class WizardState(Document):
     def edited(self) -> frozenset[str]:
         """The dotted paths set by hand: differing from the preset (or the defaults), or asked for beyond it."""
         beyond = recipe.asked(self.draft) - recipe.asked(self.base)
-        changed = {difference.path for difference in recipe.differences(self.base, self.draft)}
-        return frozenset(beyond | changed)
+        kinds = {path for path in KINDS if recipe.get(self.base, path) != recipe.get(self.draft, path)}
+        changed = {difference.path for difference in recipe.differences(self.start, self.draft)}
+        return frozenset(beyond | kinds | changed)
+
+    @property
+    def start(self) -> Recipe:
+        """What the draft's settings are held against: the base, with the draft's own objective and adapter."""
+        return recipe.with_kinds_of(self.base, self.draft)
+
+    @property
+    def shown(self) -> Recipe:
+        """The asked recipe with the objective and adapter that the planner takes where they were left to it."""
+        kinds = self._planned_kinds()
+        return recipe.assign(self.asked, kinds) if kinds else self.asked
+
+    def _planned_kinds(self) -> dict[str, str]:
+        """The objective and adapter of the resolved recipe that differ from the asked ones and weren't asked for."""
+        if self.resolved is None:
+            return {}
+        asked, fixed = self.asked, recipe.asked(self.asked)
+        kinds = {path: recipe.get(self.resolved, path) for path in KINDS if path not in fixed}
+        return {path: kind for path, kind in kinds.items() if kind != recipe.get(asked, path)}
 
     @property
     def resolved(self) -> Recipe | None:

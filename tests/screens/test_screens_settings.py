@@ -65,6 +65,20 @@ async def test_every_setting_of_the_recipe_has_a_line(settings: Pilot[int]) -> N
     assert table.keys[1:] == [entry.path for entry in recipe.walk(state(settings).asked)]
 
 
+def test_an_objective_and_adapter_left_to_the_planner_show_their_own_settings_and_keep_when_one_is_edited() -> None:
+    asked = recipe.assign(recipe.Recipe(), {"model.base": "demo", "data.sources": ["pairs.json"]})
+    profile = small_profile().model_copy(update={"kind": "preference"})
+    planned = replan(WizardState(draft=asked, hardware=cpu_box(), shape=models.describe("demo"), profile=profile))
+    assert planned.resolved
+    assert planned.resolved.objective.kind == "dpo"
+    listed = [setting.path for setting in recipe.walk(planned.shown)]
+    assert listed == [setting.path for setting in recipe.walk(planned.resolved)]
+    assert "objective.beta" in listed
+    edited = planned.assigned({"objective.beta": "0.2"})
+    assert edited.draft.objective.kind == "dpo"
+    assert edited.edited - planned.edited == {"objective.kind", "objective.beta"}
+
+
 async def test_enter_alone_leads_on_to_the_review(settings: Pilot[int]) -> None:
     await settings.press("enter")
     await until(settings, lambda: state(settings).step == "review")
