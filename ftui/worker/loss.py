@@ -59,7 +59,7 @@ def add_loss(model: Any, kind: str = "chunked", weighting: Weighting = PLAIN) ->
     """
     plain_forward = model.forward
     chunked = functools.partial(_chunked, weighting)
-    summed = {"chunked": chunked, "full": _full, "tiled": _tiled, "liger": _liger}[kind]
+    summed: Any = {"chunked": chunked, "full": _full, "tiled": _tiled, "liger": _liger}[kind]
 
     # generate() checks its arguments against the signature of the class.
     @functools.wraps(type(model).forward)

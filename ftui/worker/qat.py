@@ -39,7 +39,8 @@ def prepare(model: Any, kind: str) -> Any:
     if kind == "int4" and odd is not None:
         raise BadInput(f"{odd} has {chosen[odd].in_features} inputs, which are no multiple of {QAT_GROUP}: train.qat "
                        "can't group them.", "Write train.qat: int8, or train.qat: none.")
-    grid = (IntxFakeQuantizeConfig(torch.int4, group_size=QAT_GROUP) if kind == "int4"
-            else IntxFakeQuantizeConfig(torch.int8, "per_channel"))
+    form: Any = getattr(torch, kind)
+    grid = (IntxFakeQuantizeConfig(form, group_size=QAT_GROUP) if kind == "int4"
+            else IntxFakeQuantizeConfig(form, "per_channel"))
     quantize_(model, QATConfig(weight_config=grid, step="prepare"), filter_fn=lambda module, name: name in chosen)
     return model
