@@ -36,6 +36,16 @@ Template = Annotated[str, typer.Option("--template", help="auto, model, a name s
 Loss = Annotated[LossOn, typer.Option("--loss-on", help="Which tokens are trained.")]
 Row = Annotated[int | None, typer.Option("--row", min=1, help="Show this row, rendered, with what is trained.")]
 MaxLength = Annotated[int | None, typer.Option("--max-length", min=1, help="The sequence length rows are cut at.")]
+Deep = Annotated[bool, typer.Option("--deep", help="Look for near copies, personal data and secrets as well.")]
+Against = Annotated[
+    list[str] | None, typer.Option("--against", help="A test file whose rows may not stand here; repeat it.")
+]
+Rank = Annotated[int | None, typer.Option("--rank", min=1, help="The adapter's rank: tell whether rows are too few.")]
+Repaired = Annotated[
+    list[str] | None,
+    typer.Option("--repair", help="Name of a finding or a repair, or 'all': print its data.prepare entry; repeat it."),
+]
+Write = Annotated[str | None, typer.Option("--write", help="Add the chosen repairs to this recipe, or make one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -86,21 +96,38 @@ def check(
     loss_on: Loss = LossOn.assistant,
     split: Split = None,
     revision: Revision = None,
+    deep: Deep = False,
+    against: Against = None,
+    rank: Rank = None,
+    repair: Repaired = None,
+    write: Write = None,
     json: Json = False,
 ) -> None:
-    """What would harm a training: bad, empty, doubled, contradicting and over-long rows, with their lines."""
+    """What would harm a training, each with its lines, the reason and the repair.
+
+    Copies, contradictions, empty and over-long rows, refusals, template tokens, control characters, mojibake, HTML;
+    with --deep also near copies, personal data and secrets; with --against rows that stand in a benchmark.
+    """
+    from ftui.cli.data_repairs import chosen_repairs, print_repairs, write_repairs
     from ftui.cli.data_tables import print_findings
     from ftui.data import check as check_up
 
+    if write is not None and not repair:
+        raise BadInput("--write writes the repairs that are chosen, and none is.", "Add --repair all, or a name.")
     sources = _sources(paths, format, map, split, revision)
     found = check_up(
-        sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length,
-        on_progress=_progress(json),
+        sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length, rank=rank, deep=deep,
+        against=against or (), on_progress=_progress(json),
     )  # fmt: skip
+    repairs = chosen_repairs(found, repair or [])
+    if write is not None:
+        write_repairs(write, repairs, sources)
     if json:
         print_json(found)
-    else:
-        print_findings(found)
+        return
+    print_findings(found)
+    if write is None and repairs:
+        print_repairs(repairs)
 
 
 def _sources(

@@ -66,6 +66,8 @@ def print_findings(found: CheckUp) -> None:
         console.print(Text(f"{finding.severity}: {plain(finding.text)}", style=_STYLES[finding.severity]))
         console.print(Text(f"  {plain(finding.why)} {plain(finding.hint)}"))
         _print_rows(console, finding.examples)
+        if finding.repair:
+            console.print(Text(f"  Mended by --repair {finding.name} ({next(iter(finding.repair))})."))
 
 
 def print_preview(preview: Preview) -> None:

@@ -108,6 +108,16 @@ def contents_of(row: Row) -> Iterator[str]:
                 yield turn["content"]
 
 
+def blank_turn(row: Row) -> str | None:
+    """Which turn holds nothing but white space, and calls nothing; an empty system turn says as much as none."""
+    for name in TURNS:
+        for number, turn in enumerate(row.value.get(name, ()), 1):
+            blank = not str(turn.get("content") or "").strip() and not turn.get("tool_calls")
+            if blank and turn["role"] != "system":
+                return f"turn {number} of {name}, the {turn['role']}'s, is empty"
+    return None
+
+
 def texts_of(value: Any) -> Iterator[str]:
     """Every text inside a value, however deep."""
     if isinstance(value, str):

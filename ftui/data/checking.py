@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ftui.data.canonical import Row
 from ftui.data.document import BadRow, CheckUp, Finding
 from ftui.data.given import SourceLike, as_sources
+from ftui.data.inspecting import Inspector, Leaks, NearCopies, Pairs, PersonalData, Sizes, Wording
 from ftui.data.lengths import Counted
+from ftui.data.licences import licences
 from ftui.data.profiling import MAX_ROWS_TOKENIZED, measure, summarize
 from ftui.data.survey import Survey, say_rows, survey
 from ftui.data.template import LossOn
@@ -15,6 +17,10 @@ from ftui.models.document import ModelShape
 from ftui.units import count, plain
 
 FEW_ROWS = 50
+ROWS_PER_RANK = 8
+"""Fewer rows than this for each unit of the adapter's rank are too few: a rule of thumb."""
+UNEVEN = 10
+"""A label this many times as frequent as another is told."""
 _EXAMPLES = 5
 
 
@@ -25,13 +31,29 @@ def check(
     template: str = "auto",
     loss_on: LossOn = "assistant",
     max_length: int | None = None,
+    rank: int | None = None,
+    deep: bool = False,
+    against: Sequence[str] = (),
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> CheckUp:
     """Look through the data; rows that would be cut are told from `max_length`, else from the model's context length.
 
+    `deep` looks for near copies, personal data and secrets as well, which takes about three times as long; rows that
+    stand in the files `against` are leaks.  With `rank`, that of the adapter, too few rows for it are told.
     Raises BadInput where a source can't be used at all.
     """
-    seen = survey(as_sources(sources), sample_rows=MAX_ROWS_TOKENIZED, contradictions=True, on_progress=on_progress)
+    given = as_sources(sources)
+    inspectors: list[Inspector] = [Wording(), Pairs(), Sizes()]
+    if deep:
+        inspectors += [NearCopies(), PersonalData()]
+    if against:
+        inspectors.append(Leaks(against))
+
+    def look(row: Row, copied: bool) -> None:
+        for inspector in inspectors:
+            inspector.look(row, copied)
+
+    seen = survey(given, sample_rows=MAX_ROWS_TOKENIZED, contradictions=True, look=look, on_progress=on_progress)
     counted, notes = measure(seen, shape, template=template, loss_on=loss_on, on_progress=on_progress)
     limit = max_length or (shape.context_length if shape else None)
     findings = [
@@ -41,21 +63,52 @@ def check(
         *_too_long(counted, seen.sample, limit, seen.kind == "text"),
         *_repeated(seen),
         *_incomplete(seen),
+        *_few(seen, rank),
+        *_uneven(seen),
+        *licences(seen.sources),
     ]
-    if seen.rows < FEW_ROWS:
-        findings.append(
-            Finding(
-                name="few-rows",
-                severity="warning",
-                count=seen.rows,
-                text=f"Only {say_rows(seen.rows)} to train on.",
-                why="So few are learnt by heart within an epoch or two, and the held-out part says little.",
-                hint="Add rows, or train few epochs and read the samples.",
-            )
-        )
+    for inspector in inspectors:
+        findings += inspector.findings()
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.severity])
     return CheckUp(profile=summarize(seen, counted, notes), findings=tuple(findings))
+
+
+def _few(seen: Survey, rank: int | None) -> Iterable[Finding]:
+    if seen.rows < FEW_ROWS:
+        yield Finding(
+            name="few-rows",
+            severity="warning",
+            count=seen.rows,
+            text=f"Only {say_rows(seen.rows)} to train on.",
+            why="So few are learnt by heart within an epoch or two, and the held-out part says little.",
+            hint="Add rows, or train few epochs and read the samples.",
+        )
+    if rank is not None and seen.rows < ROWS_PER_RANK * rank:
+        yield Finding(
+            name="rank",
+            severity="warning",
+            count=seen.rows,
+            text=f"{say_rows(seen.rows)} for a rank of {rank}.",
+            why="An adapter with that much room learns so few rows by heart before it learns what they have in common.",
+            hint=f"A rank (adapter.rank) of {max(1, seen.rows // ROWS_PER_RANK)} is enough for them, or add rows.",
+        )
+
+
+def _uneven(seen: Survey) -> Iterable[Finding]:
+    """Labels that are rare beside others."""
+    if len(seen.labels) < 2:
+        return
+    (most, often), *_, (least, seldom) = seen.labels.most_common()
+    if often >= UNEVEN * seldom:
+        yield Finding(
+            name="uneven-labels",
+            severity="warning",
+            count=seldom,
+            text=f"The label {plain(least)} has {say_rows(seldom)}, {plain(most)} has {count(often)}.",
+            why="Accuracy is then high for a model that never says the rare one, and it learns to do just that.",
+            hint="Add rows of the rare label, or weigh it more (objective.class_weights: balanced).",
+        )
 
 
 def _unreadable(seen: Survey) -> Iterable[Finding]:
@@ -78,6 +131,7 @@ def _unreadable(seen: Survey) -> Iterable[Finding]:
             why="They would teach the model to say nothing, so they are left out.",
             hint="Fill or remove them; if it is most rows, another column holds the answer.",
             examples=tuple(seen.empty.examples[:_EXAMPLES]),
+            repair={"drop_empty": None},
         )
 
 
@@ -138,6 +192,7 @@ def _too_long(counted: Counted, sample: list[Row], limit: int | None, texts: boo
             BadRow(source=row.source, line=row.line, reason=f"{about}{length} tokens")
             for length, row in longest[:_EXAMPLES]
         ),
+        repair=None if texts else {"drop_longer_than": {"tokens": limit}},
     )
 
 
@@ -151,6 +206,7 @@ def _repeated(seen: Survey) -> Iterable[Finding]:
             why="Copies are learnt more than once per epoch; they never stand in training and held-out part at once.",
             hint="Remove them unless they are meant to weigh more.",
             examples=tuple(seen.duplicates.examples[:_EXAMPLES]),
+            repair={"drop_duplicates": None},
         )
     if seen.contradictions.count:
         yield Finding(
@@ -161,6 +217,7 @@ def _repeated(seen: Survey) -> Iterable[Finding]:
             why="The model learns a mixture; that is wanted for variety, not for facts.",
             hint="Look at the lines, and keep one answer where only one is right.",
             examples=tuple(seen.contradictions.examples[:_EXAMPLES]),
+            repair={"drop_contradictions": None},
         )
 
 
@@ -185,4 +242,5 @@ def _incomplete(seen: Survey) -> Iterable[Finding]:
             why="The model would learn to write them literally.",
             hint="Replace them in the file with what they stand for.",
             examples=tuple(seen.placeholders.examples[:_EXAMPLES]),
+            repair={"filter": 'not text contains "{{"'},
         )

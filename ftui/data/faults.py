@@ -8,14 +8,13 @@ from __future__ import annotations
 import html
 import re
 
+_SELF = re.compile(r"\bas an? (?:ai|artificial intelligence)(?: language)?(?: model| assistant)\b")
 _REFUSAL = re.compile(
-    r"\bas an? (?:ai|artificial intelligence)(?: language)?(?: model| assistant)\b"
-    r"|^\W*(?:i(?:'m| am) (?:very |so |really )?sorry|sorry|i apologi[sz]e|unfortunately|my apologies)\b[^.\n]{0,40}?"
+    r"\W*(?:(?:i(?:'m| am) (?:very |so |really )?sorry|sorry|i apologi[sz]e|unfortunately|my apologies)\b[^.\n]{0,40}?"
     r"\bi(?:'m| am)? (?:can't|cannot|can not|won't|unable|not able|not allowed)"
-    r"|^\W*i (?:can't|cannot|won't|am unable to|am not able to) "
-    r"(?:assist|help|fulfil|comply|provide|answer|create|generate|write|engage|do that)",
-    re.IGNORECASE,
-)  # fmt: skip
+    r"|i (?:can't|cannot|won't|am unable to|am not able to) "
+    r"(?:assist|help|fulfil|comply|provide|answer|create|generate|write|engage|do that))"
+)
 _REFUSAL_LOOKED_AT = 2000
 
 _TEMPLATE_TOKEN = re.compile(
@@ -52,8 +51,9 @@ _MOJIBAKE = re.compile("|".join(f"{_LEAD[count]}{_TAIL}{{{count}}}" for count in
 
 def refusal(answer: str) -> str | None:
     """The words by which an answer refuses or speaks of itself as an AI model, None where it does neither."""
-    found = _REFUSAL.search(answer[:_REFUSAL_LOOKED_AT].replace("\u2019", "'"))
-    return found and found[0].strip()
+    lowered = answer[:_REFUSAL_LOOKED_AT].lower().replace("\u2019", "'")
+    found = _REFUSAL.match(lowered) or ("as a" in lowered and _SELF.search(lowered))
+    return found[0].strip() if found else None
 
 
 def template_token(text: str) -> str | None:

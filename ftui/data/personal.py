@@ -32,13 +32,18 @@ _SECRET = re.compile(
 )
 _MAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
-_CARD = re.compile(r"(?<![\d.-])(?:\d{4}[ -]?){3}\d{1,7}(?![\d-])|(?<![\d.-])3[47]\d{2}[ -]?\d{6}[ -]?\d{5}(?![\d-])")
+_CARD = re.compile(r"(?<![\d.-])(?:(?:\d{4}[ -]?){3}\d{4}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5})(?![\d-])")
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]\d|\w)")
 _PHONE = re.compile(
     # +49 30 1234567, +1 (415) 867-5309; (415) 867-5309 and 415-867-5309 as North America writes them.
     r"(?<![\w+])\+[1-9]\d{0,2}[ ./-]?(?:\(0?\d{1,4}\)[ ./-]?)?\d{1,5}(?:[ ./-]?\d{2,5}){1,4}(?![\w])"
     r"|(?<![\w.-])(?:1[ -])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])[2-9]\d{2}[-.]\d{4}(?![\w-])"
 )
+# Visa, Mastercard, American Express, Discover, JCB.
+_ISSUER = re.compile(
+    r"4\d{15}|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}|3[47]\d{13}|6(?:011|5\d\d|4[4-9]\d)\d{12}|35[2-8]\d{13}"
+)
+_STAND_IN = re.compile(r":(?:pass|pwd|secret|token|\*|<|\{|\$|x{3})|your|example|xxxx", re.IGNORECASE)
 _EXAMPLE_MAIL = re.compile(
     r"@(?:.+\.)?(?:example|test|invalid|localhost|domain|yourdomain|email|company|yourcompany|mail)\.[a-z]+$"
     r"|@.+\.(?:example|test|invalid|local|localhost|png|jpe?g|svg)$",
@@ -84,12 +89,12 @@ def _is_iban(text: str) -> bool:
 
 
 def _is_card(text: str) -> bool:
-    """By its length, its issuer and its check digit (Luhn)."""
-    digits = [int(char) for char in text if char.isdigit()]
-    if not 13 <= len(digits) <= 19 or digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 3:
+    """By its issuer's first digits and length, and its check digit (Luhn)."""
+    number = re.sub(r"\D", "", text)
+    if not _ISSUER.fullmatch(number) or len(set(number)) < 3:
         return False
-    doubled = [digit if place % 2 == 0 else sum(divmod(2 * digit, 10)) for place, digit in enumerate(reversed(digits))]
-    return sum(doubled) % 10 == 0
+    digits = [*map(int, reversed(number))]
+    return sum(digit if place % 2 == 0 else sum(divmod(2 * digit, 10)) for place, digit in enumerate(digits)) % 10 == 0
 
 
 def _is_ip(text: str) -> bool:
@@ -101,14 +106,16 @@ def _is_ip(text: str) -> bool:
 
 
 def _is_phone(text: str) -> bool:
-    """Of 8 to 15 digits (E.164), and not one of 555-01xx, which are kept for fiction."""
-    digits = "".join(char for char in text if char.isdigit())
-    return 8 <= len(digits) <= 15 and not re.search(r"55501\d\d$", digits)
+    """Of 8 to 13 digits, as nearly all are, and not one of 555-01xx, which are kept for fiction."""
+    digits = re.sub(r"\D", "", text)
+    return 8 <= len(digits) <= 13 and not re.search(r"55501\d\d$", digits)
 
 
 def _is_secret(text: str) -> bool:
-    """Not a stand-in such as sk-xxxxxxxxxxxxxxxxxxxx."""
-    return len(set(text)) > 8 or text.startswith("-----") or ":" in text
+    """Not a stand-in such as sk-xxxxxxxxxxxxxxxxxxxx or user:password."""
+    if text.startswith("-----"):
+        return True
+    return not _STAND_IN.search(text) and (len(set(text)) > 8 or ":" in text)
 
 
 _KINDS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], bool]], ...] = (

@@ -27,11 +27,12 @@ from ftui.data.canonical import (
     Row,
     answers_of,
     asked_and_answered,
+    blank_turn,
     contents_of,
     make_row,
     text_of,
     words_of,
-)  # fmt: skip
+)
 from ftui.data.leaks import LeakIndex
 from ftui.data.near import THRESHOLD, NearIndex, runs_of
 from ftui.data.personal import mask_personal
@@ -100,6 +101,17 @@ def repaired(items: Iterator[Item], asked: Sequence[Asked], context: Context, dr
 def mended(items: Iterator[Item], asked: Sequence[Asked], context: Context, drop: Drop) -> Iterator[Item]:
     """`items` through those repairs that change rows: what a validation file goes through."""
     return repaired(items, [one for one in asked if REPAIRS[one.name].mends], context, drop)
+
+
+def in_order(entries: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """Entries in an order that makes sense: mended rows show more copies, and mojibake needs its control characters."""
+    names = list(REPAIRS)
+
+    def rank(entry: dict[str, object]) -> tuple[bool, int]:
+        name = next(iter(entry))
+        return not REPAIRS[name].mends, names.index(name)
+
+    return sorted(entries, key=rank)
 
 
 def _parse_one(entry: Mapping[str, object]) -> Asked:
@@ -324,6 +336,10 @@ def place(row: Row, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
 
 
+def _empty(row: Row) -> str | None:
+    return "the answer is empty" if row.is_empty else None
+
+
 def _first(find: Callable[[str], str | None], texts: Callable[[Row], Iterator[str]]) -> Callable[[Row], str | None]:
     return lambda row: next((f"holds {found!r}" for text in texts(row) if (found := find(text))), None)
 
@@ -338,8 +354,8 @@ REPAIRS: dict[str, Repair] = {
         "Of rows that answer the same question differently, keep the first.", _drop_contradictions
     ),
     "drop_empty": Repair(
-        "Leave out rows with an empty answer; this is always done.",
-        lambda options, context: _dropping("empty", lambda row: "the answer is empty" if row.is_empty else None),
+        "Leave out rows with an empty turn; those with no answer at all always go.",
+        lambda options, context: _dropping("empty", lambda row: blank_turn(row) or _empty(row)),
     ),
     "drop_leaks": Repair(
         "Leave out rows that stand, exactly or nearly, in the validation file or in the files named.", _drop_leaks,
@@ -360,13 +376,13 @@ REPAIRS: dict[str, Repair] = {
     "filter": Repair("Keep only the rows for which an expression holds.", _filter, {"keep": ...}, "keep"),
     "sample": Repair("Keep a random share (0.1) or number (1000) of rows.", _sample, {"rows": ...}, "rows"),
     "shuffle": Repair("Put the training rows into a random order, after all else.", _unchanged),
-    "strip_control": Repair(
-        "Remove terminal escapes, bidirectional controls and other invisible characters.",
-        lambda options, context: _mending(faults.strip_control), mends=True,
-    ),
     "mend_mojibake": Repair(
         "Mend UTF-8 that was read as Windows-1252, where no doubt is left.",
         lambda options, context: _mending(faults.mend_mojibake), mends=True,
+    ),
+    "strip_control": Repair(
+        "Remove terminal escapes, bidirectional controls and other invisible characters.",
+        lambda options, context: _mending(faults.strip_control), mends=True,
     ),
     "strip_html": Repair(
         "Remove HTML tags and resolve entities, but for code.",

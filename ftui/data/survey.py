@@ -77,9 +77,11 @@ def survey(
     *,
     sample_rows: int,
     contradictions: bool = False,
+    look: Callable[[Row, bool], None] | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Survey:
     """Read every row once. `sample_rows` of them are kept, chosen by their hash; contradictions cost some memory.
+    `look` sees every row that can be trained on, with whether it copies an earlier one.
 
     Raises BadInput where a source can't be used, or where sources of different kinds can't be trained together.
     """
@@ -107,10 +109,12 @@ def survey(
                 seen.empty.add(row, "the answer is empty")
                 continue
             seen.rows += 1
-            if row.key in keys:
+            if copied := row.key in keys:
                 seen.duplicates.add(row, "the same as an earlier row")
             keys.add(row.key)
             _look_at(seen, row)
+            if look is not None:
+                look(row, copied)
             if contradictions and row.kind == "conversation":
                 _compare(seen, row, answers)
             if len(lowest) < sample_rows:

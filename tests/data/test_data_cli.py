@@ -73,7 +73,9 @@ def test_check_lists_findings_and_leaves_with_zero(run: Run, path: str) -> None:
     assert code == 0
     assert "warning: 1 row can't be read." in out
     code, out, _ = run("check", path, "--json")
-    assert {finding["name"] for finding in json.loads(out)["findings"]} == {"bad-rows", "few-rows"}
+    assert {finding["name"] for finding in json.loads(out)["findings"]} == {
+        "bad-rows", "control-characters", "few-rows",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,53 @@ def test_a_models_tokenizer_counts(run: Run, path: str, bpe_folder: Path, tmp_pa
     assert json.loads(out)["lengths"]["exact"] is True
     code, out, _ = run("show", path, "--model", str(folder), "--row", "1", "--max-length", "5")
     assert "5 tokens, 0 trained" in out
+
+
+@pytest.fixture
+def faulty(jsonl: Callable[..., str]) -> str:
+    row = {"question": "How does a steam engine turn heat into work?", "answer": "By steam that pushes a piston."}
+    rows = [row, row, {**row, "answer": row["answer"] + "<|im_end|>"}, {**row, "question": row["question"].upper()}]
+    return jsonl(*rows, {"question": "q", "answer": "mail ann@web.de"})
+
+
+def test_repairs_are_printed_as_the_recipes_section_what_mends_first(run: Run, faulty: str) -> None:
+    code, out, _ = run("check", faulty, "--deep", "--repair", "near-duplicates", "--repair", "template-tokens",
+                       "--repair", "drop_duplicates", "--repair", "mask_personal")  # fmt: skip
+    assert code == 0
+    assert "Mended by --repair duplicates (drop_duplicates)" in " ".join(out.split())
+    assert out.endswith(
+        "\ndata:\n  prepare:\n    - mask_personal:\n    - escape_template_tokens:\n    - drop_duplicates:\n"
+        "    - drop_near_duplicates:\n        threshold: 0.8\n"
+    )
+
+
+def test_repairs_are_written_into_a_new_recipe_and_added_to_one_whose_comments_stay(
+    run: Run, faulty: str, tmp_path: Path
+) -> None:
+    from ftui.recipe.text import read
+
+    path = tmp_path / "recipe.yaml"
+    assert run("check", faulty, "--repair", "all", "--write", str(path))[0] == 0
+    data = read(path).data
+    assert [source.path for source in data.sources] == [faulty]
+    assert [next(iter(entry)) for entry in data.prepare] == ["escape_template_tokens", "drop_duplicates"]
+    path.write_text("# mine\n" + path.read_text() + "train:\n  epochs: 2  # enough\n")
+    assert run("check", faulty, "--repair", "drop_refusals", "--repair", "duplicates", "--write", str(path))[0] == 0
+    assert [next(iter(entry)) for entry in read(path).data.prepare] == [
+        "escape_template_tokens", "drop_duplicates", "drop_refusals",
+    ]  # fmt: skip
+    assert path.read_text().startswith("# mine\n")
+    assert "# enough" in path.read_text()
+
+
+def test_what_can_not_be_repaired_so_is_said(run: Run, faulty: str, tmp_path: Path) -> None:
+    assert "nearest is duplicates" in run("check", faulty, "--repair", "duplicate")[2]
+    assert "No repair mends few-rows" in run("check", faulty, "--repair", "few-rows")[2]
+    assert "none is" in run("check", faulty, "--write", str(tmp_path / "r.yaml"))[2]
+    assert not (tmp_path / "r.yaml").exists()
+
+
+def test_rows_of_a_benchmark_are_told_with_their_lines(run: Run, faulty: str) -> None:
+    code, out, _ = run("check", faulty, "--against", faulty, "--json")
+    leaks = next(finding for finding in json.loads(out)["findings"] if finding["name"] == "leaks")
+    assert (code, leaks["count"], leaks["repair"]) == (0, 5, {"drop_leaks": [faulty]})

@@ -118,6 +118,13 @@ def test_template_tokens_may_also_cost_the_row() -> None:
     assert (len(left), gone) == (2, ["template token"])
 
 
+def test_rows_with_an_empty_turn_go() -> None:
+    turn, answer = {"role": "user", "content": "q"}, [{"role": "assistant", "content": "a"}]
+    turns = [{"role": "system", "content": ""}, turn, *answer]
+    rows = [talk("a"), talk("a", " \n"), talk(""), make_row("x", 1, "conversation", {"messages": turns})]
+    assert through(rows, {"drop_empty": None})[1] == ["empty", "empty"]
+
+
 def test_lengths_and_expressions_leave_out_rows() -> None:
     rows = [talk("a", "one"), talk("a", "one two three")]
     assert len(through(rows, {"drop_longer_than": {"words": 3}})[0]) == 1
