@@ -10,6 +10,7 @@ from ftui.data.canonical import Message, RowError
 from ftui.data.document import FormatName, RowKind
 from ftui.data.parts import (
     Columns,
+    images_in,
     label_in,
     list_in,
     margin_in,
@@ -69,10 +70,13 @@ def prompt_completion(row: Mapping[str, Any], columns: Columns) -> dict[str, Any
 
 
 def conversation(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A list of turns: from/value (ShareGPT) or role/content (OpenAI, ChatML)."""
+    """A list of turns: from/value (ShareGPT) or role/content (OpenAI, ChatML); `images` beside it are file names."""
     messages = turns_of(list_in(row, columns, "messages", needed=True), "user", columns["messages"])
     needs_answer(messages)
-    return {"messages": [*system_turn(row, columns, messages), *messages], **tools_in(row, columns)}
+    column = columns.get("images", "images")
+    images = images_in(row, column)
+    rest = {name: value for name, value in row.items() if name != column} if images else row
+    return {"messages": [*system_turn(rest, columns, messages), *messages], **images, **tools_in(row, columns)}
 
 
 def text(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -151,8 +155,8 @@ FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
         Format("alpaca", "conversation", alpaca, ("instruction", "output"), ("input", "system", "history")),
-        Format("sharegpt", "conversation", conversation, ("messages",), ("system", "tools")),
-        Format("messages", "conversation", conversation, ("messages",), ("system", "tools")),
+        Format("sharegpt", "conversation", conversation, ("messages",), ("system", "tools", "images")),
+        Format("messages", "conversation", conversation, ("messages",), ("system", "tools", "images")),
         Format("prompt-completion", "conversation", prompt_completion, ("prompt", "completion"), ("system", "tools")),
         Format("text", "text", text, ("text",)),
         Format("preference", "preference", preference, ("chosen", "rejected"),

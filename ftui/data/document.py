@@ -97,6 +97,8 @@ class DataProfile(Document):
     """How many turns each role has."""
     labels: dict[str, int] = {}
     """How many rows have each label, the most frequent first, where rows are texts with labels."""
+    images: int = 0
+    """Rows with images."""
     turns_mean: float = 0.0
     languages: dict[str, float] = {}
     """Share of the rows by script or language, where it is cheap to tell."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ftui.data.masking import Tokens
-from ftui.data.token_rows import StoredRows, TokenStore
+from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
 
 
 class BesideRows(StoredRows):
@@ -20,6 +20,14 @@ class BesideRows(StoredRows):
     ) -> None:
         super().__init__(store, groups)
         self._beside = beside
+
+
+class PicturedRows(BesideRows, TokenRows):
+    """`TrainingRow` with the files of its images under "images"."""
+
+    def _row(self, members: list[int]) -> Any:
+        images = self._beside.get(members[0], {}).get("images", [])
+        return {**super()._row(members), "images": images}
 
 
 class PairRows(BesideRows):

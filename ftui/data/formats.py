@@ -21,6 +21,7 @@ _OPTIONAL_NAMES: dict[str, tuple[str, ...]] = {
     "system": ("system", "system_prompt"),
     "history": ("history",),
     "tools": ("tools", "functions"),
+    "images": ("images", "image"),
     "margin": ("margin",),
     "score_chosen": ("score_chosen", "chosen_score", "chosen_rating", "rating_chosen", "chosen-rating"),
     "score_rejected": ("score_rejected", "rejected_score", "rejected_rating", "rating_rejected", "rejected-rating"),

@@ -30,6 +30,8 @@ REFERENCE = "answer"
 def texts(row: Row, form: RowForm, writer: Writer) -> list[Text]:
     """The texts of a row, each of which becomes one stored sequence; raises RowError where it can't be written."""
     value = row.value
+    if "images" in value and form != "sequence":
+        raise RowError("has images, which supervised fine-tuning alone trains on")
     match form:
         case "pair":
             return [writer.completion(value, value[side]) for side in ("chosen", "rejected")]
@@ -64,6 +66,8 @@ def beside(row: Row, form: RowForm) -> list[dict[str, Any]]:
             messages, answer = question(row)
             own = {} if answer is None else {REFERENCE: answer}
             return [{**own, **value.get("columns", {}), "prompt": messages}]
+        case "sequence" if "images" in value:
+            return [{"images": value["images"]}]
         case _:
             return []
 

@@ -16,6 +16,7 @@ from ftui.data.encoding import conversion_hint, name_of
 from ftui.data.folders import files_in, is_pattern, matching
 from ftui.data.formats import SAMPLE_ROWS, choose, columns_of
 from ftui.data.given import SourceLike
+from ftui.data.images import found
 from ftui.data.reading import Broken, DataFile, RawRow, open_file
 from ftui.errors import BadInput
 from ftui.units import plain
@@ -59,7 +60,10 @@ class Loaded:
                     yield BadRow(source=source, line=line, reason=raw)
                     continue
                 try:
-                    row = make_row(source, line, format.kind, format.convert(raw, columns), self._order(raw))
+                    value = format.convert(raw, columns)
+                    if "images" in value:
+                        value["images"] = found(value["images"], file.path.parent)
+                    row = make_row(source, line, format.kind, value, self._order(raw))
                 except RowError as error:
                     yield BadRow(source=source, line=line, reason=plain(str(error)))
                     continue

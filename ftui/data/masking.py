@@ -46,12 +46,23 @@ class Writer:
         Raises RowError where there is nothing that could be trained.
         """
         if row.kind == "text":
+            self._with_images(row.value["text"], (), 0)
             return Text(row.value["text"], (), True, self._bos, self._eos)
         if row.kind != "conversation":
             raise RowError(f"a {row.kind} row can't be trained as a conversation")
         rendered = self.template.render_row(row.value["messages"], row.value.get("tools"))
         spans = rendered.turns[-1:] if self.loss_on == "completion" else rendered.turns
-        return Text(rendered.text, spans, self.loss_on == "all")
+        images = len(row.value.get("images", ()))
+        text, spans = self._with_images(rendered.text, spans, images)
+        return Text(text, spans, self.loss_on == "all" and not images)
+
+    def _with_images(self, text: str, spans: tuple[Span, ...], images: int) -> tuple[str, tuple[Span, ...]]:
+        """The text with all tokens of its images; RowError where the model sees none, or places and images differ."""
+        if self.tokenizer.image is None:
+            if images:
+                raise RowError("has images; only LLaVA models can be trained on them")
+            return text, spans
+        return self.tokenizer.image.expand(text, spans, images)
 
     def completion(self, value: Mapping[str, Any], answer: Sequence[Message]) -> Text:
         """A prompt with one of its answers; what is trained, or scored, are the assistant's turns of the answer.

@@ -159,6 +159,17 @@ def system_turn(row: Mapping[str, Any], columns: Columns, turns: list[Message] |
     return [message_of("system", system)]
 
 
+def images_in(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """The names of the row's images, where it has any."""
+    names = unpack(row.get(column))
+    if not names:
+        return {}
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise RowError(f"column {column!r} must hold file names")
+    return {"images": names}
+
+
 def tools_in(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     """The functions that the conversation may call: a list, or the JSON text of one."""
     value = unpack(row.get(columns["tools"])) if "tools" in columns else None

@@ -44,6 +44,11 @@ class Pile:
     samples: list[tuple[int, int, Row]] = field(default_factory=list)
     """The conversations of the lowest keys, as a heap of (-key, order, row)."""
 
+    @property
+    def pictured(self) -> bool:
+        """Whether any of its rows has images."""
+        return self.form == "sequence" and bool(self.beside)
+
     def drop(self, bad: BadRow, reason: str) -> None:
         self.dropped[reason] += 1
         if len(self.bad) < KEPT_BAD_ROWS:
@@ -61,6 +66,8 @@ def add(
         pile.split_texts += 1
         texts = list(_pieces(texts[0], max_length))
     elif any(len(tokens.ids) > max_length for tokens in texts):
+        if "images" in row.value:
+            return "too long for its images", f"it is longer than {max_length} tokens, and rows with images aren't cut"
         if pile.form == "prompt" or (pile.form == "answered" and not any(texts[0].trained[:max_length])):
             return "prompt too long", f"the prompt is longer than {max_length} tokens"
         texts = [Tokens(tokens.ids[:max_length], tokens.trained[:max_length]) for tokens in texts]

@@ -13,7 +13,7 @@ from ftui.data import forms
 from ftui.data.canonical import Message, Row, RowError
 from ftui.data.document import BadRow
 from ftui.data.filling import Filling, Progress
-from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PromptRows
+from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PicturedRows, PromptRows
 from ftui.data.given import Given, SourceLike
 from ftui.data.loading import load
 from ftui.data.masking import Writer
@@ -100,6 +100,8 @@ class Prepared:
     """The names of the classes by their number, where rows have labels."""
     multi_label: bool = False
     """Whether a row may have several labels."""
+    pictured: bool = False
+    """Whether any row has images; then each row says which."""
 
     @property
     def longest(self) -> int:
@@ -188,6 +190,7 @@ def prepare(
         form=form,
         labels=labels,
         multi_label=multi,
+        pictured=any(pile.pictured for pile in piles),
     )
 
 
@@ -220,6 +223,10 @@ def _rows(
             return AnsweredRows(pile.store, single, pile.beside)
         case "class":
             return ClassRows(pile.store, single, pile.beside, labels, multi=multi)
+    if pile.pictured:
+        if packed:
+            raise BadInput("data.packing is on, and rows with images can't be packed.", "Set data.packing to false.")
+        return PicturedRows(pile.store, single, pile.beside)
     if not packed:
         return TokenRows(pile.store, single)
     groups = pack([pile.store.length(piece) for piece in stored], max_length)

@@ -78,6 +78,7 @@ def summarize(seen: Survey, counted: Counted, notes: tuple[str, ...]) -> DataPro
         duplicate_rows=seen.duplicates.count,
         roles=dict(seen.roles),
         labels=dict(seen.labels.most_common()),
+        images=seen.images,
         turns_mean=round(seen.turns / seen.rows, 2),
         languages={name: round(rows / scripts, 4) for name, rows in seen.scripts.most_common()},
         lengths=counted.lengths,

@@ -58,6 +58,8 @@ class Survey:
     placeholders: Kind = field(default_factory=Kind)
     placeholder_names: Counter[str] = field(default_factory=Counter)
     calls: Kind = field(default_factory=Kind)
+    images: int = 0
+    """Rows with at least one."""
     roles: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     turns: int = 0
@@ -152,6 +154,7 @@ def _look_at(seen: Survey, row: Row) -> None:
     if "{{" in text and (names := _PLACEHOLDER.findall(text)):
         seen.placeholders.add(row, f"holds {names[0]}")
         seen.placeholder_names.update(set(names))
+    seen.images += "images" in row.value
     if row.kind == "class":
         seen.labels.update(row.value["labels"])
     messages = messages_of(row)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ftui.data.calls import as_text
 from ftui.data.canonical import Message, RowError
+from ftui.data.images import as_parts
 from ftui.data.jinja import Compiled, Span, compile_template
 from ftui.data.named_templates import NAMED
 from ftui.data.tokenizer import Tokenizer
@@ -96,6 +97,19 @@ class ChatTemplate:
         return with_prompt.removeprefix(without) if with_prompt.startswith(without) else ""
 
     @cached_property
+    def in_parts(self) -> bool:
+        """Whether it reads turns as lists of texts and images alone, and writes nothing for a plain text."""
+        def says(content: Any) -> bool:
+            try:
+                text, _ = self.compiled.render([{"role": "user", "content": content}], tools=None, documents=None,
+                                               add_generation_prompt=False, **self.variables)
+            except RowError:
+                return False
+            return "a7q" in text
+
+        return not says("a7q") and says([{"type": "text", "text": "a7q"}])
+
+    @cached_property
     def _tails(self) -> tuple[str, str]:
         """What follows an assistant's words at the end of a conversation, and in its middle."""
         ask, answer = {"role": "user", "content": "a"}, {"role": "assistant", "content": f"{_OPEN}b{_CLOSE}"}
@@ -113,6 +127,11 @@ class ChatTemplate:
             messages, tools = _with_tools(messages, tools), None
         if "tool_calls" not in self.source:
             messages = as_text(messages)
+        if self.in_parts:
+            messages = [
+                {**message, "content": as_parts(message["content"])} if isinstance(message["content"], str) else message
+                for message in messages
+            ]
         return self.compiled.render(
             list(messages), tools=tools, documents=None, add_generation_prompt=prompt, **self.variables
         )

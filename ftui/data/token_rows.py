@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ftui.data.masking import Tokens
 
@@ -13,11 +13,12 @@ UNTRAINED = -100
 
 
 class TrainingRow(TypedDict):
-    """One sequence as a trainer takes it; `seq_lengths` are the lengths of the rows packed into it."""
+    """One sequence as a trainer takes it; `seq_lengths` are the lengths of the rows packed into it, `images` files."""
 
     input_ids: list[int]
     labels: list[int]
     seq_lengths: list[int]
+    images: NotRequired[list[str]]
 
 
 class TokenStore:

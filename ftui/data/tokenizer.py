@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftui.data.images import ImageSlot, slot_of
 from ftui.errors import BadInput
 from ftui.models import tokenizer_folder
 from ftui.models.document import ModelShape
@@ -74,6 +75,8 @@ class Tokenizer:
     """Further named special tokens that a chat template may mention."""
     eos_ids: tuple[int, ...] = ()
     """All ids that generation_config.json ends at."""
+    image: ImageSlot | None = None
+    """How an image stands in the text, for models that ftui can train on images."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens written in it count as themselves, none are added."""
@@ -188,7 +191,7 @@ def load_tokenizer(model: Path | str | ModelShape) -> Tokenizer:
         bos_token=tokens.get("bos_token"), eos_token=tokens.get("eos_token"), pad_token=tokens.get("pad_token"),
         unk_token=tokens.get("unk_token"),
         special_tokens={key: text for key, text in tokens.items() if key not in _SPECIAL},
-        eos_ids=_eos_ids(folder, eos_id),
+        eos_ids=_eos_ids(folder, eos_id), image=slot_of(folder, backend.id_to_token),
     )  # fmt: skip
 
 

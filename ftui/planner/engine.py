@@ -298,6 +298,8 @@ def _notes(job: Job, fits: bool) -> tuple[str, ...]:
         notes.append("No data has been read: lengths and time are assumed.")
     elif job.profile.lengths is None:
         notes.append("The rows' lengths are not known: every row is taken to fill the sequence length.")
+    if job.profile is not None and job.profile.images:
+        notes.append("Rows have images: what the vision tower needs while it looks at them is not in the memory.")
     if not job.shape.exact:
         notes.append(job.shape.inexact_reason or f"The parameter count of {job.shape.name} is estimated.")
     if job.shape.quantization:

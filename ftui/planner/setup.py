@@ -102,6 +102,8 @@ class Setup:
     """The caching allocator grows its segments in place (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."""
     varied: bool = False
     """Micro-batches differ in width from step to step, so that what is cached for one does not fit another."""
+    pictured: bool = False
+    """Rows have images: a vision tower looks at them before the language model's part begins."""
     unseen: bool = False
     """Nothing is known of the rows' lengths: the widest micro-batch may be narrower than max_length."""
     room: int = 0
@@ -244,6 +246,7 @@ def assemble(
         padding="longest" if packing else recipe.data.padding, expandable=compute.allocator == "expandable",
         varied=device == "cuda" and (packing or not _alike(profile)) and recipe.data.padding != "max_length"
         and not stack.empties_cache,
+        pictured=profile is not None and profile.images > 0,
         unseen=profile is None and not packing and recipe.data.padding != "max_length",
         room=max(0, free - kept),
         devices=devices_of(recipe), strategy=strategy_of(recipe), offload=compute.offload,

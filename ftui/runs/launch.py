@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
 from ftui.planner.document import Estimate, Plan, Risk
 from ftui.recipe.document import DataSource, Recipe
+from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
@@ -196,6 +198,29 @@ def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
             f"See what is in it: ftui data show {sources}",
         )
     yield from _validation_obstacles(layout)
+    if layout.profile.images:
+        yield from _image_obstacles(layout)
+
+
+def _image_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """Images where the model sees none, where they can't be opened, or beside settings that don't go with them."""
+    from ftui.data import load_tokenizer
+
+    for found in wrong_pictures(layout.recipe):
+        yield Obstacle(*found)
+    try:
+        sees = load_tokenizer(layout.shape).image is not None
+    except FtuiError:
+        # Told of elsewhere, with its own reason.
+        return
+    if not sees:
+        yield Obstacle(
+            f"{layout.profile.images:,} rows of the data have images, on which {layout.recipe.model.base} can't be "
+            "trained.", "Take a LLaVA 1.5 model, such as llava-hf/llava-1.5-7b-hf, or rows without images.",
+        )
+    elif importlib.util.find_spec("PIL") is None:
+        yield Obstacle("The data has images, and Pillow, which opens them, is not installed.",
+                       "Install it: pip install 'ftui[vision]'")
 
 
 def _validation_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -30,11 +30,12 @@ class Prompt:
 def prompts_of(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
     """The recipe's own prompts, else those of held-out conversations, else the beginnings of held-out texts.
 
-    None for a model that gives scores: it writes no answers.
+    None for a model that gives scores: it writes no answers.  Of data with images the recipe's own alone: a sample
+    would need its image.
     """
     if OBJECTIVES[recipe.objective.kind].head == "scores":
         return []
-    if recipe.evaluate.prompts:
+    if recipe.evaluate.prompts or prepared.pictured:
         return [asked(prompt, prepared.template) for prompt in recipe.evaluate.prompts]
     if prepared.samples:
         return [Prompt(sample.messages[-1]["content"], sample.prompt) for sample in prepared.samples[:PROMPTS]]

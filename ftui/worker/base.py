@@ -127,9 +127,15 @@ def load_model(
 
 
 def _with_words(folder: Path, given: dict[str, Any]) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    )
 
-    return AutoModelForCausalLM.from_pretrained(folder, **given)
+    kind = type(AutoConfig.from_pretrained(folder))
+    sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and kind not in MODEL_FOR_CAUSAL_LM_MAPPING
+    return (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(folder, **given)
 
 
 def _with_scores(folder: Path, labels: Sequence[str], given: dict[str, Any]) -> PreTrainedModel:

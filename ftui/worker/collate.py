@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class Collator:
     """The least width of a micro-batch, whatever its rows."""
     multiple: int = 1
     """Widths are rounded up to this, as tensor cores like it."""
+    pictures: Callable[[Sequence[str]], torch.Tensor] | None = None
+    """Opens the files of the rows' images, all of a micro-batch in one tensor."""
 
     def __call__(self, rows: Sequence[TrainingRow]) -> dict[str, Any]:
         real = sum(len(row["input_ids"]) for row in rows)
@@ -51,6 +53,8 @@ class Collator:
         else:
             lengths = torch.tensor([len(row["input_ids"]) for row in rows])
             batch["attention_mask"] = (torch.arange(width) < lengths[:, None]).long()
+        if self.pictures is not None and (files := [file for row in rows for file in row.get("images", ())]):
+            batch["pixel_values"] = self.pictures(files)
         return batch
 
 

@@ -17,6 +17,7 @@ from ftui.runs.folder import versions
 from ftui.worker.adapters.lora_result import make_plain
 from ftui.worker.anchor import save as keep_importance
 from ftui.worker.checkpoints import aside
+from ftui.worker.pictures import keep_processor
 from ftui.worker.reference import COPY
 from ftui.worker.usage import snippet
 
@@ -24,13 +25,13 @@ METADATA = "ftui.json"
 
 
 def save(
-    target: Path, trainer: Any, tokenizer: Any, recipe: Recipe, info: RunInfo, prepared: Prepared, *, base: str,
-    licence: str | None, metrics: dict[str, Any], start: Path,
+    target: Path, trainer: Any, tokenizer: Any, recipe: Recipe, info: RunInfo, prepared: Prepared, found: Path, *,
+    base: str, licence: str | None, metrics: dict[str, Any], start: Path,
 ) -> None:
     """Write adapter or model, tokenizer, model card and metadata into `target`, complete or not at all.
 
-    `base` is what the adapter calls its base model: a hub id, or an absolute folder; `start` is where an adapter's
-    start was kept, if it was.
+    `found` is the folder of the base model, `base` what the adapter calls it: a hub id, or an absolute folder; `start`
+    is where an adapter's start was kept, if it was.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     is_adapter = hasattr(model, "peft_config")
@@ -51,6 +52,8 @@ def save(
         if trainer.importance is not None:
             keep_importance(trainer.importance, folder)
         tokenizer.save_pretrained(str(folder))
+        if prepared.pictured:
+            keep_processor(found, folder)
         metadata: dict[str, Any] = {
             "run": info.id,
             "created": info.created,
@@ -75,7 +78,8 @@ def model_card(
 ) -> str:
     """README.md with the front matter that the hub reads; a base that is only a folder here is named in the text."""
     objective, row = OBJECTIVES[recipe.objective.kind], ADAPTERS[recipe.adapter.kind]
-    task = "text-classification" if objective.head == "scores" else "text-generation"
+    task = "text-classification" if objective.head == "scores" else (
+        "image-text-to-text" if prepared.pictured else "text-generation")
     front = ["library_name: " + ("peft" if is_adapter else "transformers"), f"pipeline_tag: {task}"]
     if not Path(base).is_absolute():
         front.append(f"base_model: {base}")
@@ -84,7 +88,7 @@ def model_card(
     front.append(f"tags: [ftui, {objective.kind}" + ("]" if row.kind == "none" else f", {row.kind}]"))
     numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
     what = f"An adapter ({row.title}) for" if is_adapter else f"A fine-tuning ({row.title}) of"
-    use = snippet(".", base, recipe, prepared.labels, multi=prepared.multi_label)
+    use = snippet(".", base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured)
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
         f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {objective.inline} on "

@@ -183,7 +183,7 @@ def _use(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
     besides = ", but for the kind of adapter that it gives peft" if row.tuners else ""
     where = shlex.quote(f"{getpass.getuser()}@{socket.gethostname()}:{folder}/")
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    code = snippet(folder, base, recipe, prepared.labels, multi=prepared.multi_label)
+    code = snippet(folder, base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured)
     words = OBJECTIVES[recipe.objective.kind].head == "words"
     return (
         "## Use it\n\n"

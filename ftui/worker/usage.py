@@ -8,16 +8,19 @@ from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe.document import Recipe
 
 
-def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), *, multi: bool = False) -> str:
+def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), *, multi: bool = False,
+            pictured: bool = False) -> str:
     """Python that loads the result from `folder` and asks it something, without ftui but for the methods that it gives
     peft.
 
-    `labels` are a classifier's, `multi` says whether a text may have several of them.  A quantization-aware result is
-    rounded there by the grid that it was trained with.
+    `labels` are a classifier's, `multi` says whether a text may have several of them; `pictured` asks about an image.
+    A quantization-aware result is rounded there by the grid that it was trained with.
     """
     row = ADAPTERS[recipe.adapter.kind]
     scores = OBJECTIVES[recipe.objective.kind].head == "scores"
-    head = "AutoModelForSequenceClassification" if scores else "AutoModelForCausalLM"
+    reader = "AutoProcessor" if pictured else "AutoTokenizer"
+    head = "AutoModelForSequenceClassification" if scores else (
+        "AutoModelForImageTextToText" if pictured else "AutoModelForCausalLM")
     adapter = row.saved == "adapter"
     rounded = {"int4": "PerGroup(32)", "int8": "PerAxis(0)"}.get(recipe.train.qat, "")
     given = ['dtype="auto"', 'device_map="auto"']
@@ -31,12 +34,12 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
         *(["import torch"] if (labels and not multi) or hasattr(recipe.adapter, "tasks") or rounded else []),
         *(["from peft import PeftConfig, PeftModel"] if recipe.adapter.kind == "xlora" else
           ["from peft import PeftModel"] if adapter else []),
-        f"from transformers import {head}, AutoTokenizer" if head < "AutoTokenizer"
-        else f"from transformers import AutoTokenizer, {head}",
+        *(["from PIL import Image"] if pictured else []),
+        f"from transformers import {', '.join(sorted((head, reader)))}",
         *([] if not rounded else ["from torchao.quantization import IntxWeightOnlyConfig, quantize_",
                                   f"from torchao.quantization.granularity import {rounded.partition('(')[0]}"]),
         "",
-        f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
+        f'{"processor" if pictured else "tokenizer"} = {reader}.from_pretrained("{folder}")',
         f'model = {head}.from_pretrained("{where}", {", ".join(given)})',
         *_adapted(folder, recipe, adapter=adapter),
         *([] if not rounded else [
@@ -44,7 +47,7 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
             'heads = ("lm_head", "score")',
             "quantize_(model, grid, lambda part, name: isinstance(part, torch.nn.Linear) and name not in heads)",
         ]),
-        *(_classes(multi=multi) if labels else _score() if scores else _answer(recipe)),
+        *(_classes(multi=multi) if labels else _score() if scores else _seen() if pictured else _answer(recipe)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,6 +74,16 @@ def _answer(recipe: Recipe) -> list[str]:
         ").to(model.device)",
         f"made = model.generate(**inputs, {task}max_new_tokens=200)",
         'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
+    ]
+
+
+def _seen() -> list[str]:
+    return [
+        'content = [{"type": "image"}, {"type": "text", "text": "What is this?"}]',
+        'text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)',
+        'inputs = processor(text=text, images=Image.open("picture.jpg"), return_tensors="pt").to(model.device)',
+        "made = model.generate(**inputs, max_new_tokens=200)",
+        'print(processor.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
 
 

@@ -35,6 +35,9 @@ def packing(job: Job, length: int) -> Choice:
     if job.objective != "sft":
         return Choice(path="data.packing", value=False, source=sources.PACKING,
                       reason=f"off — {job.objective} compares or scores whole rows")
+    if job.profile is not None and job.profile.images:
+        return Choice(path="data.packing", value=False, source=sources.FTUI,
+                      reason="off — rows with images keep to themselves")
     if job.draft.adapter.kind in IN_FRONT:
         return Choice(path="data.packing", value=False, source=sources.PACKING,
                       reason="off — what the adapter puts before a row would stand before the first packed one only")

@@ -28,14 +28,14 @@ def target_modules(targets: str | Sequence[str]) -> str | list[str]:
     return list(targets)
 
 
-def linear_names(model: Any) -> list[str]:
-    """The last parts of the names of all linear modules but the head: what can be a target."""
+def linear_names(model: Any, part: Any = None) -> list[str]:
+    """The last parts of the names of all linear modules but the head: what can be a target; or those of a part."""
     heads = (model.get_output_embeddings(), getattr(model, "score", None))
     linear = ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
     return sorted(
         {
             name.rsplit(".", 1)[-1]
-            for name, module in model.named_modules()
+            for name, module in (part or model).named_modules()
             if all(module is not head for head in heads) and type(module).__name__ in linear
         }
     )

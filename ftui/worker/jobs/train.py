@@ -16,6 +16,7 @@ from ftui.models.document import ModelShape
 from ftui.planner.document import Plan
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
 from ftui.units import gib
@@ -138,6 +139,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     from ftui.worker.averages import ScheduleFreeWeights, WeightAverage
     from ftui.worker.objectives import builder
     from ftui.worker.optimizers import set_own_optimizer
+    from ftui.worker.pictures import beside_tower
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)
@@ -150,7 +152,10 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     (enable_full_determinism if recipe.train.deterministic else set_seed)(recipe.train.seed)
     base = load_model(recipe, folder, precision, device, prepared.labels)
     set_threads(recipe, base.num_parameters())
-    model = adapted(base, recipe, prepared.train, tokenizer, context.folder / START)
+    if prepared.pictured:
+        for found in wrong_pictures(recipe):
+            raise BadInput(*found)
+    model = adapted(base, beside_tower(base, recipe), prepared.train, tokenizer, context.folder / START)
     if recipe.train.qat != "none":
         from ftui.worker import qat
 
@@ -284,8 +289,9 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
 
         keep_importance(recipe, trainer, prepared)
     output.save(
-        context.output, trainer, trained.tokenizer, recipe, context.info, prepared, start=context.folder / START,
-        base=public_name(recipe.model.base, folder), licence=shape.licence if shape else None, metrics=metrics,
+        context.output, trainer, trained.tokenizer, recipe, context.info, prepared, folder,
+        start=context.folder / START, base=public_name(recipe.model.base, folder),
+        licence=shape.licence if shape else None, metrics=metrics,
     )
     ending = _ending(context, session, step, trainer.state.max_steps, saved_step)
     report.write(

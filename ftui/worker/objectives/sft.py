@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments, offloads
 from ftui.worker.collate import Collator
 from ftui.worker.loss import Weighting, add_loss
+from ftui.worker.pictures import pictures_of
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer, settled
 
@@ -32,8 +34,10 @@ class SftTrainer(RunTrainer, SFTTrainer):
         weighting: Weighting,
     ) -> None:
         # trl looks at the first row and insists on a Dataset; the rows themselves stay where they are, five bytes a
-        # token in place of the twenty-four of an Arrow table.
-        first = Dataset.from_list([prepared.train[0]])
+        # token in place of the twenty-four of an Arrow table.  Images are the collator's alone: trl would want to
+        # process them itself.
+        row = prepared.train[0]
+        first = Dataset.from_list([{name: values for name, values in row.items() if name != "images"}])
         with _plain_head(model):
             super().__init__(
                 model=model, args=args, train_dataset=first, processing_class=tokenizer, data_collator=collator
@@ -84,6 +88,8 @@ def build(
 ) -> SftTrainer:
     """The trainer for a resolved recipe; `folder` is where its checkpoints go."""
     collator = collator_of(recipe, tokenizer.pad_token_id, device, packed=prepared.packed)
+    if prepared.pictured:
+        collator = replace(collator, pictures=pictures_of(model))
     made = config(recipe, precision, device, folder)
     options: Any = recipe.objective
     weighting = Weighting(options.loss_type == "dft", options.label_smoothing)
