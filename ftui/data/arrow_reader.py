@@ -10,6 +10,7 @@ from typing import Any
 from ftui.data.encoding import name_of
 from ftui.data.reading import RawRow
 from ftui.errors import BadInput
+from ftui.units import plain
 
 INDEXED = b"ARROW1"
 """How the form with an index begins."""
@@ -27,11 +28,13 @@ def read_arrow(path: Path) -> Iterator[RawRow]:
     try:
         with _batches(path) as batches:
             for batch in batches:
+                # A damaged file's offsets would otherwise be followed out of its memory.
+                batch.validate(full=True)
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
+        reason = plain(str(error).strip().partition("\n")[0][:200])
         raise BadInput(
             f"{name_of(path)} is a broken Arrow file (after row {number}): {reason}", "Copy it or save it again."
         ) from None

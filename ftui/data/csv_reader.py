@@ -13,6 +13,7 @@ from ftui.data.reading import Broken, RawRow
 _DELIMITERS = ",;\t|"
 _MOST_RESTARTS = 20
 _FIELD_LIMIT = 1 << 30
+_SAMPLE_CHARACTERS = 1 << 20
 
 
 def read_csv(path: Path) -> Iterator[RawRow]:
@@ -70,7 +71,13 @@ def _records(lines: list[str], start: int, delimiter: str) -> Iterator[tuple[int
 
 def _find_delimiter(lines: list[str]) -> str:
     """The delimiter that splits the first records into the most columns, all alike."""
-    sample = lines[:200]
+    sample, characters = lines[:1], 0
+    for line in lines[1:200]:
+        characters += len(line)
+        # One endless field tells nothing about delimiters that the header doesn't.
+        if characters > _SAMPLE_CHARACTERS:
+            break
+        sample.append(line)
 
     def score(delimiter: str) -> tuple[float, int]:
         try:
@@ -87,12 +94,12 @@ def _find_delimiter(lines: list[str]) -> str:
 
 def _header(fields: list[str]) -> list[str]:
     """Column names: unnamed ones are numbered, repeated ones are told apart."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for index, field in enumerate(fields):
         name = field.strip() or f"unnamed {index + 1}"
         copy, base = 1, name
         while name in names:
             copy += 1
             name = f"{base} {copy}"
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)

@@ -6,6 +6,7 @@ The files are read in the order of their names.
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ _NOT_DATA = re.compile(r"(readme|licen[cs]e|notice|changelog|dataset_infos?|stat
 
 def is_pattern(path: str) -> bool:
     """Whether `path` stands for several files rather than being one's name."""
-    return bool(_MAGIC.search(path)) and not Path(path).exists()
+    return bool(_MAGIC.search(path)) and not os.path.lexists(path)
 
 
 def matching(pattern: str) -> list[Path]:

@@ -263,4 +263,5 @@ def _reason(columns: Mapping[str, str], share: float, rows: int) -> str:
 def _listed(names: Sequence[str]) -> str:
     if not names:
         return "none"
-    return ", ".join(plain(name) for name in names[:12]) + (", ..." if len(names) > 12 else "")
+    # A torn CSV file's "header" may hold a line's end.
+    return ", ".join(plain(name).replace("\n", " ")[:60] for name in names[:12]) + (", ..." if len(names) > 12 else "")

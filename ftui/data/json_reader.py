@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,28 @@ from ftui.data.encoding import open_bytes, open_text
 from ftui.data.reading import Broken, RawRow
 
 _DECODER = json.JSONDecoder()
+LOOKED_OVER = 1000
+"""Rows whose keys are looked over for one that stands twice: who writes such rows does so from the first."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SEPARATOR = re.compile(r"[ \t\r\n,]*")
 _LIST_FIRST = re.compile(r'\{\s*"[^"\n]*"\s*:\s*\[(?=\s*\{)')
 _NEXT_OBJECT = re.compile(r"\}[ \t\r\n]*,?[ \t\r\n]*(?=\{)")
+
+
+class _Repeated(ValueError):
+    """An object that says one thing twice, of which all readers but this one keep the last."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        counted = Counter(name for name, _ in pairs)
+        twice = counted.most_common(1)[0][0]
+        raise _Repeated(f"the key {twice[:40]!r} stands twice in one object")
+    return row
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def read_json_lines(path: Path) -> Iterator[RawRow]:
@@ -26,16 +45,16 @@ def read_json_lines(path: Path) -> Iterator[RawRow]:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
-            yield number, _parse_line(line)
+            yield number, _parse_line(line, _STRICT if number <= LOOKED_OVER else _DECODER)
 
 
-def _parse_line(line: bytes) -> dict[str, Any] | Broken:
+def _parse_line(line: bytes, decoder: json.JSONDecoder) -> dict[str, Any] | Broken:
     try:
         text = line.decode().rstrip()
     except UnicodeDecodeError as error:
         return Broken(f"not UTF-8 (byte 0x{line[error.start]:02X} at column {error.start + 1})")
     try:
-        return _row(json.loads(text))
+        return _row(decoder.decode(text))
     except json.JSONDecodeError as error:
         return Broken(f"broken JSON: {error.msg.removesuffix(' at')} at column {error.colno}")
     except (ValueError, RecursionError) as error:
@@ -73,7 +92,7 @@ def read_json_object(path: Path) -> Iterator[RawRow]:
         for number, values in enumerate(zip(*columns.values(), strict=True), 1):
             yield number, dict(zip(names, values, strict=True))
     else:
-        yield 1, _row(whole)
+        yield from _elements(text, start, array=False)
 
 
 def _list_inside(text: str, start: int, depth: int = 0) -> int | None:
@@ -113,7 +132,7 @@ def _columns_of(whole: dict[str, Any]) -> dict[str, list[Any]] | None:
 
 def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
     """Objects from `position` on, separated by commas or space; after a broken one, reading goes on with the next."""
-    line, counted = 1, 0
+    line, counted, rows = 1, 0, 0
     indent: str | None = None
     while (position := _skip(_SEPARATOR, text, position)) < len(text):
         if array and text[position] == "]":
@@ -123,7 +142,8 @@ def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
         if indent is None:
             indent = text[text.rfind("\n", 0, position) + 1 : position]
         try:
-            value, position = _DECODER.raw_decode(text, position)
+            rows += 1
+            value, position = (_STRICT if rows <= LOOKED_OVER else _DECODER).raw_decode(text, position)
         except json.JSONDecodeError as error:
             following = _resume(text, position, indent)
             if following is None and (error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")):
@@ -166,6 +186,8 @@ def _row(value: Any) -> dict[str, Any] | Broken:
 def _other_reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if isinstance(error, _Repeated):
+        return str(error)
     return f"unreadable value: {str(error).partition(';')[0]}"
 
 

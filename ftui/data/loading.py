@@ -67,6 +67,9 @@ class Loaded:
                 except RowError as error:
                     yield BadRow(source=source, line=line, reason=plain(str(error)))
                     continue
+                except RecursionError:
+                    yield BadRow(source=source, line=line, reason="nested too deeply")
+                    continue
                 yield row
                 good += 1
                 if limit is not None and good >= limit:
@@ -136,7 +139,7 @@ def find_files(given: SourceLike) -> list[Path]:
     path = Path(os.path.expanduser(given.path))
     if is_pattern(str(path)):
         return matching(str(path))
-    return files_in(path, given.split) if path.is_dir() else [path]
+    return files_in(path, given.split) if os.path.isdir(path) else [path]
 
 
 def refuse_if_nothing_usable(given: SourceLike, good: int, bad: list[BadRow], bad_count: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ftui.data.encoding import name_of
 from ftui.data.reading import RawRow
 from ftui.errors import BadInput
+from ftui.units import plain
 
 BATCH_ROWS = 1000
 
@@ -27,7 +28,7 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
                     number += 1
                     yield number, row
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
+        reason = plain(str(error).strip().partition("\n")[0][:200])
         raise BadInput(
             f"{name_of(path)} is a broken Parquet file (after row {number}): {reason}", "Copy or download it again."
         ) from None

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, cast
 from ftui.errors import BadInput
 from ftui.units import MiB, gib, plain
 
-FREE_BYTES = 256 * MiB
+FREE_BYTES = 64 * MiB
 """What any packed file may unpack to."""
 MOST_TIMES = 200
-"""Beyond that: so many times its size on disk. Text is packed 3 to 20 times, rows of one template up to 100 times."""
+"""Beyond that: so many times its size on disk. Text is packed 3 to 20 times."""
 
 
 @contextmanager
@@ -76,4 +76,4 @@ def _bounded(path: Path, stream: Any) -> BinaryIO:
 
 def _broken(path: Path, kind: str, error: Exception) -> BadInput:
     reason = str(error).strip().partition("\n")[0][:200]
-    return BadInput(f"{plain(str(path))} is a broken {kind} file: {reason}.", "Copy or download it again.")
+    return BadInput(f"{plain(str(path))} is a broken {kind} file: {plain(reason)}.", "Copy or download it again.")
