@@ -144,6 +144,22 @@ def test_the_penalty_has_the_gradient_that_autograd_gives() -> None:
         assert torch.allclose(one.grad, 0.5 * gradient, atol=1e-6)
 
 
+def test_a_curriculum_is_trained_in_its_order(
+    train: Callable[..., Any], random_demo: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    lengths = random.Random(0).sample(range(1, 25), 24)
+    file.write_text("".join(json.dumps({"prompt": "Say red", "completion": "red " * n}) + "\n" for n in lengths))
+    ran = train(
+        data__sources=[{"path": str(file)}], data__validation=0, data__curriculum="length", train__max_steps=6,
+    )
+    assert ran.end["status"] == "finished", ran.end
+    seen = [event.data["tokens"] for event in ran.of("metric")]
+    each = [after - before for before, after in zip([0, *seen], seen, strict=False)]
+    assert each == sorted(each)
+    assert each[-1] > each[0]
+
+
 def test_an_adapter_saved_without_its_importance_is_no_start_for_ewc(
     learn: Callable[..., Any], tmp_path: Path
 ) -> None:
