@@ -137,21 +137,21 @@ def optimizer_workspace(setup: Setup) -> int:
 
 
 def _small_workspace(setup: Setup) -> int:
-    """What Muon, schedule-free AdamW and RMSprop make in a step: the last lists of tensors on a GPU, the others one.
+    """What Muon, schedule-free AdamW and RMSprop make in a step: the last one lists of tensors on a GPU, else the roots
+    of one tensor's second moments.
 
-    Muon's largest matrix has its update, and in bfloat16 three of its size and three squares of its shorter side, for
-    the orthogonalization (torch/optim/_muon.py).
+    AdamW beside Muon is fused and makes nothing.  Muon's largest matrix has its update, and in bfloat16 three of its
+    size and three squares of its shorter side, for the orthogonalization (torch/optim/_muon.py).
     """
     width = trained_bytes(setup)
     if setup.optimizer == "rmsprop" and setup.device == "cuda":
         return trainable_parameters(setup) * width
-    largest = max((one.elements for one in trained(setup)), default=0) * width * 2
     if setup.optimizer != "muon":
-        return largest
+        return max((one.elements for one in trained(setup)), default=0) * width
     orthogonal = [
         (width + 6) * one.elements + 6 * min(one.rows, one.columns) ** 2 for one in muon_matrices(setup)
     ]
-    return max((*orthogonal, largest if setup.full else 0))
+    return max(orthogonal, default=0)
 
 
 def muon_matrices(setup: Setup) -> list[Trained]:

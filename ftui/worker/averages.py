@@ -113,6 +113,10 @@ class WeightAverage(OtherWeights, TrainerCallback):
         for name, mean in self._mean.items():
             mean.lerp_(self._trained[name].detach().float(), 1 - decay)
 
+    def held(self) -> Iterator[tuple[torch.nn.Parameter, torch.Tensor]]:
+        """Each parameter with its mean, which is on the device as long as the training lasts."""
+        return ((one, self._mean[name]) for name, one in self._trained.items())
+
     def settle(self) -> None:
         self._put(self._mean)
 

@@ -17,6 +17,9 @@ def load(recipe: Recipe) -> None:
         sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
     gc.disable()
     try:
+        if recipe.train.optimizer not in WITHOUT_BITSANDBYTES:
+            # A trace puts its own in place of some of its functions, which must be there by then.
+            importlib.import_module("bitsandbytes")
         for name in (f"objectives.{recipe.objective.kind}", "adapters", "answers", "canary", "session", "tracking"):
             importlib.import_module(f"ftui.worker.{name}")
     finally:
@@ -25,11 +28,15 @@ def load(recipe: Recipe) -> None:
         gc.enable()
 
 
+WITHOUT_BITSANDBYTES = ("auto", "adamw", "adafactor", "sgd", "rmsprop", "muon", "schedule_free", "galore")
+"""Optimizers of other libraries."""
+
+
 def needs_bitsandbytes(recipe: Recipe) -> bool:
     """Whether the base is quantized or the optimizer's states are, now or after a remedy."""
     return (
         recipe.model.quantization in ("nf4", "fp4", "int8")
         or getattr(recipe.objective, "teacher_quantization", "none") != "none"
-        or recipe.train.optimizer not in ("auto", "adamw", "adafactor", "sgd", "galore")
+        or recipe.train.optimizer not in WITHOUT_BITSANDBYTES
         or "paged_8bit" in recipe.recovery.out_of_memory
     )

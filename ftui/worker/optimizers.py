@@ -91,7 +91,7 @@ def muon(trainer: Any, recipe: Recipe) -> MuonAndAdamW:
     return MuonAndAdamW(
         torch.optim.Muon(matrices, lr=rate, weight_decay=train.weight_decay, adjust_lr_fn="match_rms_adamw")
         if matrices else None,
-        torch.optim.AdamW(groups, lr=rate, betas=betas(recipe), eps=train.epsilon or 1e-8, foreach=False)
+        torch.optim.AdamW(groups, lr=rate, betas=betas(recipe), eps=train.epsilon or 1e-8, fused=True)
         if groups else None,
     )
 

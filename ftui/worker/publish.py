@@ -21,9 +21,8 @@ def publish(folder: Path, recipe: Recipe, context: JobContext) -> str | None:
     try:
         api: Any = HfApi()
         made = api.create_repo(repository, private=recipe.tracking.hub_private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message=f"{recipe.name}, trained with ftui ({context.info.id})"
-        )
+        message = f"{recipe.name}, trained with ftui ({context.info.id})"
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
     except Exception as error:  # noqa: BLE001  (no network, login or server may cost a training that is done)
         context.warn(f"The upload to {repository} failed: {_cause(error)}", by_hand)
         return None

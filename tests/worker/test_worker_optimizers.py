@@ -314,3 +314,21 @@ def test_the_trial_step_leaves_no_trace_in_an_optimizer(name: str) -> None:
     canary.run(tried, 1, "cpu")
     assert not any(tried.optimizer.state.values())
     assert stepped(tried.model_wrapped, tried.optimizer, 3) == stepped(untried.model_wrapped, untried.optimizer, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "muon"}, {"optimizer": "schedule_free", "schedule": "constant"}, {"optimizer": "ademamix_8bit"},
+     {"ema": 0.99}],
+    ids=lambda settings: next(iter(settings.values())),
+)
+def test_a_traced_step_holds_the_states_that_are_planned(settings: dict[str, Any]) -> None:
+    import bitsandbytes  # noqa: F401  (a trace puts its own in place of some of its functions)
+
+    from ftui.worker.trace import trace_step
+
+    recipe = asked(**settings)
+    traced = trace_step(recipe, {"model_type": "llama", **SIZES}, device="cpu", full=True)
+    # A trace counts step counters and quantization maps, too.
+    assert traced.peaks.whole.parts["optimizer"] == pytest.approx(planned(recipe), abs=4096)

@@ -27,6 +27,7 @@ class Rows:
     packed: bool
     train: tuple[dict[str, Any], ...]
     validation: tuple[dict[str, Any], ...] = ()
+    pictured: bool = False
 
 
 def rows_of(recipe: Recipe) -> Rows:

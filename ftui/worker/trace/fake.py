@@ -60,6 +60,11 @@ def world(here: World) -> Iterator[World]:
         _transformers(stack, here)
         if here.cuda:
             _cuda(stack, here)
+        if sys.modules.get("bitsandbytes") is not None:
+            from bitsandbytes import functional
+
+            # It is made of numbers, which fake tensors don't have.
+            _patch(stack, functional, "create_dynamic_map", lambda *args, **kwargs: torch.empty(256))
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         yield here
 
@@ -160,7 +165,6 @@ class Selected(torch.autograd.Function):
 
 def _bitsandbytes(stack: contextlib.ExitStack, here: World) -> None:
     import bitsandbytes
-    from bitsandbytes import functional
     from bitsandbytes.autograd import _functions
     from bitsandbytes.optim import optimizer
 
@@ -184,7 +188,6 @@ def _bitsandbytes(stack: contextlib.ExitStack, here: World) -> None:
     _patch(stack, optimizer.Optimizer8bit, "get_state_buffer", state_buffer)
     _patch(stack, optimizer.Optimizer8bit, "prefetch_state", lambda self, p: None)
     _patch(stack, optimizer, "sync_gpu", lambda tensor: None)
-    _patch(stack, functional, "create_dynamic_map", lambda *args, **kwargs: torch.empty(256))
     speaker = logging.getLogger(_functions.__name__)
     stack.callback(speaker.setLevel, speaker.level)
     speaker.setLevel(logging.ERROR)

@@ -35,7 +35,9 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     """The trainer that the worker, or with train.trainer another library, would train `recipe` with."""
     from ftui.worker.adapters import BUILDERS
     from ftui.worker.adapters.lora_start import sizes_only
+    from ftui.worker.averages import WeightAverage
     from ftui.worker.base import quantization_config
+    from ftui.worker.optimizers import set_own_optimizer
     from ftui.worker.trace.trainers import BUILDERS as TRAINERS
 
     precision = precision_of(recipe, here)
@@ -47,10 +49,9 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     # Nothing is written there.
     with tempfile.TemporaryDirectory() as folder:
         trainer = TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))
-    if recipe.train.optimizer == "galore":
-        from ftui.worker.galore import optimizer_of
-
-        trainer.optimizer = optimizer_of(trainer.model, recipe)
+    set_own_optimizer(trainer, recipe)
+    if recipe.train.ema is not None:
+        trainer.average = WeightAverage(trainer.model, recipe.train.ema)
     return trainer
 
 
@@ -99,6 +100,9 @@ def measure(
     for name in ("ref_model", "teacher_model"):
         if isinstance(other := trainer.__dict__.get(name), torch.nn.Module):
             tracker.adopt_model(other, adapter=False, part="reference")
+    if (average := trainer.__dict__.get("average")) is not None:
+        for parameter, mean in average.held():
+            tracker.adopt(mean, "optimizer", tracker.layer_of(parameter))
     if setup is not None:
         setup(trainer, tracker)
     with tracker.watching():
@@ -136,6 +140,8 @@ def _make_states(optimizer: Any, parameters: list[Any], tracker: Tracker) -> Non
         with tracker.ignoring():
             parameter.grad = torch.zeros_like(parameter)
         tracker.adopt(parameter.grad, "gradients", tracker.layer_of(parameter))
+    if hasattr(optimizer, "train"):
+        optimizer.train()
     optimizer.step()
     tracker.adopt_states(optimizer)
     optimizer.zero_grad(set_to_none=True)
