@@ -14,11 +14,15 @@ from typing import Any
 from ftui.errors import FtuiError
 from ftui.units import plain
 
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""C1 controls, bidirectional and invisible characters; JSON itself escapes only what is below a space."""
+
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout: documents, dataclass-free mappings and lists of them; NaN becomes null.
 
-    Characters that stdout's encoding doesn't have are escaped as JSON escapes them.
+    Characters that stdout's encoding doesn't have, and those that steer a terminal or the order of letters, are escaped
+    as JSON escapes them.
     """
     import json
 
@@ -34,7 +38,7 @@ def print_json(document: Any) -> None:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(json.loads(text), indent=2)
-    print(text)
+    print(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 def tell_translation(lines: Sequence[str]) -> None:

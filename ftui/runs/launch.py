@@ -322,7 +322,10 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
 
 
 def _source(source: DataSource) -> DataSource:
-    path = _absolute(source.path)
+    from ftui.data.folders import is_pattern
+
+    own = os.path.expanduser(source.path)
+    path = os.path.abspath(own) if is_pattern(own) else _absolute(source.path)
     return source if path == source.path else source.model_copy(update={"path": path})
 
 

@@ -60,6 +60,31 @@ def test_a_row_is_shown_with_its_trained_part_marked_and_escapes_made_visible(ru
     assert json.loads(out)["tokens"][1]["text"] == "a1"
 
 
+HOSTILE = "\x1b[31m\x1b]52;c;aGk=\x07\x9b2J\u202eevil\u2066\u200f\x00\r\x08"
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["show", "--row", "1"], ["show", "--row", "2"], ["check"]])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_nothing_in_rows_or_names_reaches_the_terminal_as_it_is(
+    run: Run, jsonl: Callable[..., str], arguments: list[str], as_json: bool
+) -> None:
+    row = {"messages": [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": f"a{HOSTILE}"}]}
+    alien = {"messages": [{"role": HOSTILE, "content": HOSTILE}], HOSTILE: HOSTILE}
+    called = row | {HOSTILE: 1, "tools": [{"name": HOSTILE}]}
+    path = jsonl(row, called, alien, HOSTILE.replace("\0", ""), name="a\x1b[2J\u202e.jsonl")
+    command, *options = arguments
+    code, out, err = run(command, path, *options, *(["--json"] if as_json else []))
+    assert code == 0, err
+    assert [letter for letter in out + err if not letter.isprintable() and letter not in "\n\t"] == []
+    assert json.loads(out) if as_json else "evil" in out
+
+
+def test_columns_no_format_knows_are_named_without_reaching_the_terminal(run: Run, jsonl: Callable[..., str]) -> None:
+    code, out, err = run("show", jsonl({f"a{HOSTILE}": HOSTILE}), "--map", f"prompt={HOSTILE}")
+    assert code == 2
+    assert [letter for letter in out + err if not letter.isprintable() and letter != "\n"] == []
+
+
 def test_columns_are_mapped_on_the_command_line(run: Run, jsonl: Callable[..., str]) -> None:
     path = jsonl({"q": "1", "a": "2"})
     code, out, _ = run("show", path, "--map", "prompt=q", "--map", "completion=a", "--json")

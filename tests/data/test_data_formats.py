@@ -76,6 +76,27 @@ def test_unknown_columns_are_refused_in_one_sentence(shared_data: Path) -> None:
     assert "--map" in str(unknown.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("crows-pairs", "which is no format that ftui knows"),
+        ("crows-pairs/crows_pairs_anonymized.csv", "which is no format that ftui knows"),
+        ("tokenizers/llama2/tokenizer.model", "is a binary file"),
+        ("tokenizers/llama2", "There is no data file in the folder"),
+        ("tokenizers", "There is no data file in the folder"),
+        ("llamafactory/mllm_demo_data", "There is no data file in the folder"),
+        ("llamafactory/mllm_demo_data/1.jpg", "is a JPEG image"),
+        ("llamafactory", "holds files of several kinds"),
+        ("llamafactory/LICENSE", "is of no kind that is known"),
+    ],
+)
+def test_what_is_no_training_data_is_refused_in_one_sentence(shared_data: Path, path: str, says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        load(Given(str(shared_data / path)))
+    assert says in str(refused.value)
+    assert "\n" not in refused.value.what
+
+
 CONVERSATION = [user("q"), assistant("a")]
 SHAREGPT = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
 
