@@ -54,8 +54,8 @@ _EXAMPLE_MAIL = re.compile(
 def find_personal(text: str) -> list[Personal]:
     """Everything of the kind in the text, in order and without overlap."""
     finds: list[Personal] = []
-    for kind, hints, pattern, is_real in _KINDS:
-        if not any(hint in text for hint in hints):
+    for kind, may_hold, pattern, is_real in _KINDS:
+        if not may_hold(text):
             continue
         for found in pattern.finditer(text):
             if is_real(found[0]) and not any(find.start < found.end() and found.start() < find.end for find in finds):
@@ -118,12 +118,19 @@ def _is_secret(text: str) -> bool:
     return not _STAND_IN.search(text) and (len(set(text)) > 8 or ":" in text)
 
 
-_KINDS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("secret", ("sk", "gh", "gl", "hf_", "AKIA", "ASIA", "AIza", "xox", "rk_", "npm_", "pypi-", "eyJ", "-----", "://"),
-     _SECRET, _is_secret),
-    ("mail", ("@",), _MAIL, _is_mail),
-    ("iban", tuple("0123456789"), _IBAN, _is_iban),
-    ("card", tuple("0123456789"), _CARD, _is_card),
-    ("ip", (".",), _IP, _is_ip),
-    ("phone", ("+", "-", "."), _PHONE, _is_phone),
+_SECRET_HINTS = (
+    "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "hf_", "AKIA", "ASIA", "AIza", "xox",
+    "k_live_", "npm_", "pypi-", "eyJ", "-----BEGIN", "://",
 )  # fmt: skip
+_NUMBER = re.compile(r"\d[\d .()/-]{6}")
+"""What every number that is looked for has in it."""
+
+_KINDS: tuple[tuple[str, Callable[[str], object], re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("secret", lambda text: any(hint in text for hint in _SECRET_HINTS), _SECRET, _is_secret),
+    ("mail", lambda text: "@" in text, _MAIL, _is_mail),
+    ("iban", _NUMBER.search, _IBAN, _is_iban),
+    ("card", _NUMBER.search, _CARD, _is_card),
+    ("ip", _NUMBER.search, _IP, _is_ip),
+    ("phone", _NUMBER.search, _PHONE, _is_phone),
+)
+"""Kind, whether a text may hold one at all (quickly), how it looks, and whether it is one."""
