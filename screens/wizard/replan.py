@@ -10,7 +10,7 @@ from ftui.runs.launch import Layout, lay_out, with_absolute_paths
 
 from .state import Moved, WizardState
 
-PLANNED = ("plan", "layout", "known", "moved", "at_once")
+PLANNED = ("plan", "layout", "outdated", "known", "moved", "at_once")
 """What `replan` changes in a state."""
 
 
@@ -34,7 +34,7 @@ def replan(state: WizardState) -> WizardState:
     known = trust.options(plan, state.draft, hardware, shape, profile, rates)
     planned = state.having(plan=plan, known=known)
     layout = lay_out(planned.asked, preset=state.preset, hardware=hardware, shape=shape, profile=profile)
-    return planned.having(layout=layout, moved=_moved(state, layout), at_once=None)
+    return planned.having(layout=layout, outdated=False, moved=_moved(state, layout), at_once=None)
 
 
 def at_once(state: WizardState) -> WizardState:

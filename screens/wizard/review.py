@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from ftui.runs.launch import Layout
 
 
+PLANNING = Content("… planning what was just edited; what stands below is from before it")
+
+
 class ReviewStep(Step):
     """Enter launches; what would make the run fail is asked about first."""
 
@@ -48,6 +51,8 @@ class ReviewStep(Step):
         self._warnings: list[Content] = []
         self._checked: Layout | None = None
         self._launching = False
+        self._due = False
+        """Whether enter was pressed before the last edit was planned."""
 
     def compose(self) -> ComposeResult:
         yield Static(classes="said")
@@ -57,7 +62,7 @@ class ReviewStep(Step):
 
     def show(self, state: WizardState) -> None:
         super().show(state)
-        line = said(state, "plan") or said(state, "edit")
+        line = said(state, "plan") or said(state, "edit") or (PLANNING if state.outdated else None)
         self.query_one(".said", Static).update(line or "")
         self.query_one(".said").display = line is not None
         if state.layout is None:
@@ -65,6 +70,11 @@ class ReviewStep(Step):
         if state.layout is not self._checked:
             self._check(state.layout)
         self._draw(state, state.layout)
+        if "plan" in state.problems:
+            self._due = False
+        if self._due and not state.outdated:
+            self._due = False
+            self.action_launch()
 
     def _draw(self, state: WizardState, layout: Layout) -> None:
         against = [_title("In the way"), *map(problem_text, self._against)] if self._against else []
@@ -96,6 +106,10 @@ class ReviewStep(Step):
     def action_launch(self) -> None:
         layout = self.state.layout
         if layout is None or self._launching:
+            return
+        if self.state.outdated:
+            # What would start now is not what was asked for; it does as soon as that is planned.
+            self._due = "plan" not in self.state.problems
             return
         if self._against:
             question = Confirm("Launch all the same?", "\n".join(problem.what for problem in self._against))
@@ -161,13 +175,18 @@ class ReviewStep(Step):
     # The frame.
 
     def next_line(self) -> str:
+        if self.state.outdated:
+            return "The last edit is being planned; enter starts the run as soon as it is."
         if self._against:
             return "Something is in the way, see below; enter asks before it starts the run."
         return "Enter starts the run in the background; it outlives this terminal."
 
     def command(self) -> str:
         layout = self.state.layout
-        return launch_command(layout.asked, reference=self.state.preset) if layout else ""
+        if layout is None:
+            return ""
+        asked = self.state.asked if self.state.outdated else layout.asked
+        return launch_command(asked, reference=self.state.preset)
 
 
 def summary(state: WizardState, layout: Layout) -> list[Content]:

@@ -75,7 +75,9 @@ def recommended(state: WizardState, setting: Setting) -> object:
 
 def shown(state: WizardState, setting: Setting) -> str:
     """The setting's value as it would be launched, in the words in which it can be typed."""
-    for holder in (state.resolved, state.asked):
+    # What was edited a moment ago is in no plan yet.
+    edited = state.outdated and setting.path in recipe.asked(state.draft)
+    for holder in (None if edited else state.resolved, state.asked):
         if holder is not None:
             try:
                 return shown_value(recipe.get(holder, setting.path), setting.separator)

@@ -63,6 +63,8 @@ class WizardState(Document):
     """For the draft: the table of the Plan step."""
     layout: SkipValidation[Layout | None] = None
     """What would be launched: the asked recipe resolved on this machine."""
+    outdated: bool = False
+    """Whether something was edited since that `layout` was made: it must not be launched."""
     known: dict[Method, Option] = {}
     """Those of the plan's options of which more is known than the formula says: traced or measured."""
     moved: Moved | None = None

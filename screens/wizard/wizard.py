@@ -142,14 +142,14 @@ class WizardScreen(Page[None]):
 
     def _edited(self, state: WizardState) -> None:
         """Take an edit: look up what it names anew, plan, and save."""
-        old, self.state = self.state.draft, state
+        old, self.state = self.state.draft, state.having(outdated=True)
         new = state.draft
         if new.model.base != old.model.base or new.model.revision != old.model.revision:
             self._describe()
         elif counted(new) != counted(old):
             self._profile()
         else:
-            self.state = at_once(state)
+            self.state = at_once(self.state)
         self._plan()
         self._change(self.state)
         self._save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from ftui import paths, recipe
 from ftui.errors import BadInput, Refused
 from ftui.hardware.document import Hardware
 from ftui.screens.app import FtuiApp
+from ftui.screens.wizard.replan import replan
+from ftui.screens.wizard.state import WizardState
 from ftui.screens.wizard.wizard import WizardScreen
 
 SIZES = [(80, 24), (120, 40)]
@@ -343,6 +346,38 @@ async def test_resizing_loses_nothing() -> None:
         assert wizard(pilot).state.draft.train.seed == 5
         await wizard(pilot).go("review")
         await until(pilot, lambda: "train.seed 5" in text(app))
+
+
+async def test_what_is_launched_is_what_was_edited_however_long_the_planning_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on, launched = Event(), list[Any]()
+
+    def refuse(layout: Any, *_: Any) -> Any:
+        launched.append(layout.recipe)
+        raise Refused("No space is left.", "Free 2 GiB.")
+
+    def slowly(state: WizardState) -> WizardState:
+        go_on.wait(30)
+        return replan(state)
+
+    monkeypatch.setattr("ftui.screens.lookups.launch", refuse)
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        monkeypatch.setattr("ftui.screens.wizard.wizard.replan", slowly)
+        await wizard(pilot).go("settings")
+        await set_value(pilot, "train.max_steps", "3")
+        await until(pilot, lambda: wizard(pilot).state.draft.train.max_steps == 3)
+        await wizard(pilot).go("review")
+        await pilot.press("enter")
+        await until(pilot, lambda: "planning what was just edited" in text(app))
+        assert "--set train.max_steps=3" in text(app)
+        assert not launched
+        go_on.set()
+        await until(pilot, lambda: "No space is left." in text(app))
+    assert [run.train.max_steps for run in launched] == [3]
 
 
 async def test_what_stands_in_the_way_is_asked_about_before_the_launch(
