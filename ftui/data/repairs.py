@@ -103,6 +103,16 @@ def mended(items: Iterator[Item], asked: Sequence[Asked], context: Context, drop
     return repaired(items, [one for one in asked if REPAIRS[one.name].mends], context, drop)
 
 
+def with_files(entry: dict[str, object], change: Callable[[str], str]) -> dict[str, object]:
+    """The entry with each file that it names put through `change`; one that isn't right stays for `parse` to refuse."""
+    try:
+        asked = _parse_one(entry)
+    except BadInput:
+        return entry
+    files = asked.options.get("files")
+    return {asked.name: {**asked.options, "files": [change(file) for file in files]}} if files else entry
+
+
 def in_order(entries: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     """Entries in an order that makes sense: mended rows show more copies, and mojibake needs its control characters."""
     names = list(REPAIRS)

@@ -310,6 +310,10 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         value = getattr(recipe.data, name)
         if isinstance(value, str) and _absolute(value) != value:
             data[name] = _absolute(value)
+    if recipe.data.prepare:
+        from ftui.data.repairs import with_files
+
+        data["prepare"] = tuple(with_files(entry, _absolute) for entry in recipe.data.prepare)
     changed: dict[str, object] = {"data": recipe.data.model_copy(update=data)} if data else {}
     if recipe.continual.remember and (old := _absolute(recipe.continual.remember)) != recipe.continual.remember:
         changed["continual"] = recipe.continual.model_copy(update={"remember": old})

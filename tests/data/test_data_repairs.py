@@ -253,3 +253,17 @@ def test_the_rows_that_a_file_yields_are_those_that_repairs_take(jsonl: Callable
     loaded = load(Given(jsonl({"prompt": LONG, "completion": "a"}, {"prompt": LONG + " please", "completion": "a"})))
     rows = [row for row in loaded.rows() if isinstance(row, Row)]
     assert through(rows, {"drop_near_duplicates": None})[1] == ["near duplicate"]
+
+
+def test_files_that_repairs_name_are_those_of_the_folder_that_a_run_was_launched_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.recipe.document import Data, Recipe
+    from ftui.runs.launch import with_absolute_paths
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.jsonl").write_text("{}\n")
+    recipe = Recipe(data=Data(prepare=({"drop_leaks": "test.jsonl"}, {"shuffle": None}, {"nothing": "test.jsonl"})))
+    leaks, *others = with_absolute_paths(recipe).data.prepare
+    assert parse([leaks])[0].options["files"] == (str(tmp_path / "test.jsonl"),)
+    assert others == [{"shuffle": None}, {"nothing": "test.jsonl"}]
