@@ -267,3 +267,8 @@ def test_files_that_repairs_name_are_those_of_the_folder_that_a_run_was_launched
     leaks, *others = with_absolute_paths(recipe).data.prepare
     assert parse([leaks])[0].options["files"] == (str(tmp_path / "test.jsonl"),)
     assert others == [{"shuffle": None}, {"nothing": "test.jsonl"}]
+
+
+def test_the_guide_names_every_repair() -> None:
+    guide = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    assert [name for name in REPAIRS if f"| `{name}` |" not in guide] == []
