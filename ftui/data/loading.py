@@ -17,6 +17,7 @@ from ftui.data.folders import files_in, is_pattern, matching
 from ftui.data.formats import SAMPLE_ROWS, choose, columns_of
 from ftui.data.given import SourceLike
 from ftui.data.images import found
+from ftui.data.own_loader import is_loader, loader
 from ftui.data.reading import Broken, DataFile, RawRow, open_file
 from ftui.errors import BadInput
 from ftui.units import plain
@@ -105,7 +106,8 @@ def load(given: SourceLike, order: str | None = None) -> Loaded:
     """
     if not given.path.strip():
         raise BadInput("No data file is named.", "Give a file (JSON, JSONL, CSV, Parquet, text) or a hub dataset.")
-    files = tuple(open_file(path) for path in find_files(given))
+    own = is_loader(given.path)
+    files = (loader(given.path),) if own else tuple(open_file(path) for path in find_files(given))
     sample: list[dict[str, Any]] = []
     broken: list[tuple[DataFile, int, Broken]] = []
     for file, line, raw in itertools.islice(_raw_rows(files), _SNIFFED_ROWS):

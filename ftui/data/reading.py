@@ -24,7 +24,8 @@ Reader = Callable[[Path], Iterator[RawRow]]
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file and how its rows are read. `container` is "json", "jsonl", "csv", "parquet", "arrow" or "text"."""
+    """One file and how its rows are read. `container` is "json", "jsonl", "csv", "parquet", "arrow", "text" or
+    "function" (see `own_loader`), whose `path` is the function's name."""
 
     path: Path
     container: str
@@ -32,8 +33,8 @@ class DataFile:
 
     @property
     def bytes(self) -> int:
-        """Size on disk."""
-        return self.path.stat().st_size
+        """Size on disk; a function has none."""
+        return 0 if self.container == "function" else self.path.stat().st_size
 
 
 _BY_SUFFIX = {

@@ -327,9 +327,10 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
 
 def _source(source: DataSource) -> DataSource:
     from ftui.data.folders import is_pattern
+    from ftui.data.own_loader import is_loader
 
     own = os.path.expanduser(source.path)
-    path = os.path.abspath(own) if is_pattern(own) else _absolute(source.path)
+    path = os.path.abspath(own) if is_pattern(own) or (is_loader(own) and ".py:" in own) else _absolute(source.path)
     return source if path == source.path else source.model_copy(update={"path": path})
 
 

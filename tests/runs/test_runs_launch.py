@@ -152,8 +152,10 @@ def test_files_are_named_absolutely_and_names_are_left_alone(tmp_path: Path, mon
     assert found.model.base == str(tmp_path / "model")
     assert [source.path for source in found.data.sources] == [str(tmp_path / "train.jsonl"), "org/set", "demo"]
     assert (found.data.validation, found.data.template) == (str(tmp_path / "held.jsonl"), str(tmp_path / "t.jinja"))
-    several = with_absolute_paths(assign(Recipe(), {"data.sources": [{"path": "shards/*.jsonl"}]}))
-    assert several.data.sources[0].path == str(tmp_path / "shards/*.jsonl")
+    several = [{"path": "shards/*.jsonl"}, {"path": "own.py:rows"}, {"path": "own:rows"}]
+    found = with_absolute_paths(assign(Recipe(), {"data.sources": several}))
+    named = [str(tmp_path / "shards/*.jsonl"), str(tmp_path / "own.py:rows"), "own:rows"]
+    assert [source.path for source in found.data.sources] == named
     assert with_absolute_paths(Recipe()) == Recipe()
     (tmp_path / "own.py").write_text("")
     rewards = ("exact", "0.5*own.py:polite", "demo:score", "2*model:model", "model:org/judge", "exakt", "json:demo")
