@@ -9,13 +9,14 @@ file and the tables of bands in others that are mapped into memory, so that what
 
 from __future__ import annotations
 
+import functools
 import itertools
 import mmap
 import re
 import tempfile
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 WORDS = 5
 """Words of a run."""
@@ -28,7 +29,9 @@ _MASK, _MASK64 = (1 << 32) - 1, (1 << 64) - 1
 _word = re.compile(r"\w+")
 
 
-def runs_of(text: str) -> set[int]:
+# The same row is asked for copies and for leaks, one after the other.
+@functools.lru_cache(maxsize=4)
+def runs_of(text: str) -> frozenset[int]:
     """The text's runs of five words as 64-bit hashes; of fewer words, all of them are one run; none has no run.
 
     Words count by their CRC and runs by Python's hash of a tuple of numbers, which is xxHash and the same everywhere:
@@ -36,11 +39,11 @@ def runs_of(text: str) -> set[int]:
     """
     words = [*map(zlib.crc32, " ".join(_word.findall(text.lower())).encode("utf-8", "replace").split())]
     if len(words) < WORDS:
-        return {hash(tuple(words))} if words else set()
-    return set(map(hash, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False)))
+        return frozenset({hash(tuple(words))} if words else ())
+    return frozenset(map(hash, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False)))
 
 
-def similarity(one: set[int], other: set[int]) -> float:
+def similarity(one: Set[int], other: Set[int]) -> float:
     """The Jaccard index of two sets of runs; 0 where both are empty."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared) if shared else 0.0
@@ -68,15 +71,15 @@ class NearIndex:
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def find(self, runs: set[int]) -> int | None:
+    def find(self, runs: frozenset[int]) -> int | None:
         """The number of the earliest near copy among the added, None where there is none."""
         return self._find(runs, _bands(runs)) if runs else None
 
-    def add(self, runs: set[int]) -> int:
+    def add(self, runs: frozenset[int]) -> int:
         """Add a text; its number, counted from 0."""
         return self._add(runs, _bands(runs) if runs else [])
 
-    def find_or_add(self, runs: set[int]) -> int | None:
+    def find_or_add(self, runs: frozenset[int]) -> int | None:
         """As `find`; a text without a near copy is added."""
         bands = _bands(runs) if runs else []
         found = self._find(runs, bands) if runs else None
@@ -84,11 +87,11 @@ class NearIndex:
             self._add(runs, bands)
         return found
 
-    def _find(self, runs: set[int], bands: list[int]) -> int | None:
+    def _find(self, runs: frozenset[int], bands: list[int]) -> int | None:
         candidates = {row for table in self._tables for row in table.candidates(bands)}
         return next((row for row in sorted(candidates) if self._is_near(runs, row)), None)
 
-    def _add(self, runs: set[int], bands: list[int]) -> int:
+    def _add(self, runs: frozenset[int], bands: list[int]) -> int:
         number = len(self)
         self._sets.seek(self._starts[-1] * 8)
         self._sets.write(array("q", runs).tobytes())
@@ -99,7 +102,7 @@ class NearIndex:
             self._tables[-1].add(bands, number)
         return number
 
-    def _is_near(self, runs: set[int], row: int) -> bool:
+    def _is_near(self, runs: frozenset[int], row: int) -> bool:
         start, end = self._starts[row], self._starts[row + 1]
         larger, smaller = max(len(runs), end - start), min(len(runs), end - start)
         if smaller < self.threshold * larger:
@@ -147,7 +150,8 @@ class _BandTable:
                 self._slots[at] = tag << 32 | (row + 1)
 
 
-def _bands(runs: set[int]) -> list[int]:
+@functools.lru_cache(maxsize=4)
+def _bands(runs: frozenset[int]) -> list[int]:
     """64-bit hashes of the signature's bands, each with its number."""
     values = signature(runs)
     return [hash((start, *values[start : start + _BAND_BINS])) & _MASK64 for start in range(0, _BINS, _BAND_BINS)]

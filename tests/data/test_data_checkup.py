@@ -70,7 +70,7 @@ def close_to(row: dict[str, str], chooser: random.Random) -> dict[str, str] | No
     if len(words) < 25:
         return None
 
-    def runs(answer: list[str]) -> set[int]:
+    def runs(answer: list[str]) -> frozenset[int]:
         return runs_of("\n".join(filter(None, (row["instruction"], row["input"], " ".join(answer)))))
 
     last = None
