@@ -26,7 +26,12 @@ class LossOn(enum.StrEnum):
     all = "all"
 
 
-Paths = Annotated[list[str], typer.Argument(help="Files, hub datasets (owner/name[:config]), or 'demo'.")]
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders, quoted patterns, hub datasets (owner/name[:config]), functions (rows.py:load), or 'demo'."
+    ),
+]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Count with this model's tokenizer and template.")]
 Format = Annotated[str, typer.Option("--format", "-f", help="Read as this format instead of the detected one.")]
 Map = Annotated[list[str] | None, typer.Option("--map", help="PART=COLUMN, such as prompt=question; repeat it.")]

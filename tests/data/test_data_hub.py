@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from ftui.data.given import Given
 from ftui.data.hub import choose_files, is_hub_dataset
+from ftui.data.loading import find_files
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = b'{"prompt": "q", "completion": "a"}\n{"prompt": "r", "completion": "b"}\n'
@@ -112,6 +114,18 @@ def test_what_the_hub_refuses_is_one_sentence_with_what_to_do(
 def test_no_connection_and_no_permission_to_connect_are_told_apart(hub: str) -> None:
     assert "The hub can't be reached" in show("owner/good", "http://127.0.0.1:1").stderr
     assert "HF_HUB_OFFLINE is set" in show("owner/other", hub, offline=True).stderr
+
+
+def test_a_configuration_is_named_in_a_field_or_after_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("ftui.paths.hub_cache_dir", lambda: tmp_path)
+    snapshot = tmp_path / "datasets--owner--name" / "snapshots" / COMMIT
+    for config in ("main", "other"):
+        (snapshot / config).mkdir(parents=True)
+        (snapshot / config / "train.jsonl").write_text(json.dumps({"text": config}) + "\n")
+    for path, config in (("owner/name", "other"), ("owner/name:other", None), ("owner/name:main", "other")):
+        assert [file.parent.name for file in find_files(Given(path, config=config))] == ["other"]
+    assert [path.parent.name for path in find_files(Given("owner/name"))] == ["main"]
 
 
 @pytest.mark.parametrize(
