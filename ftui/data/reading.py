@@ -45,12 +45,17 @@ _BY_SUFFIX = {
 
 
 _PACKED = (".gz", ".zst")
+_LONG_LINE = 60_000
+"""Bytes without a line's end, nearly all that is looked at of a file."""
 
 
 def kind_of_name(path: Path) -> str | None:
     """What the suffix says that a file is: "json" (also lines), "csv", "parquet", "arrow", "text", or None."""
-    suffix = path.with_suffix("").suffix if path.suffix.lower() in _PACKED else path.suffix
-    return _BY_SUFFIX.get(suffix.lower())
+    return _BY_SUFFIX.get(_inner_suffix(path))
+
+
+def _inner_suffix(path: Path) -> str:
+    return (path.with_suffix("").suffix if path.suffix.lower() in _PACKED else path.suffix).lower()
 
 
 def open_file(path: Path) -> DataFile:
@@ -92,6 +97,9 @@ def _json_file(path: Path, start: bytes) -> DataFile:
     if start.startswith(b"["):
         return DataFile(path, "json", read_json_array)
     first, _, rest = start.partition(b"\n")
+    if b"\n" not in start and len(start) > _LONG_LINE and _inner_suffix(path) in (".jsonl", ".ndjson"):
+        # Its first row is longer than what was looked at; taken for one object, it would be read whole.
+        return DataFile(path, "jsonl", read_json_lines)
     if start.startswith(b"{") and not (_parses(first) and rest.strip()):
         return DataFile(path, "json", read_json_object)
     return DataFile(path, "jsonl", read_json_lines)

@@ -93,6 +93,14 @@ def test_an_array_that_is_never_closed_is_told(tmp_path: Path) -> None:
     assert "before the list is closed" in found[-1][1]
 
 
+def test_lines_whose_first_is_very_long_are_read_one_by_one(tmp_path: Path) -> None:
+    rows = [{"text": "word " * 40_000}, {"text": "b"}]
+    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert open_file(path).container == "jsonl"
+    assert rows_of(read(path)) == rows
+    assert rows_of(read(written(tmp_path, "a.json", json.dumps({"data": rows})))) == rows
+
+
 def test_deep_nesting_and_huge_numbers_are_bad_rows(tmp_path: Path) -> None:
     lines = ['{"text": "ok"}', '{"a": ' + "[" * 100_000 + "}", '{"a": ' + "9" * 5000 + "}"]
     found = read(written(tmp_path, "a.jsonl", "\n".join(lines)))
