@@ -158,12 +158,28 @@ def _explain(details: Any, values: Mapping[str, Any]) -> Problem:
         return Problem(f"{top}.kind", _no_choice(value, tuple(UNIONS[top])))
     known = {entry.path: entry for entry in (*_settings_for(values), *source_settings())}
     entry = known.get(_pattern(path))
+    if entry and (whose := _other_kinds(entry, details["input"])):
+        kind = values[top].get("kind")
+        reason = wrong_value(entry, details["input"])
+        return Problem(path, f"{reason}; it belongs to {top}.kind {whose}, but the kind here is {kind}")
     if details["type"] == "missing":
         what = f": {entry.help[0].lower()}{entry.help[1:].rstrip('.')}" if entry else ""
         return Problem(path, f"is needed{what}")
     if entry is None:
         return Problem(path, f"{_shown(details['input'])} can't be read here: {details['msg'].lower()}")
     return Problem(path, wrong_value(entry, _input_at(location, values, details["input"])))
+
+
+def _other_kinds(entry: Setting, value: Any) -> str:
+    """The kinds of the same section whose setting of this name offers `value`, in words; "" for none."""
+    if entry.section not in UNIONS or entry.name == "kind" or not isinstance(value, str):
+        return ""
+    kinds = [
+        kind
+        for kind, model in UNIONS[entry.section].items()
+        if any(each.name == entry.name and value in each.choices for each in settings_of(model, entry.section))
+    ]
+    return " or ".join(kinds)
 
 
 def _settings_for(values: Mapping[str, Any]) -> Iterator[Setting]:

@@ -37,6 +37,7 @@ def mistakes(text: str) -> dict[str, str]:
         ("adapter: {rank: 3.5}", "adapter.rank", "not whole; write a whole number from 1 to 1,024"),
         ("adapter: {rank: 0}", "adapter.rank", "from 1 to 1,024, or auto"),
         ("compute: {max_hours: 90min}", "compute.max_hours", "write 1.5"),
+        ("objective: {loss_type: simpo}", "objective.loss_type", "it belongs to objective.kind cpo"),
         ("model: {quantization: 4bit}", "model.quantization", "the nearest is nf4"),
         ("train: {optimizer: adamw_hf}", "train.optimizer", "the nearest is adamw"),
         ("adapter: {kind: none, rank: 8}", "adapter.rank", "belongs to adapter.kind lora"),

@@ -69,12 +69,12 @@ def test_a_recipe_without_model_or_data_says_what_to_add() -> None:
         lay_out(assign(Recipe(), {"model.base": "demo"}))
 
 
-def test_an_objective_that_can_only_be_planned_is_refused_even_with_force(layout: Layout) -> None:
+def test_a_distillation_without_a_teacher_is_refused_even_with_force(layout: Layout) -> None:
     asked = assign(layout.asked, {"objective.kind": "distill"})
     planned = lay_out(asked, hardware=machine(), shape=SHAPE, profile=profile(kind="prompt"))
-    assert "can be planned, not trained yet" in next(obstacles(planned)).what
+    assert "objective.teacher is empty" in next(obstacles(planned)).what
     for force in (False, True):
-        with pytest.raises(Refused, match="Distillation can be planned, not trained yet"):
+        with pytest.raises(Refused, match=r"objective\.teacher is empty"):
             launch(planned, command="ftui launch", force=force)
 
 
