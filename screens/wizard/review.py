@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from ftui.runs.launch import Layout
 
 
-PLANNING = Content("… planning what was just edited; what stands below is from before it")
-
-
 class ReviewStep(Step):
     """Enter launches; what would make the run fail is asked about first."""
 
@@ -62,7 +59,7 @@ class ReviewStep(Step):
 
     def show(self, state: WizardState) -> None:
         super().show(state)
-        line = said(state, "plan") or said(state, "edit") or (PLANNING if state.outdated else None)
+        line = said(state, "plan") or said(state, "edit") or _planning(state)
         self.query_one(".said", Static).update(line or "")
         self.query_one(".said").display = line is not None
         if state.layout is None:
@@ -105,9 +102,9 @@ class ReviewStep(Step):
 
     def action_launch(self) -> None:
         layout = self.state.layout
-        if layout is None or self._launching:
+        if self._launching:
             return
-        if self.state.outdated:
+        if layout is None or self.state.outdated:
             # What would start now is not what was asked for; it does as soon as that is planned.
             self._due = "plan" not in self.state.problems
             return
@@ -175,8 +172,8 @@ class ReviewStep(Step):
     # The frame.
 
     def next_line(self) -> str:
-        if self.state.outdated:
-            return "The last edit is being planned; enter starts the run as soon as it is."
+        if self.state.layout is None or self.state.outdated:
+            return "It is being planned; enter starts the run as soon as that is done."
         if self._against:
             return "Something is in the way, see below; enter asks before it starts the run."
         return "Enter starts the run in the background; it outlives this terminal."
@@ -189,14 +186,20 @@ class ReviewStep(Step):
         return launch_command(asked, reference=self.state.preset)
 
 
+def _planning(state: WizardState) -> Content | None:
+    if state.layout is None:
+        return Content("… planning the run")
+    return Content("… planning what was just edited; what stands below is from before it") if state.outdated else None
+
+
 def summary(state: WizardState, layout: Layout) -> list[Content]:
     """What would run, what it costs, and the disk it needs, in a few lines."""
     run = layout.recipe
     sources = ", ".join(source.path for source in run.data.sources)
     option = state.chosen
     lines = [
-        Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} on "
-                         f"{sources}, {layout.profile.rows:,} rows"),
+        Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} by "
+                         f"{run.objective.kind} on {sources}, {layout.profile.rows:,} rows"),
         cost_line(state, wide=True, edited=False),
         Content.assemble(("disk ", "dim"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
                          ("    result ", "dim"), gib(layout.estimate.adapter_bytes)),

@@ -373,6 +373,7 @@ async def test_what_is_launched_is_what_was_edited_however_long_the_planning_tak
         await wizard(pilot).go("review")
         await pilot.press("enter")
         await until(pilot, lambda: "planning what was just edited" in text(app))
+        assert "of demo by sft on" in text(app)
         assert "--set train.max_steps=3" in text(app)
         assert not launched
         go_on.set()
