@@ -31,7 +31,7 @@ from ftui.recipe.trainable import planned_only
 
 TRACED = json.loads((Path(__file__).parent / "traced_objectives.json").read_text("utf-8"))["cases"]
 GENERATING = ("grpo", "rloo", "online_dpo", "ppo", "distill")
-UNTRACED = {"classify", "classify", "online_dpo", "ppo"}
+UNTRACED = {"classify", "online_dpo", "ppo"}
 """Computed as others are that were traced: a reward model, and GRPO with what its own loss adds."""
 ASKED: dict[str, Any] = {
     "adapter.rank": 16, "adapter.alpha": 32, "adapter.dropout": 0.0, "model.quantization": "none",
