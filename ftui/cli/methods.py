@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -115,7 +116,9 @@ def _document(card: Card) -> dict[str, Any]:
     }
 
 
-def _table(titles: tuple[str, ...], groups: list[tuple[str | None, list[tuple[str, ...]]]], gap: int = 2) -> None:
+def _table(
+    titles: tuple[str, ...], groups: Sequence[tuple[str | None, Sequence[tuple[str, ...]]]], gap: int = 2
+) -> None:
     """Columns as wide as their widest cell, the last one as it is; a heading above each group that has one."""
     rows = [row for _, group in groups for row in group]
     widths = [max(len(row[at]) for row in [titles, *rows]) for at in range(len(titles) - 1)]
