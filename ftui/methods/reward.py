@@ -32,7 +32,7 @@ class RewardOptions(CompletionOptions):
 
 ROW = ObjectiveRow(
     kind="reward",
-    title="Reward model",
+    title="Reward modelling",
     when="You want a judge that scores answers, and have pairs of a better and a worse one.",
     data=("preference",),
     form="pair",

@@ -32,8 +32,9 @@ class ObjectiveRow:
 
     @property
     def inline(self) -> str:
-        """The title within a sentence: REINFORCE stays as it is."""
-        return self.title if self.title[:2].isupper() else self.title[0].lower() + self.title[1:]
+        """The title within a sentence: REINFORCE and people's names stay as they are."""
+        named = self.title[:2].isupper() or self.title.startswith("Kahneman")
+        return self.title if named else self.title[0].lower() + self.title[1:]
 
 
 @dataclass(frozen=True)

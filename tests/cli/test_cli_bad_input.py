@@ -107,7 +107,7 @@ def empty_parquet(path: Path) -> None:
 
 PLACES: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda path: None, "no file"),
-    "folder": (Path.mkdir, "is a folder"),
+    "folder": (Path.mkdir, "in the folder"),
     "loop": (lambda path: path.symlink_to(path), "isn't there"),
     "dangling": (lambda path: path.symlink_to(path.with_name("gone")), "isn't there"),
     "fifo": (os.mkfifo, "pipe or device"),
