@@ -116,11 +116,13 @@ def test_an_interrupt_ends_a_command_with_130_and_no_traceback(tmp_path: Path) -
 
 
 def _wait_until_idle(pid: int) -> None:
-    """Until the process has started up and waits for something."""
-    process, before = psutil.Process(pid), -1.0
-    while (now := process.cpu_times().user) != before or now < 0.1:
-        before = now
+    """Until the process has started up and waits for something: it hasn't computed for a second."""
+    process, before, quiet = psutil.Process(pid), -1.0, 0
+    deadline = time.monotonic() + 20
+    while quiet < 3 and time.monotonic() < deadline:
         time.sleep(0.3)
+        now = process.cpu_times().user
+        before, quiet = now, quiet + 1 if now == before else 0
 
 
 def commands() -> list[str]:
