@@ -200,8 +200,11 @@ def write(
     settings it names, `header` stands as comment lines on top.
     """
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
 
     yaml = YAML()
+    # What is added goes into the class, and other writers of this process share ruamel's own.
+    yaml.Representer = type("RecipeRepresenter", (RoundTripRepresenter,), {})
     yaml.width = 1 << 20
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.preserve_quotes = True
