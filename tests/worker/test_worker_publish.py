@@ -28,7 +28,7 @@ class Context:
 
 
 class Api:
-    calls: list[tuple[str, dict[str, Any]]] = []  # noqa: RUF012  (emptied by each test)
+    calls: list[tuple[str, dict[str, Any]]] = []
     error: Exception | None = None
 
     def create_repo(self, repo_id: str, **given: Any) -> str:
