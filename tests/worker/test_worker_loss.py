@@ -213,7 +213,7 @@ def test_dft_is_trls_and_an_evaluation_measures_the_plain_loss(tmp_path: Any) ->
     batch = Collator(pad_id=0)(ROWS)
     batch.pop("tokens")
     model = tiny()
-    plain = float(model.eval()(**batch).loss)
+    plain = model.eval()(**batch).loss.item()
     trainer = SFTTrainer(
         model=model.train(), processing_class=tokenizer(), train_dataset=Dataset.from_list([{"input_ids": [0, 1]}]),
         args=SFTConfig(output_dir=str(tmp_path), loss_type="dft", report_to=[], use_cpu=True, bf16=False,
