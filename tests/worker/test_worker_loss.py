@@ -227,7 +227,7 @@ def test_dft_is_trls_and_an_evaluation_measures_the_plain_loss(tmp_path: Any) ->
     add_loss(ours, "chunked", Weighting(dft=True))
     output = ours.train()(**batch, summed_loss=True)
     (output.loss / output.count).backward()
-    assert float(output.loss / output.count) == pytest.approx(float(theirs), abs=1e-6)
+    assert (output.loss / output.count).item() == pytest.approx(theirs.item(), abs=1e-6)
     for name, parameter in ours.named_parameters():
         assert torch.allclose(parameter.grad, wanted[name], atol=1e-6), name
     evaluated = ours.eval()(**batch, summed_loss=True)
