@@ -231,4 +231,4 @@ def test_dft_is_trls_and_an_evaluation_measures_the_plain_loss(tmp_path: Any) ->
     for name, parameter in ours.named_parameters():
         assert torch.allclose(parameter.grad, wanted[name], atol=1e-6), name
     evaluated = ours.eval()(**batch, summed_loss=True)
-    assert float(evaluated.loss / evaluated.count) == pytest.approx(plain, abs=1e-6)
+    assert (evaluated.loss / evaluated.count).item() == pytest.approx(plain, abs=1e-6)
