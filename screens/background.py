@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Thread
@@ -16,6 +18,9 @@ from ftui.errors import FtuiError
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
+
+LEAVE_SECONDS, SETTLE_SECONDS = 1.0, 10.0
+_calls: set[Thread] = set()
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,28 @@ async def attempt(function: Callable[Given, Found], *args: Given.args, **kwargs:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result)
 
-    Thread(target=body, daemon=True, name=f"ftui-{getattr(function, '__name__', 'call')}").start()
+    thread = Thread(target=body, daemon=True, name=f"ftui-{getattr(function, '__name__', 'call')}")
+    _calls.difference_update([call for call in _calls if call.ident and not call.is_alive()])
+    _calls.add(thread)
+    thread.start()
     return await outcome
+
+
+def settled(seconds: float = LEAVE_SECONDS) -> bool:
+    """Whether every call has come back within `seconds`.
+
+    Python ends a daemon thread where it stands when the interpreter goes.  A thread that stands in compiled code which
+    doesn't bear that (pydantic's Rust, pyarrow's C++) takes the process down with SIGABRT or SIGSEGV; so whoever leaves
+    waits for the calls, and where one hangs leaves without winding the interpreter up.
+    """
+    until = time.monotonic() + seconds
+    for call in list(_calls):
+        if call.ident:
+            call.join(max(until - time.monotonic(), 0))
+    return not any(call.is_alive() for call in _calls)
+
+
+atexit.register(settled, SETTLE_SECONDS)
 
 
 async def attempt_for(

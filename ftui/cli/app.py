@@ -9,7 +9,8 @@ import sys
 def open_app(run: str | None = None, demo: bool = False) -> int:
     """Open the app (on the monitor of `run`, or on the demo's wizard, where asked) and return its exit code.
 
-    Without a terminal, or on a dumb one, a plain message names the commands to use instead.
+    Without a terminal, or on a dumb one, a plain message names the commands to use instead.  Where a call beside the
+    app hangs (a driver, a network home), the process ends here.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         print(
@@ -20,7 +21,13 @@ def open_app(run: str | None = None, demo: bool = False) -> int:
         )
         return 2
     from ftui.screens.app import FtuiApp
+    from ftui.screens.background import settled
 
     app = FtuiApp(open_run=run, demo=demo)
     app.run()
-    return app.return_code or 0
+    code = app.return_code or 0
+    if not settled():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
