@@ -11,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from .background import settled
 from .memory import recall, remember
 from .messages import NewRun, WatchRun
 
@@ -68,6 +69,10 @@ class FtuiApp(App[int]):
             self.watch_run(WatchRun(self.open_run))
         elif self.demo:
             self.new_run(NewRun(demo=True))
+
+    def settled(self) -> bool:
+        """Whether no call beside the app hangs: where one does, the process must end without winding Python up."""
+        return settled()
 
     def _keep_theme(self, name: str) -> None:
         if self._keeps_theme:

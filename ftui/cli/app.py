@@ -21,12 +21,11 @@ def open_app(run: str | None = None, demo: bool = False) -> int:
         )
         return 2
     from ftui.screens.app import FtuiApp
-    from ftui.screens.background import settled
 
     app = FtuiApp(open_run=run, demo=demo)
     app.run()
     code = app.return_code or 0
-    if not settled():
+    if not app.settled():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
