@@ -56,6 +56,23 @@ _LLAMA_3 = """
 {%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}
 """
 
+_LLAMA_2 = """
+{{- bos_token }}
+{%- set ns = namespace(system='', asked=false) %}
+{%- for message in messages %}
+{%- if message.role == 'system' %}{% set ns.system = '<<SYS>>\\n' + words(message) + '\\n<</SYS>>\\n\\n' %}
+{%- elif message.role == 'assistant' %}
+{{- ' ' }}
+{%- generation %}{{ words(message) + ' ' + eos_token }}{% endgeneration %}
+{%- else %}
+{%- if ns.asked %}
+{{- bos_token }}
+{%- endif %}
+{{- '[INST] ' + ns.system + words(message) + ' [/INST]' }}{% set ns.system = '' %}{% set ns.asked = true %}
+{%- endif %}
+{%- endfor %}
+"""
+
 _MISTRAL = """
 {{- bos_token }}
 {%- set ns = namespace(system='') %}
@@ -84,6 +101,70 @@ _GEMMA = """
 {%- if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}
 """
 
+_PHI = """
+{{- bos_token }}
+{%- for message in messages %}
+{{- '<|' + ('user' if message.role == 'tool' else message.role) + '|>\\n' }}
+{%- if message.role == 'assistant' %}
+{%- generation %}{{ words(message) + '<|end|>' }}{% endgeneration %}
+{%- else %}{{ words(message) + '<|end|>' }}{% endif %}
+{{- '\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}
+"""
+
+_VICUNA = """
+{{- bos_token }}
+{%- set ns = namespace(system='A chat between a curious user and an artificial intelligence assistant. The assistant '
+    + "gives helpful, detailed, and polite answers to the user's questions.") %}
+{%- if messages[0].role == 'system' %}{% set ns.system = words(messages[0]) %}{% endif %}
+{{- ns.system + ' ' }}
+{%- for message in messages %}
+{%- if message.role == 'assistant' %}
+{{- 'ASSISTANT: ' }}
+{%- generation %}{{ words(message) + eos_token }}{% endgeneration %}
+{%- elif message.role != 'system' or not loop.first %}{{ 'USER: ' + words(message) + ' ' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}
+"""
+
+_QWEN = """
+{{- bos_token }}
+{%- set ns = namespace(system='You are Qwen, created by Alibaba Cloud. You are a helpful assistant.') %}
+{%- if messages[0].role == 'system' %}{% set ns.system = messages[0].content %}{% endif %}
+{{- '<|im_start|>system\\n' + ns.system }}
+{%- if tools %}
+{{- '\\n\\n# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\n'
+    + 'You are provided with function signatures within <tools></tools> XML tags:\\n<tools>' }}
+{%- for tool in tools %}{{ '\\n' + tool | tojson }}{% endfor %}
+{{- '\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments within '
+    + '<tool_call></tool_call> XML tags:\\n<tool_call>\\n{"name": <function-name>, "arguments": <args-json-object>}'
+    + '\\n</tool_call>' }}
+{%- endif %}
+{{- '<|im_end|>\\n' }}
+{%- for message in messages %}
+{%- if message.role == 'assistant' %}
+{{- '<|im_start|>assistant\\n' }}
+{%- generation %}{{ message.content }}
+{%- for call in message.tool_calls or [] %}
+{%- set function = call.function or call %}
+{{- '\\n' if message.content or not loop.first else '' }}
+{{- '<tool_call>\\n{"name": "' + function.name + '", "arguments": ' + function.arguments | tojson }}
+{{- '}\\n</tool_call>' }}
+{%- endfor %}{{ '<|im_end|>' }}{% endgeneration %}
+{{- '\\n' }}
+{%- elif message.role == 'tool' %}
+{{- '<|im_start|>user' if loop.first or loop.previtem.role != 'tool' else '' }}
+{{- '\\n<tool_response>\\n' + message.content + '\\n</tool_response>' }}
+{{- '<|im_end|>\\n' if loop.last or loop.nextitem.role != 'tool' else '' }}
+{%- elif message.role == 'user' or not loop.first %}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
+"""
+
 
 @dataclass(frozen=True)
 class NamedTemplate:
@@ -98,14 +179,20 @@ class NamedTemplate:
 NAMED: dict[str, NamedTemplate] = {
     template.name: template
     for template in (
-        NamedTemplate("chatml", _WORDS + _CHATML, ("<|im_start|>", "<|im_end|>"), "ChatML: Qwen and many others"),
+        NamedTemplate("chatml", _WORDS + _CHATML, ("<|im_start|>", "<|im_end|>"), "ChatML: many models"),
+        NamedTemplate(
+            "qwen", _QWEN, ("<|im_start|>", "<|im_end|>"), "Qwen 2.5: ChatML with its own system turn and function calls"
+        ),
         NamedTemplate("plain", _WORDS + _PLAIN, (), "### Instruction and ### Response: plain words for any vocabulary"),
         NamedTemplate("alpaca", _WORDS + _ALPACA, (), "As plain, with Alpaca's opening sentence"),
         NamedTemplate(
             "llama-3", _WORDS + _LLAMA_3, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), "Llama 3"
         ),
-        NamedTemplate("mistral", _WORDS + _MISTRAL, (), "[INST] ... [/INST]: Mistral and Llama 2"),
+        NamedTemplate("llama-2", _WORDS + _LLAMA_2, (), "Llama 2: [INST] ... [/INST] with <<SYS>>"),
+        NamedTemplate("mistral", _WORDS + _MISTRAL, (), "Mistral 7B: [INST] ... [/INST]"),
         NamedTemplate("gemma", _WORDS + _GEMMA, ("<start_of_turn>", "<end_of_turn>"), "Gemma"),
+        NamedTemplate("phi", _WORDS + _PHI, ("<|user|>", "<|assistant|>", "<|end|>"), "Phi 3"),
+        NamedTemplate("vicuna", _WORDS + _VICUNA, (), "Vicuna 1.1: USER: ... ASSISTANT: ..., plain words"),
     )
 }
 """Those whose end of turn is `eos_token` need a tokenizer that has one."""

@@ -230,6 +230,9 @@ class ChatTemplate:
             if not text.startswith(before):
                 before = self.render(messages[:index], tools)
             after = text if index == len(messages) - 1 else self.render(messages[: index + 1], tools)
+            if not text.startswith(after) and (mark := self.end_of_turn) in after:
+                # Some templates close a whole conversation by a token of its own (Phi 3).
+                after = after[: after.rindex(mark) + len(mark)]
             if not text.startswith(before) or not text.startswith(after) or len(after) <= len(before):
                 raise RowError("its turns can't be told apart in what the chat template writes")
             said = str(messages[index]["content"] or "").strip()[-20:]
