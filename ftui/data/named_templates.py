@@ -181,7 +181,7 @@ NAMED: dict[str, NamedTemplate] = {
     for template in (
         NamedTemplate("chatml", _WORDS + _CHATML, ("<|im_start|>", "<|im_end|>"), "ChatML: many models"),
         NamedTemplate(
-            "qwen", _QWEN, ("<|im_start|>", "<|im_end|>"), "Qwen 2.5: ChatML with its own system turn and function calls"
+            "qwen", _QWEN, ("<|im_start|>", "<|im_end|>"), "Qwen 2.5: ChatML with its system turn and function calls"
         ),
         NamedTemplate("plain", _WORDS + _PLAIN, (), "### Instruction and ### Response: plain words for any vocabulary"),
         NamedTemplate("alpaca", _WORDS + _ALPACA, (), "As plain, with Alpaca's opening sentence"),
