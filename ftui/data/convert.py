@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftui.data.canonical import Message, RowError
+from ftui.data.canonical import RowError
 from ftui.data.document import FormatName, RowKind
+from ftui.data.paired import arena, preference, safe_rlhf, shp
 from ftui.data.parts import (
     Columns,
     images_in,
     label_in,
     list_in,
-    margin_in,
     message_of,
     needs_answer,
     scalar,
@@ -25,7 +25,6 @@ from ftui.data.parts import (
     value_in,
 )
 from ftui.data.ranked import ranked
-from ftui.data.transcripts import is_transcript, turns_in
 
 Converter = Callable[[Mapping[str, Any], Columns], dict[str, Any]]
 
@@ -84,37 +83,6 @@ def text(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     return {"text": text_in(row, columns, "text")}
 
 
-def preference(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A better and a worse answer; the prompt is a column of its own or what both conversations begin with.
-
-    Whole transcripts (HH-RLHF) are taken apart into their turns. A margin says by how much the chosen one is better,
-    for a reward model; where each answer has a score, it is their difference.
-    """
-    chosen, rejected = (_side(value_in(row, columns, part), "assistant", columns[part]) for part in _SIDES)
-    shared = 0
-    while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
-        shared += 1
-    prompt: list[Message] = []
-    if "prompt" in columns and row.get(columns["prompt"]) is not None:
-        prompt = _side(value_in(row, columns, "prompt"), "user", columns["prompt"])
-    if not prompt or chosen[: len(prompt)] == prompt:
-        prompt = chosen[:shared]
-    chosen, rejected = chosen[shared:], rejected[shared:]
-    needs_answer(chosen)
-    needs_answer(rejected)
-    if chosen == rejected:
-        raise RowError("chosen and rejected are the same")
-    return {"prompt": [*system_turn(row, columns, prompt), *prompt], "chosen": chosen, "rejected": rejected,
-            **margin_in(row, columns), **tools_in(row, columns)}  # fmt: skip
-
-
-_SIDES = ("chosen", "rejected")
-
-
-def _side(value: Any, role: str, column: str) -> list[Message]:
-    return turns_in(value) if isinstance(value, str) and is_transcript(value) else turns_of(value, role, column)
-
-
 def kto(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     """An answer that was good or bad: messages and a label, or prompt, completion and a label."""
     label = label_in(value_in(row, columns, "label"), columns["label"])
@@ -161,6 +129,9 @@ FORMATS: dict[str, Format] = {
         Format("text", "text", text, ("text",)),
         Format("preference", "preference", preference, ("chosen", "rejected"),
                ("prompt", "margin", "score_chosen", "score_rejected", "system", "tools")),
+        Format("safe-rlhf", "preference", safe_rlhf, ("prompt", "first", "second", "winner"), ("system",)),
+        Format("shp", "preference", shp, ("prompt", "first", "second", "winner"), ("system",)),
+        Format("arena", "preference", arena, ("first", "second", "winner"), ("prompt", "system")),
         Format("ranked", "preference", ranked, ("prompt", "answers"), ("scores", "ranks", "system", "tools")),
         Format("kto", "labelled", kto, ("label",), ("messages", "prompt", "completion", "system", "tools")),
         Format("prompt", "prompt", prompt, ("prompt",), ("system", "tools")),

@@ -13,8 +13,8 @@ labelled (KTO): {"prompt": messages, "completion": messages, "label": bool}; pro
 {name: value}} with the columns that a reward may look at; class: {"text", "labels": [str, ...], "multi": bool}."""
 
 FormatName = Literal[
-    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "ranked", "kto", "prompt",
-    "classification",
+    "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "safe-rlhf", "shp", "arena", "ranked",
+    "kto", "prompt", "classification",
 ]
 
 

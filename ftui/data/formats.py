@@ -37,6 +37,13 @@ _KNOWN: tuple[tuple[FormatName, dict[str, tuple[str, ...]], float], ...] = (
     ("preference", {"chosen": ("chosen",), "rejected": ("rejected",),
                     "prompt": ("prompt", "conversations", "messages", "question", "instruction", "input")}, 0.99),
     ("preference", {"chosen": ("chosen",), "rejected": ("rejected",)}, 0.97),
+    ("safe-rlhf", {"prompt": ("prompt",), "first": ("response_0",), "second": ("response_1",),
+                   "winner": ("better_response_id", "safer_response_id")}, 0.99),
+    ("shp", {"prompt": ("history",), "first": ("human_ref_a",), "second": ("human_ref_b",),
+             "winner": ("labels",)}, 0.99),
+    ("arena", {"first": ("conversation_a",), "second": ("conversation_b",), "winner": ("winner",)}, 0.99),
+    ("arena", {"prompt": ("prompt", "question", "instruction"), "first": ("response_a", "answer_a", "output_a"),
+               "second": ("response_b", "answer_b", "output_b"), "winner": ("winner", "preference")}, 0.95),
     ("ranked", {"prompt": ("prompt", "instruction", "question", "query"),
                 "answers": ("completions", "responses", "answers", "generations", "candidates")}, 0.95),
     ("messages", {"messages": ("messages", "conversations", "conversation", "chat", "dialogue", "turns")}, 0.97),
@@ -187,7 +194,7 @@ def _format_of_parts(said: Mapping[str, str], rows: Sequence[Mapping[str, Any]])
         return FORMATS["kto"]
     telling = (
         ("kto", {"label"}), ("preference", {"chosen"}), ("preference", {"rejected"}),
-        ("ranked", {"answers"}), ("alpaca", {"instruction"}),
+        ("ranked", {"answers"}), ("arena", {"winner"}), ("alpaca", {"instruction"}),
         ("alpaca", {"output"}), ("text", {"text"}), ("prompt-completion", {"prompt"}),
         ("prompt-completion", {"completion"}),
     )  # fmt: skip

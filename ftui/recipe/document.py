@@ -133,8 +133,8 @@ class DataSource(Document):
         why="Several sources are mixed by weight.",
     )
     format: Literal[
-        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "ranked", "kto", "prompt",
-        "classification",
+        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "safe-rlhf", "shp", "arena",
+        "ranked", "kto", "prompt", "classification",
     ] = setting(
         "auto",
         title="Format",

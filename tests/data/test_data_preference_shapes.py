@@ -63,6 +63,15 @@ HH_PAIR = {"prompt": [user("q"), assistant("first"), user("more")], "chosen": [a
         ({"prompt": "q", "answers": [{"answer": "bad", "rank": 7.0}, {"answer": "good", "rank": 1.0}]}, "ranked", PAIR),
         ({"question": "q", "responses": [[assistant("good")], [assistant("bad")]], "scores": [1, 0]}, "ranked",
          PAIR | {"margin": 1.0}),
+        ({"prompt": "q", "response_0": "bad", "response_1": "good", "is_response_0_safe": False,
+          "better_response_id": 1, "safer_response_id": 0}, "safe-rlhf", PAIR),
+        ({"prompt": "q", "response_0": "good", "response_1": "bad", "safer_response_id": 0.0}, "safe-rlhf", PAIR),
+        ({"post_id": "x", "history": "q", "human_ref_A": "good", "human_ref_B": "bad", "labels": 1, "score_A": 52,
+          "score_B": 54, "score_ratio": 1.0}, "shp", PAIR),
+        ({"history": "q", "human_ref_A": "bad", "human_ref_B": "good", "labels": "0"}, "shp", PAIR),
+        ({"model_a": "x", "model_b": "y", "winner": "model_b", "conversation_a": [user("q"), assistant("bad")],
+          "conversation_b": [user("q"), assistant("good")]}, "arena", PAIR),
+        ({"prompt": "q", "response_a": "good", "response_b": "bad", "winner": "A"}, "arena", PAIR),
         ({"prompt": "q", "response": "a", "label": "thumbs_up"}, "kto",
          {"prompt": [user("q")], "completion": [assistant("a")], "label": True}),
         ({"question": "q", "answer": "a", "kto_tag": "undesirable"}, "kto",
@@ -97,6 +106,35 @@ def test_answers_without_a_best_and_a_worst_say_why(row: dict[str, Any], reason:
     columns = {"prompt": "prompt", "answers": "answers", "scores": "scores"}
     with pytest.raises(RowError, match=reason):
         FORMATS["ranked"].convert({"prompt": "q", **row}, columns)
+
+
+@pytest.mark.parametrize(
+    ("format", "winner", "reason"),
+    [
+        ("arena", "tie", "neither answer won"), ("arena", "tie (bothbad)", "neither answer won"),
+        ("arena", "model_c", "'model_c' where one of model_a, a, model_b, b should be"),
+        ("safe-rlhf", -1, "neither answer won"), ("safe-rlhf", None, "is null"), ("shp", 2, "'2' where one of 1, 0"),
+    ],
+)  # fmt: skip
+def test_a_verdict_for_neither_makes_no_pair(format: str, winner: Any, reason: str) -> None:
+    row = {"prompt": "q", "first": "a", "second": "b", "winner": winner}
+    with pytest.raises(RowError, match=reason):
+        FORMATS[format].convert(row, {part: part for part in row})
+
+
+def test_answers_that_only_took_another_way_to_one_end_begin_where_they_part() -> None:
+    row = {"first": [user("q"), assistant("a"), user("r"), assistant("b")],
+           "second": [user("q"), assistant("a"), user("r"), assistant("c")], "winner": "model_b"}  # fmt: skip
+    made = FORMATS["arena"].convert(row, {part: part for part in row})
+    assert made["prompt"] == [user("q"), assistant("a"), user("r")]
+    assert (made["chosen"], made["rejected"]) == ([assistant("c")], [assistant("b")])
+
+
+def test_the_safer_answer_may_be_asked_for_in_place_of_the_better_one(jsonl: Callable[..., str]) -> None:
+    path = jsonl({"prompt": "q", "response_0": "good", "response_1": "bad", "better_response_id": 1,
+                  "safer_response_id": 0})  # fmt: skip
+    loaded = load(Given(path, format="safe-rlhf", columns={"winner": "safer_response_id"}))
+    assert [row.value for row in loaded.rows() if isinstance(row, Row)] == [PAIR]
 
 
 def test_a_mapping_by_hand_leads_to_the_same_form(jsonl: Callable[..., str]) -> None:
