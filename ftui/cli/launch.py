@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -20,13 +21,17 @@ def command(
     max_hours: float = typer.Option(None, "--max-hours", help="Stop with a checkpoint after so many hours."),
     on_end: str = typer.Option(None, "--on-end", metavar="CMD", help="A shell command run when the run has ended."),
     wait: bool = typer.Option(False, "--wait", help="Show the progress and return when the run has ended."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be run and what it takes; start nothing."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run",
+        help="Say what would be run, what it takes and what is in the way (exit code 2); start nothing.",
+    ),
     force: bool = typer.Option(False, "--force", help="Launch even where it looks as if it would fail."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Plan what the recipe leaves open, check that it fits, and start it in a process that outlives this terminal."""
+    from ftui.errors import Refused
     from ftui.runs.command import ask, launch_command
-    from ftui.runs.launch import launch, lay_out
+    from ftui.runs.launch import launch, lay_out, obstacles, refuses
     from ftui.runs.logout import survival
 
     flags: dict[str, Any] = {
@@ -37,8 +42,9 @@ def command(
     layout = lay_out(asked.recipe, asked_text=asked.text, preset=asked.preset)
     line = launch_command(layout.asked, reference=reference)
     if dry_run:
-        _show(layout, line, as_json=as_json)
-        return
+        found = list(obstacles(layout))
+        _show(layout, line, found, as_json=as_json)
+        sys.exit(Refused.exit_code if refuses(layout, found, force=force) else 0)
     run = launch(layout, command=line, force=force)
     for risk in layout.risks:
         print(f"ftui: {risk.path}: {risk.text}\n      {risk.hint}", file=sys.stderr)
@@ -63,12 +69,10 @@ def command(
     print(f"  folder  {run.path}")
 
 
-def _show(layout: Any, line: str, *, as_json: bool) -> None:
-    """What would be run: the resolved recipe with each reason, the estimate, and what stands in the way."""
+def _show(layout: Any, line: str, found: Sequence[Any], *, as_json: bool) -> None:
+    """What would be run: the resolved recipe with each reason, the estimate, and what was `found` in the way."""
     from ftui.recipe import write
-    from ftui.runs.launch import obstacles
 
-    found = list(obstacles(layout))
     if as_json:
         print_json({
             "recipe": layout.recipe, "choices": list(layout.plan.choices), "estimate": layout.estimate,

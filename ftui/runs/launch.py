@@ -22,13 +22,14 @@ from ftui.planner.document import Estimate, Plan, Risk
 from ftui.recipe.document import DataSource, Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
+from ftui.runs.companions import unfetchable, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
 from ftui.units import gib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ftui.runs.stages import StageLayout
 
@@ -97,8 +98,9 @@ def lay_out(
     hardware = hardware or machine.probe()
     shape = shape or models.describe(draft.model.base, draft.model.revision)
     profile = profile or data.profile(
-        draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on
-    )
+        draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
+        repairs=data.repairs_of(draft),
+    )  # fmt: skip
     known = calibration()
     found = planner.plan(hardware, shape, profile, draft, known)
     found = noted(found, draft.compute.stack)
@@ -140,6 +142,12 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     return run
 
 
+def refuses(layout: Layout, found: Sequence[Obstacle], *, force: bool) -> bool:
+    """Whether `launch` would refuse `layout`, in whose way these obstacles were found."""
+    recipes = [each.layout.recipe for each in layout.stages] or [layout.recipe]
+    return bool(found) if not force else any(planned_only(recipe) for recipe in recipes)
+
+
 def refreshed(layout: Layout) -> Layout:
     """`layout` with the memory that is free now: minutes may lie between a plan and its launch."""
     if abs(time.time() - layout.hardware.time) < FRESH_SECONDS:
@@ -167,6 +175,7 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
     yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)
     yield from _model_obstacles(layout)
+    yield from (Obstacle(*wrong) for wrong in wrong_companions(layout.recipe, layout.shape))
     verdict = layout.estimate.verdict
     if verdict.fit == "no":
         # Where each is enough by itself, the first costs least.
@@ -251,11 +260,8 @@ def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
         )
     if base in NAMED or models.locate(base, layout.recipe.model.revision):
         return
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        yield Obstacle(
-            f"{base} is not whole on this disk, and HF_HUB_OFFLINE forbids to fetch it.",
-            "Unset HF_HUB_OFFLINE, or name a local folder.",
-        )
+    if wrong := unfetchable(base, layout.recipe.model.revision):
+        yield Obstacle(*wrong)
     room = _free(hub_cache_dir())
     if layout.shape.weight_bytes and room is not None and room < layout.shape.weight_bytes:
         yield Obstacle(
@@ -319,10 +325,17 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         changed["continual"] = recipe.continual.model_copy(update={"remember": old})
     if (base := _absolute(recipe.model.base)) != recipe.model.base:
         changed["model"] = recipe.model.model_copy(update={"base": base})
-    rewards = getattr(recipe.objective, "rewards", ())
-    if (scored := tuple(with_paths(text, _absolute) for text in rewards)) != rewards:
-        changed["objective"] = recipe.objective.model_copy(update={"rewards": scored})
+    if objective := _objective(recipe):
+        changed["objective"] = recipe.objective.model_copy(update=objective)
     return recipe.model_copy(update=changed) if changed else recipe
+
+
+def _objective(recipe: Recipe) -> dict[str, object]:
+    """What an objective names on this disk, absolutely, where it doesn't yet: rewards, a teacher."""
+    objective = recipe.objective
+    rewards, teacher = getattr(objective, "rewards", ()), getattr(objective, "teacher", "")
+    absolute = {"rewards": tuple(with_paths(text, _absolute) for text in rewards), "teacher": _absolute(teacher)}
+    return {name: value for name, value in absolute.items() if value != getattr(objective, name, value)}
 
 
 def _source(source: DataSource) -> DataSource:

@@ -10,6 +10,7 @@ from ftui import models
 from ftui.data.vocabulary import require_same_vocabulary
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
+from ftui.runs.companions import require_whole_teacher
 from ftui.worker.base import folder_of, keep_gradients
 from ftui.worker.context import JobContext
 from ftui.worker.precision import Precision
@@ -24,9 +25,7 @@ def ensure(context: JobContext, recipe: Recipe, student: Path) -> bool:
     teacher: str = getattr(recipe.objective, "teacher", "")
     if not teacher:
         return True
-    if (Path(teacher).expanduser() / "adapter_config.json").exists():
-        raise BadInput(f"objective.teacher is {teacher}, which holds an adapter, not a model.",
-                       "Merge it into its base first, and name the folder of the whole model.")
+    require_whole_teacher(teacher)
     folder = folder_of(context, teacher, None)
     if folder is None:
         return False
