@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ class JobContext:
         self._progress = ("", float("-inf"))
         self._began = time.monotonic()
         self._deadline: float | None = None
+        self._listener: Callable[[EventKind, int | None, dict[str, Any]], None] | None = None
         self.outcome: Outcome | None = None
 
     @property
@@ -83,6 +85,12 @@ class JobContext:
         if step is not None:
             self._writer.progressed()
         self._writer.emit(kind, step, **data)
+        if self._listener is not None:
+            self._listener(kind, step, data)
+
+    def listen(self, listener: Callable[[EventKind, int | None, dict[str, Any]], None]) -> None:
+        """Have `listener` told of each event from now on, once it is written; it may emit others."""
+        self._listener = listener
 
     def progress(self, text: str, done: float, total: float | None, unit: str = "step") -> None:
         """Move the progress bar, as often as one likes: what comes within a quarter of a second is left out, but never

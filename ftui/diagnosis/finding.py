@@ -1,0 +1,33 @@
+"""`Finding`: one thing that a curve shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong (`text`), what to do (`hint`), the numbers that show it, and the settings that would help."""
+
+    name: str
+    text: str
+    hint: str
+    evidence: dict[str, float | None] = field(default_factory=dict)
+    change: dict[str, Any] = field(default_factory=dict)
+    """Dotted path -> value: what makes a new recipe of this run's, which the finding then should not befall."""
+    severity: Literal["note", "warning"] = "warning"
+
+    @property
+    def settings(self) -> list[str]:
+        """The change as `--set` takes it."""
+        return [
+            f"{path}={str(value).lower() if isinstance(value, bool) else value}" for path, value in self.change.items()
+        ]
+
+    def as_data(self) -> dict[str, Any]:
+        """What a `diagnosis` event holds."""
+        return {
+            "name": self.name, "text": self.text, "hint": self.hint, "evidence": self.evidence, "change": self.change,
+            "severity": self.severity,
+        }
