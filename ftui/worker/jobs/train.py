@@ -180,8 +180,9 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
 
     from ftui.worker import canary
     from ftui.worker.adapters.lora_start import changes_base
-    from ftui.worker.answers import answer, prompts_of
+    from ftui.worker.answers import answer, of_base, prompts_of
     from ftui.worker.continual import anchor_of
+    from ftui.worker.diagnosing import watch_over
     from ftui.worker.session import Session
     from ftui.worker.tracking import add_trackers
 
@@ -218,6 +219,11 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     elif session.evaluates and not adapted:
         # Once full tuning has begun, or an adapter's start has changed the base, there is no base model left to ask.
         session.base_answers = answers(True)
+    reached = resumed.step if resumed is not None else -1
+    watch_over(
+        context, recipe, trainer, labels=len(prepared.labels) or None, judged_by=session.judged_by,
+        before=[event for event in history(context.run) if (event.step or 0) <= reached] if resumed else (),
+    )
     began = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
