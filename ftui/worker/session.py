@@ -155,7 +155,7 @@ class Session(TrainerCallback):
             "metric", step, loss=loss, learning_rate=logs.get("learning_rate"), grad_norm=logs.get("grad_norm"),
             epoch=logs.get("epoch"), tokens=self.trainer.tokens_seen,
             tokens_per_second=tokens / seconds if seconds > 0 else None, step_seconds=seconds / steps,
-            **({"values": values} if values else {}), **readings(self.device),
+            input_seconds=self._waited() / steps, **({"values": values} if values else {}), **readings(self.device),
         )
         self.context.progress("Training", step, state.max_steps)
         self._look_at(loss, steps, step)
@@ -265,6 +265,11 @@ class Session(TrainerCallback):
         return next((c for c in checkpoints.found(folder) if c.step == self.best.step and not c.problem()), None)
 
     # --- its own ------------------------------------------------------------------------------------------------
+
+    def _waited(self) -> float:
+        """Seconds that the rows have kept the training waiting since the last time."""
+        seconds, self.trainer.waited = self.trainer.waited, 0.0
+        return float(seconds)
 
     def _ask_evaluation(self, control: Any, reason: str) -> None:
         control.should_evaluate = True
