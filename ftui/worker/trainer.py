@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import random
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ class RunTrainer(_Base):
     session: Session
     tokens_seen = 0
     """Real tokens trained on so far, padding left out."""
+    waited = 0.0
+    """Seconds spent waiting for rows since the session last asked."""
     average: OtherWeights | None = None
     """Weights that count in place of those that train, where there are such."""
 
@@ -57,6 +60,13 @@ class RunTrainer(_Base):
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Rows come as tokens: what trl would do to texts is left out."""
         return dataset
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """As ever; what the rows keep the step waiting for is measured."""
+        began = time.perf_counter()
+        batches = super().get_batch_samples(*args, **kwargs)
+        self.waited += time.perf_counter() - began
+        return batches
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """One forward and backward; counts the real tokens of the micro-batch."""
