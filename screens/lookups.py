@@ -55,12 +55,12 @@ def describe(ref: str, revision: str | None) -> ModelShape:
 def profile(
     draft: Recipe, shape: ModelShape | None, on_progress: Callable[[int, int | None], None], cancelled: Event
 ) -> DataProfile:
-    """What the draft's data holds, counted in a process of its own."""
+    """What the draft's data holds after its repairs, counted in a process of its own."""
     from ftui import data
 
     return data.profile_apart(
         draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
-        on_progress=on_progress, cancelled=cancelled,
+        repairs=data.repairs_of(draft), on_progress=on_progress, cancelled=cancelled,
     )
 
 

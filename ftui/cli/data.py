@@ -115,12 +115,12 @@ def check(
     """
     from ftui.cli.data_repairs import chosen_repairs, print_repairs, write_repairs
     from ftui.cli.data_tables import print_findings
-    from ftui.data import check as check_up
+    from ftui.data import check_apart
 
     if write is not None and not repair:
         raise BadInput("--write writes the repairs that are chosen, and none is.", "Add --repair all, or a name.")
     sources = _sources(paths, format, map, split, revision)
-    found = check_up(
+    found = check_apart(
         sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length, rank=rank, deep=deep,
         against=against or (), on_progress=_progress(json),
     )  # fmt: skip
@@ -162,8 +162,10 @@ def _progress(json: bool) -> Any:
     if json or not sys.stderr.isatty():
         return None
 
-    def report(done: int, total: int | None) -> None:
-        text = f"{done:,} of {total:,} rows counted" if total else f"{done:,} rows read"
-        print(f"\r{text}\x1b[K" if total != done else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+    def report(done: int, total: int | None, what: str = "") -> None:
+        text = f"{done:,} of {total:,} rows {what or 'counted'}" if total else f"{done:,} rows read"
+        about = "about " if what == "read" and total else ""
+        over = total == done and what != "read"
+        print("\r\x1b[K" if over else f"\r{about}{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
     return report

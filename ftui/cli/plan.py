@@ -70,8 +70,12 @@ def command(
     profile = None
     if draft.data.sources:
         from ftui.data import profile as read_profile
+        from ftui.data import repairs_of
 
-        profile = read_profile(draft.data.sources, shape)
+        profile = read_profile(
+            draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
+            repairs=repairs_of(draft),
+        )  # fmt: skip
     known = calibration()
     plan = planner.plan(box, shape, profile, draft, known)
     if not hardware:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ftui.data.apart import profile_apart
+    from ftui.data.apart import check_apart, profile_apart
     from ftui.data.checking import check
     from ftui.data.given import Given
     from ftui.data.loading import load
     from ftui.data.preparation import Prepared, prepare, validation_source
     from ftui.data.previewing import preview
     from ftui.data.profiling import profile
+    from ftui.data.repairing import repairs_of
     from ftui.data.tokenizer import Tokenizer, load_tokenizer
 
 _HOMES = {
@@ -24,12 +25,14 @@ _HOMES = {
     "Prepared": "preparation",
     "Tokenizer": "tokenizer",
     "check": "checking",
+    "check_apart": "apart",
     "load": "loading",
     "load_tokenizer": "tokenizer",
     "prepare": "preparation",
     "preview": "previewing",
     "profile": "profiling",
     "profile_apart": "apart",
+    "repairs_of": "repairing",
     "validation_source": "preparation",
 }
 
@@ -46,6 +49,6 @@ def demo_path() -> Path:
 
 
 __all__ = [
-    "Given", "Prepared", "Tokenizer", "check", "demo_path", "load", "load_tokenizer", "prepare", "preview",
-    "profile", "profile_apart", "validation_source",
+    "Given", "Prepared", "Tokenizer", "check", "check_apart", "demo_path", "load", "load_tokenizer", "prepare",
+    "preview", "profile", "profile_apart", "repairs_of", "validation_source",
 ]

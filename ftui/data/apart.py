@@ -1,7 +1,8 @@
-"""The profile in a child process, so that the app neither grows nor stands still: `python -m ftui.data.apart`.
+"""The profile and the check-up in a child process, so that the app neither grows nor stands still, and either can be
+ended at any moment: `python -m ftui.data.apart`.
 
-The request goes in as one JSON document; out come lines of JSON: {"progress": [done, total]}, then {"profile": ...} or
-{"error": {"what", "hint"}}.
+The request goes in as one JSON document; out come lines of JSON: {"progress": [done, total, what]}, {"found": [rows,
+findings]} for what a check-up has found so far, then {"answer": ...} or {"error": {"kind", "what", "hint"}}.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ftui.data.document import DataProfile
+from ftui.data.document import CheckUp, DataProfile, Finding
 from ftui.data.given import Given, SourceLike, as_sources
 from ftui.errors import BadInput, FtuiError, Refused
 from ftui.models.document import ModelShape
 
+if TYPE_CHECKING:
+    from ftui.data.repairing import Repairing
+
 _POLL_SECONDS = 0.1
+
+Answer = dict[str, Any]
 
 
 def profile_apart(
@@ -31,6 +38,7 @@ def profile_apart(
     *,
     template: str = "auto",
     loss_on: str = "assistant",
+    repairs: Repairing | None = None,
     max_rows_tokenized: int = 20_000,
     on_progress: Callable[[int, int | None], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -39,22 +47,74 @@ def profile_apart(
 
     Blocks; call it from a thread.  Raises what `profile()` raises.
     """
-    request = {
-        "sources": [_plain(source) for source in as_sources(sources)],
-        "shape": shape.as_dict() if shape else None,
-        "options": {"template": template, "loss_on": loss_on, "max_rows_tokenized": max_rows_tokenized},
-    }
+    options = {"template": template, "loss_on": loss_on, "max_rows_tokenized": max_rows_tokenized}
+    request = _request("profile", sources, shape, options) | {"repairs": repairs.plain() if repairs else None}
+
+    def hear(answer: Answer) -> None:
+        if on_progress and "progress" in answer:
+            on_progress(*answer["progress"])
+
+    return DataProfile.model_validate(_ask(request, hear, cancelled))
+
+
+def check_apart(
+    sources: str | SourceLike | Iterable[str | SourceLike],
+    shape: ModelShape | None = None,
+    *,
+    template: str = "auto",
+    loss_on: str = "assistant",
+    max_length: int | None = None,
+    rank: int | None = None,
+    deep: bool = False,
+    against: Sequence[str] = (),
+    on_progress: Callable[[int, int | None, str], None] | None = None,
+    on_found: Callable[[int, tuple[Finding, ...]], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> CheckUp:
+    """As `check()`, in a child process that ends when `cancelled` is set (then Refused is raised), or when the call is
+    interrupted; nothing of it is left behind.
+
+    Blocks; call it from a thread.  Raises what `check()` raises.
+    """
+    options = {
+        "template": template, "loss_on": loss_on, "max_length": max_length, "rank": rank, "deep": deep,
+        "against": list(against),
+    }  # fmt: skip
+
+    def hear(answer: Answer) -> None:
+        if on_progress and "progress" in answer:
+            on_progress(*answer["progress"])
+        elif on_found and "found" in answer:
+            rows, findings = answer["found"]
+            on_found(rows, tuple(map(Finding.model_validate, findings)))
+
+    return CheckUp.model_validate(_ask(_request("check", sources, shape, options), hear, cancelled))
+
+
+def _request(
+    what: str, sources: str | SourceLike | Iterable[str | SourceLike], shape: ModelShape | None, options: Answer
+) -> Answer:
+    return {
+        "do": what, "sources": [_plain(source) for source in as_sources(sources)],
+        "shape": shape.as_dict() if shape else None, "options": options,
+    }  # fmt: skip
+
+
+def _ask(request: Answer, hear: Callable[[Answer], None], cancelled: threading.Event | None) -> Answer:
+    """The child's answer to the request; what it says before that goes to `hear`."""
     # -P: a file in the working folder that is named like a module must not be taken for it.
     places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+    # A session of its own: whatever it starts (a loader of the user's) ends with it.
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ftui.data.apart"],
+        [sys.executable, "-P", "-m", "ftui.data.apart"], start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, encoding="utf-8",
     )  # fmt: skip
     try:
-        return _converse(child, json.dumps(request), on_progress, cancelled)
+        return _converse(child, json.dumps(request), hear, cancelled)
     finally:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
@@ -63,11 +123,8 @@ def profile_apart(
 
 
 def _converse(
-    child: subprocess.Popen[str],
-    request: str,
-    on_progress: Callable[[int, int | None], None] | None,
-    cancelled: threading.Event | None,
-) -> DataProfile:
+    child: subprocess.Popen[str], request: str, hear: Callable[[Answer], None], cancelled: threading.Event | None
+) -> Answer:
     """Hand the request over and take the answers as they come."""
     answers: queue.Queue[str | None] = queue.Queue()
     complaints: list[str] = []
@@ -92,7 +149,7 @@ def _converse(
         child.stdin.close()
     while True:
         if cancelled is not None and cancelled.is_set():
-            raise Refused("Counting the data was cancelled.")
+            raise Refused("Reading the data was cancelled.")
         try:
             line = answers.get(timeout=_POLL_SECONDS)
         except queue.Empty:
@@ -100,16 +157,15 @@ def _converse(
         if line is None:
             threads[1].join(timeout=1)
             last = next((text.strip() for text in reversed(complaints) if text.strip()), "it was killed")
-            raise BadInput(f"The process that counts the data ended early: {last[:200]}.", "Memory may have run out.")
-        answer = json.loads(line)
-        if "progress" in answer:
-            if on_progress:
-                on_progress(*answer["progress"])
-        elif "error" in answer:
+            raise BadInput(f"The process that reads the data ended early: {last[:200]}.", "Memory may have run out.")
+        answer: Answer = json.loads(line)
+        if "error" in answer:
             kind = {"Refused": Refused}.get(answer["error"]["kind"], BadInput)
             raise kind(answer["error"]["what"], answer["error"]["hint"])
-        else:
-            return DataProfile.model_validate(answer["profile"])
+        if "answer" in answer:
+            found: Answer = answer["answer"]
+            return found
+        hear(answer)
 
 
 def _plain(source: SourceLike) -> dict[str, Any]:
@@ -119,23 +175,40 @@ def _plain(source: SourceLike) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _answer(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
+def _answer(request: Answer, say: Callable[[Answer], None]) -> None:
     """The child's side."""
-    from ftui.data.profiling import profile
-
     shape = ModelShape.model_validate(request["shape"]) if request["shape"] else None
     sources = [Given(**source) for source in request["sources"]]
     try:
-        found = profile(
-            sources, shape, on_progress=lambda done, total: say({"progress": [done, total]}), **request["options"]
-        )
+        done = _check if request["do"] == "check" else _profile
+        say({"answer": done(request, sources, shape, say)})
     except FtuiError as error:
         say({"error": {"kind": type(error).__name__, "what": error.what, "hint": error.hint}})
-    else:
-        say({"profile": found.as_dict()})
 
 
-def _say(answer: dict[str, Any]) -> None:
+def _profile(request: Answer, sources: list[Given], shape: ModelShape | None, say: Callable[[Answer], None]) -> Answer:
+    from ftui.data.profiling import profile
+    from ftui.data.repairing import Repairing
+
+    repairs = Repairing.of(request["repairs"]) if request["repairs"] else None
+    found = profile(
+        sources, shape, repairs=repairs, on_progress=lambda *progress: say({"progress": progress}), **request["options"]
+    )
+    return found.as_dict()
+
+
+def _check(request: Answer, sources: list[Given], shape: ModelShape | None, say: Callable[[Answer], None]) -> Answer:
+    from ftui.data.checking import check
+
+    found = check(
+        sources, shape, on_progress=lambda *progress: say({"progress": progress}),
+        on_found=lambda rows, findings: say({"found": [rows, [finding.as_dict() for finding in findings]]}),
+        **request["options"],
+    )  # fmt: skip
+    return found.as_dict()
+
+
+def _say(answer: Answer) -> None:
     print(json.dumps(answer), flush=True)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ftui.data.canonical import Row
 from ftui.data.document import BadRow, CheckUp, Finding
+from ftui.data.expected import expected_rows
 from ftui.data.given import SourceLike, as_sources
 from ftui.data.inspecting import Inspector, Leaks, NearCopies, Pairs, PersonalData, Sizes, Wording
 from ftui.data.lengths import Counted
@@ -22,6 +24,8 @@ ROWS_PER_RANK = 8
 UNEVEN = 10
 """A label this many times as frequent as another is told."""
 _EXAMPLES = 5
+_FIRST_FOUND_SECONDS = 0.6
+"""After so long what was found so far is told for the first time, then each time after twice as long as before."""
 
 
 def check(
@@ -34,12 +38,15 @@ def check(
     rank: int | None = None,
     deep: bool = False,
     against: Sequence[str] = (),
-    on_progress: Callable[[int, int | None], None] | None = None,
+    on_progress: Callable[[int, int | None, str], None] | None = None,
+    on_found: Callable[[int, tuple[Finding, ...]], None] | None = None,
 ) -> CheckUp:
     """Look through the data; rows that would be cut are told from `max_length`, else from the model's context length.
 
     `deep` looks for near copies, personal data and secrets as well, which takes about three times as long; rows that
     stand in the files `against` are leaks.  With `rank`, that of the adapter, too few rows for it are told.
+    `on_progress` gets the rows done, about how many there are (None where that can't be told), and "read" or
+    "counted"; `on_found` now and then the rows read and what was found in them.
     Raises BadInput where a source can't be used at all.
     """
     given = as_sources(sources)
@@ -49,29 +56,58 @@ def check(
     if against:
         inspectors.append(Leaks(against))
 
+    so_far, due = Survey(), time.monotonic() + _FIRST_FOUND_SECONDS
+    wait = _FIRST_FOUND_SECONDS
+
     def look(row: Row, copied: bool) -> None:
+        nonlocal due, wait
         for inspector in inspectors:
             inspector.look(row, copied)
+        if on_found is not None and time.monotonic() > due:
+            on_found(so_far.rows, _sorted([*_of_rows(so_far), *_inspected(inspectors)]))
+            wait *= 2
+            due = time.monotonic() + wait
 
-    seen = survey(given, sample_rows=MAX_ROWS_TOKENIZED, contradictions=True, look=look, on_progress=on_progress)
-    counted, notes = measure(seen, shape, template=template, loss_on=loss_on, on_progress=on_progress)
+    def on_read(done: int, _: int | None) -> None:
+        if on_progress:
+            on_progress(done, expected, "read")
+
+    def on_counted(done: int, of: int | None) -> None:
+        if on_progress:
+            on_progress(done, of, "counted")
+
+    expected = expected_rows(given) if on_progress else None
+    seen = survey(
+        given, sample_rows=MAX_ROWS_TOKENIZED, contradictions=True, look=look, on_progress=on_read, into=so_far
+    )
+    counted, notes = measure(seen, shape, template=template, loss_on=loss_on, on_progress=on_counted)
     limit = max_length or (shape.context_length if shape else None)
     findings = [
-        *_unreadable(seen),
+        *_of_rows(seen),
         *_written(counted, seen.sample),
         *_about_template(counted.template_notes),
         *_too_long(counted, seen.sample, limit, seen.kind == "text"),
-        *_repeated(seen),
-        *_incomplete(seen),
         *_few(seen, rank),
         *_uneven(seen),
         *licences(seen.sources),
+        *_inspected(inspectors),
     ]
-    for inspector in inspectors:
-        findings += inspector.findings()
+    return CheckUp(profile=summarize(seen, counted, notes), findings=_sorted(findings))
+
+
+def _of_rows(seen: Survey) -> Iterable[Finding]:
+    """What can be said of any number of rows."""
+    return [*_unreadable(seen), *_repeated(seen), *_incomplete(seen)]
+
+
+def _inspected(inspectors: Iterable[Inspector]) -> Iterable[Finding]:
+    return [finding for inspector in inspectors for finding in inspector.findings()]
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors first."""
     order = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda finding: order[finding.severity])
-    return CheckUp(profile=summarize(seen, counted, notes), findings=tuple(findings))
+    return tuple(sorted(findings, key=lambda finding: order[finding.severity]))
 
 
 def _few(seen: Survey, rank: int | None) -> Iterable[Finding]:
@@ -150,7 +186,7 @@ def _written(counted: Counted, sample: list[Row]) -> Iterable[Finding]:
     if counted.untrained:
         yield Finding(
             name="nothing-trained",
-            severity="warning",
+            severity="error" if len(counted.untrained) == len(sample) else "warning",
             count=len(counted.untrained),
             text=f"{say_rows(len(counted.untrained))} of which no token would be trained.",
             why="The loss is taken on the assistant's words only, and there are none.",

@@ -92,6 +92,8 @@ class DataProfile(Document):
     bad: tuple[BadRow, ...] = ()
     """The first hundred of them."""
     empty_rows: int = 0
+    left_out: dict[str, int] = {}
+    """Rows that the recipe's repairs leave out, by reason; all other counts are of the rows that stay."""
     duplicate_rows: int = 0
     roles: dict[str, int] = {}
     """How many turns each role has."""

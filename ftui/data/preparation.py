@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +20,7 @@ from ftui.data.masking import Writer
 from ftui.data.mixing import column_of, mixed, ordered
 from ftui.data.packing import pack
 from ftui.data.pile import KEPT_BAD_ROWS, Pile, split
+from ftui.data.repairing import good_rows, tokens_of
 from ftui.data.repairs import Context, mended, parse, repaired, shuffles
 from ftui.data.template import ChatTemplate, choose_template
 from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
@@ -149,7 +150,7 @@ def prepare(
     everything = Pile(store, form)
     loaded = [load(source, column_of(data.curriculum)) for source in data.sources]
     file = validation_source(recipe)
-    context = Context(seed, lambda: _good_rows(file), lambda row: sum(writer.count(forms.texts(row, form, writer))))
+    context = Context(seed, lambda: good_rows(file), lambda row: tokens_of(row, form, writer))
     filling = Filling(writer, max_length, seed, lambda items, drop: repaired(items, repairs, context, drop))
     filling.fill(everything, loaded, on_progress)
     wanted = _validation(data.validation)
@@ -192,12 +193,6 @@ def prepare(
         multi_label=multi,
         pictured=any(pile.pictured for pile in piles),
     )
-
-
-def _good_rows(file: SourceLike | None) -> Iterator[Row]:
-    """The rows of the file that is validated on."""
-    rows = load(file).rows() if file is not None else iter(())
-    return (row for row in rows if not isinstance(row, BadRow))
 
 
 def _labels(piles: Sequence[Pile]) -> tuple[tuple[str, ...], bool]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
+from ftui.data.canonical import Row
 from ftui.data.document import DataProfile
 from ftui.data.given import SourceLike, as_sources
 from ftui.data.lengths import Counted, count_lengths, estimate_lengths
 from ftui.data.masking import Writer
+from ftui.data.repairing import Repairing, tokens_of, usual_form
 from ftui.data.survey import KEPT_ROWS, Survey, say_rows, survey
 from ftui.data.template import LossOn, choose_template
 from ftui.data.tokenizer import load_tokenizer
@@ -24,17 +27,39 @@ def profile(
     *,
     template: str = "auto",
     loss_on: LossOn = "assistant",
+    repairs: Repairing | None = None,
     max_rows_tokenized: int = MAX_ROWS_TOKENIZED,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> DataProfile:
     """What the sources hold, read in one pass; lengths are counted on at most `max_rows_tokenized` rows.
 
-    Without a `shape`, or where its tokenizer isn't at hand, lengths are estimated and said to be.  `on_progress` gets
-    the rows done and, once counting begins, the rows to count.  Raises BadInput where a source can't be used.
+    With `repairs`, rows are counted as they leave these; what they leave out is told by reason.  Without a `shape`, or
+    where its tokenizer isn't at hand, lengths are estimated and said to be.  `on_progress` gets the rows done and, once
+    counting begins, the rows to count.  Raises BadInput where a source can't be used.
     """
-    seen = survey(as_sources(sources), sample_rows=max_rows_tokenized, on_progress=on_progress)
+    repair = repairs.stage(_lengths_by(shape, template, loss_on)) if repairs else None
+    seen = survey(as_sources(sources), sample_rows=max_rows_tokenized, repair=repair, on_progress=on_progress)
     counted, notes = measure(seen, shape, template=template, loss_on=loss_on, on_progress=on_progress)
     return summarize(seen, counted, notes)
+
+
+def _lengths_by(shape: ModelShape | None, template: str, loss_on: LossOn) -> Callable[[Row], int]:
+    """A row's length in tokens, estimated where the tokenizer isn't at hand; it loads when the first row comes."""
+
+    @functools.cache
+    def writer() -> Writer | None:
+        try:
+            tokenizer = load_tokenizer(shape) if shape else None
+        except FtuiError:
+            # `measure` says so.
+            return None
+        return Writer(tokenizer, choose_template(template, tokenizer), loss_on) if tokenizer else None
+
+    def length(row: Row) -> int:
+        by = writer()
+        return estimate_lengths([row], 1).rows[0] if by is None else tokens_of(row, usual_form(row), by)
+
+    return length
 
 
 def measure(
@@ -75,6 +100,7 @@ def summarize(seen: Survey, counted: Counted, notes: tuple[str, ...]) -> DataPro
         bad_rows=seen.bad.count,
         bad=tuple(seen.bad.examples[:KEPT_ROWS]),
         empty_rows=seen.empty.count,
+        left_out=dict(seen.left_out),
         duplicate_rows=seen.duplicates.count,
         roles=dict(seen.roles),
         labels=dict(seen.labels.most_common()),

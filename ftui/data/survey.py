@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ftui.data.canonical import Row, messages_of, text_of
 from ftui.data.document import BadRow, RowKind, Source
 from ftui.data.given import SourceLike
 from ftui.data.loading import load, refuse_if_nothing_usable
+from ftui.data.repairing import say_left_out
+from ftui.data.repairs import Item, Stage
 from ftui.data.scripts import script_of
 from ftui.errors import BadInput
 from ftui.units import count, plain
@@ -64,6 +66,8 @@ class Survey:
     labels: Counter[str] = field(default_factory=Counter)
     turns: int = 0
     scripts: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Rows that the repairs left out, by reason; nothing else counts them."""
     sample: list[Row] = field(default_factory=list)
 
     @property
@@ -79,23 +83,57 @@ def survey(
     *,
     sample_rows: int,
     contradictions: bool = False,
+    repair: Stage | None = None,
     look: Callable[[Row, bool], None] | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
+    into: Survey | None = None,
 ) -> Survey:
     """Read every row once. `sample_rows` of them are kept, chosen by their hash; contradictions cost some memory.
-    `look` sees every row that can be trained on, with whether it copies an earlier one.
+    `repair` is what rows go through before they are counted.  `look` sees every row that can be trained on, with
+    whether it copies an earlier one; `into` is what it may look into meanwhile.
 
     Raises BadInput where a source can't be used, or where sources of different kinds can't be trained together.
     """
     if not sources:
         raise BadInput("No data is named.", "Give a file (JSON, JSONL, CSV, Parquet, text) or a hub dataset.")
-    seen = Survey()
+    seen = into or Survey()
     keys: set[int] = set()
     answers: dict[int, int] = {}
     # A heap of the lowest keys: a uniform sample of the distinct rows that doesn't depend on their order.
     lowest: list[tuple[int, int, Row]] = []
+    items = _readable(seen, sources, on_progress)
+    if repair is not None:
+        items = repair(items, lambda source, row, reason, detail: seen.left_out.update((reason,)))
+    for done, (_, row) in enumerate(items):
+        if row.is_empty:
+            seen.empty.add(row, "the answer is empty")
+            continue
+        seen.rows += 1
+        if copied := row.key in keys:
+            seen.duplicates.add(row, "the same as an earlier row")
+        keys.add(row.key)
+        _look_at(seen, row)
+        if look is not None:
+            look(row, copied)
+        if contradictions and row.kind == "conversation":
+            _compare(seen, row, answers)
+        if len(lowest) < sample_rows:
+            heapq.heappush(lowest, (-row.key, -done, row))
+        elif -row.key > lowest[0][0]:
+            heapq.heapreplace(lowest, (-row.key, -done, row))
+    if not seen.rows:
+        _refuse_nothing_left(seen, sources[0])
+    _refuse_mixed(seen)
+    seen.sample = _within_budget(lowest)
+    return seen
+
+
+def _readable(
+    seen: Survey, sources: Sequence[SourceLike], on_progress: Callable[[int, int | None], None] | None
+) -> Iterator[Item]:
+    """The rows of all sources that can be read, one source after another; the others are counted as bad."""
     done = 0
-    for given in sources:
+    for number, given in enumerate(sources):
         source = load(given)
         good, bad_before = 0, len(seen.bad.examples)
         bad_rows = seen.bad.count
@@ -107,33 +145,23 @@ def survey(
                 seen.bad.add(row, row.reason)
                 continue
             good += 1
-            if row.is_empty:
-                seen.empty.add(row, "the answer is empty")
-                continue
-            seen.rows += 1
-            if copied := row.key in keys:
-                seen.duplicates.add(row, "the same as an earlier row")
-            keys.add(row.key)
-            _look_at(seen, row)
-            if look is not None:
-                look(row, copied)
-            if contradictions and row.kind == "conversation":
-                _compare(seen, row, answers)
-            if len(lowest) < sample_rows:
-                heapq.heappush(lowest, (-row.key, -done, row))
-            elif -row.key > lowest[0][0]:
-                heapq.heapreplace(lowest, (-row.key, -done, row))
+            yield number, row
         refuse_if_nothing_usable(given, good, seen.bad.examples[bad_before:], seen.bad.count - bad_rows)
         seen.kinds[source.kind] += good
         seen.sources.append(source.described(good))
-    if not seen.rows:
+
+
+def _refuse_nothing_left(seen: Survey, first: SourceLike) -> None:
+    """Raises BadInput for data of which every row is empty, or left out by the repairs."""
+    if seen.left_out:
         raise BadInput(
-            f"Every row of {plain(sources[0].path)} is empty.",
-            f"The first is at line {seen.empty.examples[0].line}; check which column holds the answer.",
+            f"The repairs leave out every row of {plain(first.path)}: {say_left_out(seen.left_out)}.",
+            "Take one of them out of data.prepare.",
         )
-    _refuse_mixed(seen)
-    seen.sample = _within_budget(lowest)
-    return seen
+    raise BadInput(
+        f"Every row of {plain(first.path)} is empty.",
+        f"The first is at line {seen.empty.examples[0].line}; check which column holds the answer.",
+    )
 
 
 def _within_budget(lowest: list[tuple[int, int, Row]]) -> list[Row]:

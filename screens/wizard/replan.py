@@ -21,7 +21,9 @@ def can_plan(state: WizardState) -> bool:
 
 def counted(draft: Recipe) -> object:
     """What the reading of the data depends on: while it stays, the data need not be read again."""
-    return draft.data.sources, draft.data.template, draft.objective.loss_on
+    data = draft.data
+    repairs = (data.prepare, data.validation, draft.train.seed) if data.prepare else ()
+    return data.sources, data.template, draft.objective.loss_on, repairs
 
 
 def replan(state: WizardState) -> WizardState:
