@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import heapq
-import statistics
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
@@ -15,6 +13,7 @@ from typing import Any, Literal, Protocol
 from ftui.data import faults
 from ftui.data.canonical import Row, answers_of, blank_turn, contents_of, text_of, words_of
 from ftui.data.document import BadRow, Finding
+from ftui.data.grown import Numbers
 from ftui.data.leaks import LeakIndex
 from ftui.data.near import THRESHOLD, NearIndex, runs_of
 from ftui.data.personal import find_personal
@@ -167,34 +166,48 @@ class Sizes:
     """Rows that are far longer than the others."""
 
     def __init__(self) -> None:
-        self._lengths = array("Q")
+        self._lengths: Counter[int] = Counter()
         self._longest: list[tuple[int, int, BadRow]] = []
-        self._texts = 0
+        self._rows = self._texts = 0
 
     def look(self, row: Row, copied: bool) -> None:
         length = len(text_of(row))
+        self._rows += 1
         self._texts += row.kind == "text"
-        self._lengths.append(length)
+        self._lengths[_rounded(length)] += 1
         if len(self._longest) < _EXAMPLES or length > self._longest[0][0]:
             example = BadRow(source=row.source, line=row.line, reason=f"{count(length)} characters")
-            entry = (length, -len(self._lengths), example)
+            entry = (length, -self._rows, example)
             (heapq.heappush if len(self._longest) < _EXAMPLES else heapq.heapreplace)(self._longest, entry)
 
     def findings(self) -> Iterator[Finding]:
-        rows = len(self._lengths)
-        if rows < _ROWS_FOR_OUTLIERS or self._texts == rows:
+        if self._rows < _ROWS_FOR_OUTLIERS or self._texts == self._rows:
             return
-        limit = max(_OUTLIER * statistics.median(self._lengths), _LONG)
-        over = sum(length > limit for length in self._lengths)
-        if over and over <= _RARE * rows:
+        limit = max(_OUTLIER * self._median(), _LONG)
+        over = sum(rows for length, rows in self._lengths.items() if length > limit)
+        if over and over <= _RARE * self._rows:
             kind = Kind(over, [example for length, _, example in sorted(self._longest, reverse=True) if length > limit])
             yield _finding(
                 "outliers", "note", kind,
                 f"{say_rows(over)} more than {_OUTLIER} times as long as the usual one.",
                 "A single one sets the memory that a step needs, and is often several rows run together.",
                 "Look at them, and leave them out unless they are what they seem.",
-                {"drop_longer_than": {"characters": int(limit)}},
+                {"drop_longer_than": {"characters": limit}},
             )  # fmt: skip
+
+    def _median(self) -> int:
+        seen = 0
+        for length, rows in sorted(self._lengths.items()):
+            seen += rows
+            if 2 * seen >= self._rows:
+                return length
+        return 0
+
+
+def _rounded(length: int) -> int:
+    """The length to four digits, so that there are few of them."""
+    step = 10 ** max(0, len(str(length)) - 4)
+    return length // step * step
 
 
 _OUTLIER, _LONG, _RARE, _ROWS_FOR_OUTLIERS = 20, 4000, 0.01, 50
@@ -204,7 +217,7 @@ class NearCopies:
     """Rows that are nearly the same as earlier ones; exact copies are told apart."""
 
     def __init__(self) -> None:
-        self._index, self._lines, self._kind = NearIndex(THRESHOLD), array("Q"), Kind()
+        self._index, self._lines, self._kind = NearIndex(THRESHOLD), Numbers(), Kind()
 
     def look(self, row: Row, copied: bool) -> None:
         if copied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ftui.data.canonical import Row, messages_of, words_of
 from ftui.data.document import BadRow
 from ftui.data.given import Given
+from ftui.data.grown import Numbers, Table
 from ftui.data.loading import load
 from ftui.data.near import THRESHOLD, WORDS, NearIndex, runs_of
 from ftui.units import plain
@@ -17,18 +18,19 @@ class LeakIndex:
     """Rows of validation files and benchmarks: known by all of their words, and by their questions alone."""
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
-        self._keys: dict[int, str] = {}
-        self._index = NearIndex(threshold)
-        self._where: list[str] = []
+        self._names: list[str] = []
+        self._keys, self._index, self._where = Table(), NearIndex(threshold), Numbers()
 
     def add(self, row: Row, where: str) -> None:
         """Know a row by its file's name."""
-        self._keys.setdefault(row.key, where)
+        if where not in self._names[-1:]:
+            self._names.append(where)
+        self._keys.first(row.key, len(self._names))
         whole, question = runs_of(words_of(row)), runs_of(_question(row))
         for runs in (whole, question) if whole != question else (whole,):
             if runs and (runs is whole or len(runs) >= _LEAST_RUNS):
                 self._index.add(runs)
-                self._where.append(where)
+                self._where.append(len(self._names))
 
     def add_file(self, path: str) -> None:
         """Know all rows of a file; raises BadInput where it can't be read."""
@@ -38,14 +40,17 @@ class LeakIndex:
 
     def find(self, row: Row) -> str | None:
         """Where the row, or its question, is known from."""
-        if (where := self._keys.get(row.key)) is not None:
-            return f"stands in {where}"
+        if name := self._keys.find(row.key):
+            return f"stands in {self._names[name - 1]}"
         if (found := self._index.find(runs_of(words_of(row)))) is not None:
-            return f"stands nearly so in {self._where[found]}"
+            return f"stands nearly so in {self._name(found)}"
         question = runs_of(_question(row))
         if len(question) >= _LEAST_RUNS and (found := self._index.find(question)) is not None:
-            return f"its question stands in {self._where[found]}"
+            return f"its question stands in {self._name(found)}"
         return None
+
+    def _name(self, found: int) -> str:
+        return self._names[self._where[found] - 1]
 
 
 def _question(row: Row) -> str:

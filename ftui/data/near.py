@@ -3,20 +3,19 @@
 A text counts as the set of its runs of five words, whatever their case and punctuation.  Two texts are near copies
 where the sets' Jaccard index (shared runs by all runs) reaches a threshold.  Candidates come from one-permutation
 MinHash (Li, Owen and Zhang 2012) whose empty bins are filled as Shrivastava 2017 has it, in bands (Leskovec et al.,
-Mining of Massive Datasets, 3.4); each candidate is then decided by the sets themselves.  The sets stand in an unnamed
-file and the tables of bands in others that are mapped into memory, so that what grows is on disk.
+Mining of Massive Datasets, 3.4); each candidate is then decided by the sets themselves.  What grows is on disk: see
+`grown`.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import mmap
 import re
-import tempfile
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Set
+
+from ftui.data.grown import Sets, Slots
 
 WORDS = 5
 """Words of a run."""
@@ -24,9 +23,17 @@ THRESHOLD = 0.8
 _BANDS, _BAND_BINS = 14, 5
 """At an index of 0.8 one of the bands agrees with 0.996, at 0.5 with 0.36, at 0.2 with 0.004."""
 _BINS = _BANDS * _BAND_BINS
-_FIRST_ROWS = 1 << 14
+_FIRST_ROWS, _GROWTH = 1 << 14, 4
 _MASK, _MASK64 = (1 << 32) - 1, (1 << 64) - 1
 _word = re.compile(r"\w+")
+_ASCII_WORDS = bytes(
+    ord(chr(byte).lower()) if byte < 128 and _word.fullmatch(chr(byte)) else ord(" ") for byte in range(256)
+)
+"""What each byte of an ASCII text is to its words: a small letter, a digit, or what stands between two of them."""
+
+
+_LOOKED_AT = 1 << 20
+"""Characters of a text by which it counts: the beginning of a book stands for the book."""
 
 
 # The same row is asked for copies and for leaks, one after the other.
@@ -37,7 +44,12 @@ def runs_of(text: str) -> frozenset[int]:
     Words count by their CRC and runs by Python's hash of a tuple of numbers, which is xxHash and the same everywhere:
     a fifth of the time that any hash written here would take.
     """
-    words = [*map(zlib.crc32, " ".join(_word.findall(text.lower())).encode("utf-8", "replace").split())]
+    text = text[:_LOOKED_AT]
+    if text.isascii():
+        spelled = text.encode().translate(_ASCII_WORDS)
+    else:
+        spelled = " ".join(_word.findall(text.lower())).encode("utf-8", "replace")
+    words = [*map(zlib.crc32, spelled.split())]
     if len(words) < WORDS:
         return frozenset({hash(tuple(words))} if words else ())
     return frozenset(map(hash, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False)))
@@ -64,12 +76,11 @@ class NearIndex:
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self.threshold = threshold
-        self._sets = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the index does
-        self._starts = array("Q", [0])
+        self._sets = Sets()
         self._tables = [_BandTable(_FIRST_ROWS)]
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return len(self._sets)
 
     def find(self, runs: frozenset[int]) -> int | None:
         """The number of the earliest near copy among the added, None where there is none."""
@@ -93,27 +104,22 @@ class NearIndex:
 
     def _add(self, runs: frozenset[int], bands: list[int]) -> int:
         number = len(self)
-        self._sets.seek(self._starts[-1] * 8)
-        self._sets.write(array("q", runs).tobytes())
-        self._starts.append(self._starts[-1] + len(runs))
+        self._sets.append(runs)
         if bands:
             if self._tables[-1].full:
-                self._tables.append(_BandTable(2 * self._tables[-1].rows))
+                self._tables.append(_BandTable(_GROWTH * self._tables[-1].rows))
             self._tables[-1].add(bands, number)
         return number
 
     def _is_near(self, runs: frozenset[int], row: int) -> bool:
-        start, end = self._starts[row], self._starts[row + 1]
-        larger, smaller = max(len(runs), end - start), min(len(runs), end - start)
-        if smaller < self.threshold * larger:
+        stored = self._sets.size(row)
+        if min(len(runs), stored) < self.threshold * max(len(runs), stored):
             return False
-        self._sets.seek(start * 8)
-        stored = array("q", self._sets.read((end - start) * 8))
-        return similarity(runs, set(stored)) >= self.threshold
+        return similarity(runs, set(self._sets.read(row))) >= self.threshold
 
 
 class _BandTable:
-    """An open hash table of (band's hash -> row), half full at most, in a file that is mapped into memory.
+    """An open hash table of (band's hash -> row), half full at most.
 
     A slot holds the hash's upper half and, in the lower 32 bits, the row's number + 1; 0 is an empty slot.
     """
@@ -122,15 +128,15 @@ class _BandTable:
         self.rows, self._added = rows, 0
         slots = 1 << (2 * rows * _BANDS - 1).bit_length()
         self._mask = slots - 1
-        with tempfile.TemporaryFile() as file:
-            file.truncate(slots * 8)
-            self._slots = memoryview(mmap.mmap(file.fileno(), slots * 8)).cast("Q")
+        self._file = Slots(slots, touches=128)
+        self._slots = self._file.numbers
 
     @property
     def full(self) -> bool:
         return self._added >= self.rows
 
     def candidates(self, bands: list[int]) -> Iterator[int]:
+        self._file.touched()
         for band in bands:
             tag, at = band >> 32, band & self._mask
             while entry := self._slots[at]:

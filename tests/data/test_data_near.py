@@ -35,6 +35,15 @@ def test_case_and_punctuation_change_nothing(words: list[str]) -> None:
     assert len(runs_of(" ".join(words))) <= max(1, len(words) - 4)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(codec="ascii"), max_size=80))
+def test_plain_letters_are_the_same_words_beside_others(text: str) -> None:
+    words = near._word.findall(text.lower())
+    assert runs_of(text) == runs_of(" ".join(words))
+    if len(words) >= 5:
+        assert runs_of(text) < runs_of(f"{text} Öl")
+
+
 def test_an_empty_text_is_near_to_nothing() -> None:
     index = NearIndex()
     assert [index.find_or_add(runs_of(text)) for text in ("", "...", "a", "A!")] == [None, None, None, 2]
