@@ -105,6 +105,9 @@ class DataProfile(Document):
     languages: dict[str, float] = {}
     """Share of the rows by script or language, where it is cheap to tell."""
     lengths: Lengths | None = None
+    prompts: Lengths | None = None
+    """Of what stands before the last answer alone, where the rows have answers: all that an objective reads whose
+    answers the model writes itself.  Counted on a part of the rows; None where nothing tells the two apart."""
     notes: tuple[str, ...] = ()
     """Plain sentences worth reading before training."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import math
 from array import array
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ftui.data.canonical import Message, Row, RowError, messages_of, text_of
 from ftui.data.document import BadRow, Lengths
-from ftui.data.masking import Text, Writer
+from ftui.data.masking import Text, Tokens, Writer
 
 EDGES = (
     0, 17, 33, 49, 65, 97, 129, 161, 193, 225, 257, 321, 385, 449, 513, 641, 769, 897, 1025, 1281, 1537, 1793, 2049,
@@ -20,7 +21,9 @@ EDGES = (
 """One above each usual sequence length, so that the share of rows over one of them is exact."""
 
 MASKED_ROWS = 2000
-"""On how many rows at most the trained share is measured."""
+"""On how many rows at most the trained share and the prompts' lengths are measured."""
+ANSWERED = ("conversation", "preference")
+"""Kinds of rows that hold a prompt and its answer, and may serve as prompts alone."""
 _BATCH = 512
 _TURN_TOKENS = 8
 """About what a template writes around a turn, for the estimate."""
@@ -37,6 +40,8 @@ class Counted:
     untrained: list[BadRow] = field(default_factory=list)
     """Rows of which no token would be trained."""
     template_notes: tuple[str, ...] = ()
+    prompts: Lengths | None = None
+    """What stands before the last answer, where rows have answers."""
 
 
 def count_lengths(
@@ -47,6 +52,7 @@ def count_lengths(
     refused: list[BadRow] = []
     untrained: list[BadRow] = []
     trained = masked = 0
+    prompts: list[int] = []
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         with_masks = start < MASKED_ROWS
@@ -64,6 +70,7 @@ def count_lengths(
             trained += sum(row.trained.count(1) for row in tokens)
             masked += sum(lengths)
             taken = [row for row, text in zip(batch, written, strict=True) if text is not None]
+            prompts += _prompts(taken, tokens, writer)
             untrained += [
                 BadRow(source=row.source, line=row.line, reason="no token of it would be trained")
                 for row, found in zip(taken, tokens, strict=True)
@@ -77,21 +84,27 @@ def count_lengths(
             on_progress(min(start + _BATCH, len(rows)), len(rows))
     share = trained / masked if masked else 0.0
     summary = summarize([length for length in counted if length >= 0], total_rows, writer.tokenizer.name, True, share)
-    return Counted(summary, counted, refused, untrained, writer.template.notes)
+    asked = summarize(prompts, total_rows, writer.tokenizer.name, True, 0.0) if prompts else None
+    return Counted(summary, counted, refused, untrained, writer.template.notes, asked)
 
 
 def estimate_lengths(rows: Sequence[Row], total_rows: int) -> Counted:
     """Estimate without a tokenizer: four bytes of UTF-8 make a token, and a template adds a few per turn."""
     counted = array("i")
     answers = 0
+    prompts: list[int] = []
     for row in rows:
         messages = messages_of(row)
         counted.append(math.ceil(len(text_of(row).encode()) / 4) + _TURN_TOKENS * len(messages))
         if row.kind in ("text", "class"):
             answers += counted[-1]
         answers += sum(len(str(turn["content"]).encode()) // 4 for turn in messages if turn["role"] == "assistant")
+        if row.kind in ANSWERED:
+            contents = [str(turn.get("content") or "") for turn in _asked(row)]
+            prompts.append(sum(_TURN_TOKENS + len(text.encode()) // 4 for text in contents))
     share = answers / max(sum(counted), 1)
-    return Counted(summarize(list(counted), total_rows, "bytes/4", False, share), counted)
+    asked = summarize(prompts, total_rows, "bytes/4", False, 0.0) if prompts else None
+    return Counted(summarize(list(counted), total_rows, "bytes/4", False, share), counted, prompts=asked)
 
 
 def summarize(lengths: Sequence[int], total_rows: int, tokenizer: str, exact: bool, trained_share: float) -> Lengths:
@@ -112,6 +125,30 @@ def summarize(lengths: Sequence[int], total_rows: int, tokenizer: str, exact: bo
         total_tokens=round(mean * total_rows), trained_share=round(min(trained_share, 1.0), 4),
         edges=EDGES[: filled + 2], histogram=tuple(histogram[: filled + 1]),
     )  # fmt: skip
+
+
+def _prompts(rows: Sequence[Row], tokens: Sequence[Tokens], writer: Writer) -> list[int]:
+    """Tokens before the last answer of each row that has one; of a conversation its mask says where it begins."""
+    found: list[int] = []
+    pairs: list[Text] = []
+    for row, written in zip(rows, tokens, strict=True):
+        if row.kind == "conversation" and writer.loss_on != "all":
+            last = written.trained.rfind(1)
+            found += [written.trained.rfind(0, 0, last) + 1] if last >= 0 else []
+        elif row.kind == "preference":
+            # A template may refuse a prompt without an answer; the whole row's refusal is told of.
+            with contextlib.suppress(RowError):
+                pairs.append(writer.prompt(_asked(row), row.value.get("tools")))
+    return found + writer.count(pairs)
+
+
+def _asked(row: Row) -> list[Message]:
+    """The turns before the last answer."""
+    if row.kind == "preference":
+        return list(row.value["prompt"])
+    messages: list[Message] = row.value["messages"]
+    last = max((index for index, turn in enumerate(messages) if turn["role"] == "assistant"), default=len(messages))
+    return messages[:last]
 
 
 def _masks(row: Row) -> bool:

@@ -108,6 +108,7 @@ def summarize(seen: Survey, counted: Counted, notes: tuple[str, ...]) -> DataPro
         turns_mean=round(seen.turns / seen.rows, 2),
         languages={name: round(rows / scripts, 4) for name, rows in seen.scripts.most_common()},
         lengths=counted.lengths,
+        prompts=counted.prompts,
         notes=(*notes_on(seen), *notes),
     )
 

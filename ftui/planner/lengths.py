@@ -5,6 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ftui.data.document import DataProfile, Lengths
+from ftui.methods import OBJECTIVES
+
+
+def read_lengths(profile: DataProfile | None, objective: str) -> Lengths | None:
+    """The lengths that `objective` reads of the rows: of their prompts alone where the model writes the answers."""
+    if profile is None:
+        return None
+    whole = OBJECTIVES[objective].form != "prompt" or profile.prompts is None
+    return profile.lengths if whole else profile.prompts
 
 
 def peak_length(profile: DataProfile | None, max_length: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ftui.data.document import DataProfile
 from ftui.hardware.document import Hardware
+from ftui.methods import OBJECTIVES
 from ftui.models.document import ModelShape
 from ftui.planner.disk import disk_bytes
 from ftui.planner.document import Risk
 from ftui.planner.guardrails import method, training
-from ftui.planner.lengths import cut
+from ftui.planner.lengths import cut, read_lengths
 from ftui.planner.rules import sources
 from ftui.planner.setup import device_of, devices_of, setup_of
 from ftui.planner.time import held_out
@@ -40,13 +41,20 @@ def _data(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> lis
         ))
     if profile is None:
         return found
-    if profile.lengths is not None and isinstance(length, int) and not (recipe.data.packing and profile.kind == "text"):
-        over, lost = cut(profile.lengths, length)
-        if over > 0.10:
+    lengths = read_lengths(profile, recipe.objective.kind)
+    if lengths is not None and isinstance(length, int) and not (recipe.data.packing and profile.kind == "text"):
+        over, lost = cut(lengths, length)
+        if over > 0.10 and OBJECTIVES[recipe.objective.kind].form == "prompt":
+            found.append(Risk(
+                path="data.max_length",
+                text=f"{over:.0%} of the prompts are longer than {length:,} tokens, and their rows are left out.",
+                hint=f"Raise it: 99 % of the prompts have at most {lengths.p99:,} tokens.",
+            ))
+        elif over > 0.10:
             found.append(Risk(
                 path="data.max_length",
                 text=f"{over:.0%} of the rows are longer than {length:,} tokens and lose {lost:.0%} of all tokens.",
-                hint=f"Raise it (99 % of rows have at most {profile.lengths.p99:,} tokens), or leave those rows out.",
+                hint=f"Raise it (99 % of rows have at most {lengths.p99:,} tokens), or leave those rows out.",
             ))
     if not recipe.data.validation:
         found.append(Risk(

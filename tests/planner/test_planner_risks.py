@@ -128,3 +128,27 @@ def test_no_guardrail_is_raised_twice_for_one_setting(
     fixed = {**LORA, "train.learning_rate": 5e-3, "adapter.alpha": 512.0, "train.warmup": 0.0}
     said = [(risk.path, risk.text) for risk in found_in(boxes["a100"], shapes["llama3-8b"], rows(), fixed)]
     assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize("kind", ["grpo", "rloo", "ppo", "online_dpo"])
+def test_answers_that_the_model_writes_itself_make_no_prompt_too_long(
+    kind: str, boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    whole, prompts = rows(longest=3000).lengths, rows(longest=200).lengths
+    assert whole is not None
+    assert prompts is not None
+    box, shape = boxes["h200"], shapes["llama3-8b"]
+    profile = rows().model_copy(update={"lengths": whole, "prompts": prompts})
+    asked = {"objective": {"kind": kind, "rewards": ["exact"]}}
+
+    def cuts(length: int, objective: dict[str, Any]) -> list[str]:
+        found = found_in(box, shape, profile, {**objective, "data.max_length": length})
+        return [risk.text for risk in found if risk.path == "data.max_length"]
+
+    assert cuts(256, asked) == []
+    assert "of the rows are longer than 256" in cuts(256, {})[0]
+    assert "of the prompts are longer than 64 tokens, and their rows are left out" in cuts(64, asked)[0]
+    planned = plan(box, shape, profile, assign(Recipe(), asked))
+    choice = next(choice for choice in planned.choices if choice.path == "data.max_length")
+    assert int(str(choice.value)) <= 256
+    assert "of prompts have at most" in choice.reason

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ftui.methods import OBJECTIVES
 from ftui.planner.document import Choice
-from ftui.planner.lengths import cut
+from ftui.planner.lengths import cut, read_lengths
 from ftui.planner.rules import sources
 from ftui.planner.rules.job import Job
 from ftui.recipe.adapter_combinations import IN_FRONT
@@ -12,7 +13,7 @@ from ftui.recipe.adapter_combinations import IN_FRONT
 def max_length(job: Job) -> Choice:
     """The smallest multiple of 64 that holds 99 % of the rows (all of them, if that costs little more)."""
     context = job.shape.context_length
-    lengths = job.profile.lengths if job.profile else None
+    lengths = read_lengths(job.profile, job.objective)
     if lengths is None or lengths.max <= 0:
         value = min(512 if job.cpu else 2048, context)
         return Choice(path="data.max_length", value=value, source=sources.FTUI,
@@ -23,7 +24,11 @@ def max_length(job: Job) -> Choice:
     over, lost = cut(lengths, value)
     counted = "" if lengths.exact else " (lengths estimated)"
     what = "no row is cut" if over <= 0 else f"{over:.1%} of rows are longer and lose {lost:.1%} of all tokens"
-    reason = f"{value} tokens — 99 % of rows have at most {lengths.p99:,}, the longest {lengths.max:,}; {what}{counted}"
+    rows = "rows"
+    if OBJECTIVES[job.objective].form == "prompt":
+        rows, what = "prompts", "none is left out" if over <= 0 else f"{over:.1%} are longer, and left out"
+    spread = f"99 % of {rows} have at most {lengths.p99:,}, the longest {lengths.max:,}"
+    reason = f"{value} tokens — {spread}; {what}{counted}"
     if value == context < wanted:
         reason += "; the model's context ends here"
     return Choice(path="data.max_length", value=value, reason=reason, source=sources.THE_DATA)
