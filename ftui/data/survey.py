@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import heapq
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ftui.data.canonical import Row, messages_of, text_of
 from ftui.data.document import BadRow, RowKind, Source
 from ftui.data.given import SourceLike
+from ftui.data.grown import Table
 from ftui.data.loading import load, refuse_if_nothing_usable
 from ftui.data.repairing import say_left_out
 from ftui.data.repairs import Item, Stage
+from ftui.data.sampling import Sample
 from ftui.data.scripts import script_of
 from ftui.errors import BadInput
 from ftui.units import count, plain
 
 KEPT_ROWS = 100
-SAMPLE_CHARACTERS = 6_000_000
-"""About 1.5 million tokens: three seconds of one core with a SentencePiece vocabulary, which is the slowest."""
-LEAST_SAMPLE = 200
-_PROGRESS_EVERY = 2000
+MOST_NAMES = 10_000
+"""Different labels, or placeholders, that are counted: rows with a label each aren't labelled."""
+_PROGRESS_SECONDS = 0.1
+_MASK64 = (1 << 64) - 1
 _PLACEHOLDER = re.compile(r"\{\{\s*\w{1,40}\s*\}\}")
 
 
@@ -88,7 +90,7 @@ def survey(
     on_progress: Callable[[int, int | None], None] | None = None,
     into: Survey | None = None,
 ) -> Survey:
-    """Read every row once. `sample_rows` of them are kept, chosen by their hash; contradictions cost some memory.
+    """Read every row once. `sample_rows` of them are kept, chosen by their hash.
     `repair` is what rows go through before they are counted.  `look` sees every row that can be trained on, with
     whether it copies an earlier one; `into` is what it may look into meanwhile.
 
@@ -97,34 +99,27 @@ def survey(
     if not sources:
         raise BadInput("No data is named.", "Give a file (JSON, JSONL, CSV, Parquet, text) or a hub dataset.")
     seen = into or Survey()
-    keys: set[int] = set()
-    answers: dict[int, int] = {}
-    # A heap of the lowest keys: a uniform sample of the distinct rows that doesn't depend on their order.
-    lowest: list[tuple[int, int, Row]] = []
+    keys, answers, sample = Table(), Table(), Sample(sample_rows)
     items = _readable(seen, sources, on_progress)
     if repair is not None:
         items = repair(items, lambda source, row, reason, detail: seen.left_out.update((reason,)))
-    for done, (_, row) in enumerate(items):
+    for _, row in items:
         if row.is_empty:
             seen.empty.add(row, "the answer is empty")
             continue
         seen.rows += 1
-        if copied := row.key in keys:
+        if copied := keys.first(row.key, seen.rows) != seen.rows:
             seen.duplicates.add(row, "the same as an earlier row")
-        keys.add(row.key)
         _look_at(seen, row)
         if look is not None:
             look(row, copied)
         if contradictions and row.kind == "conversation":
             _compare(seen, row, answers)
-        if len(lowest) < sample_rows:
-            heapq.heappush(lowest, (-row.key, -done, row))
-        elif -row.key > lowest[0][0]:
-            heapq.heapreplace(lowest, (-row.key, -done, row))
+        sample.add(row)
     if not seen.rows:
         _refuse_nothing_left(seen, sources[0])
     _refuse_mixed(seen)
-    seen.sample = _within_budget(lowest)
+    seen.sample = sample.rows()
     return seen
 
 
@@ -132,15 +127,16 @@ def _readable(
     seen: Survey, sources: Sequence[SourceLike], on_progress: Callable[[int, int | None], None] | None
 ) -> Iterator[Item]:
     """The rows of all sources that can be read, one source after another; the others are counted as bad."""
-    done = 0
+    done, said = 0, time.monotonic()
     for number, given in enumerate(sources):
         source = load(given)
         good, bad_before = 0, len(seen.bad.examples)
         bad_rows = seen.bad.count
         for row in source.rows():
             done += 1
-            if on_progress and done % _PROGRESS_EVERY == 0:
+            if on_progress and time.monotonic() > said + _PROGRESS_SECONDS:
                 on_progress(done, None)
+                said = time.monotonic()
             if isinstance(row, BadRow):
                 seen.bad.add(row, row.reason)
                 continue
@@ -164,27 +160,15 @@ def _refuse_nothing_left(seen: Survey, first: SourceLike) -> None:
     )
 
 
-def _within_budget(lowest: list[tuple[int, int, Row]]) -> list[Row]:
-    """The rows in file order; of long ones only so many, by their keys, that counting them takes seconds."""
-    chosen: list[tuple[int, Row]] = []
-    characters = 0
-    for _, order, row in sorted(lowest, key=lambda entry: (-entry[0], -entry[1])):
-        characters += len(text_of(row))
-        if characters > SAMPLE_CHARACTERS and len(chosen) >= LEAST_SAMPLE:
-            break
-        chosen.append((-order, row))
-    return [row for _, row in sorted(chosen, key=lambda entry: entry[0])]
-
-
 def _look_at(seen: Survey, row: Row) -> None:
     text = text_of(row)
     seen.scripts[script_of(text)] += 1
     if "{{" in text and (names := _PLACEHOLDER.findall(text)):
         seen.placeholders.add(row, f"holds {names[0]}")
-        seen.placeholder_names.update(set(names))
+        _count(seen.placeholder_names, set(names))
     seen.images += "images" in row.value
     if row.kind == "class":
-        seen.labels.update(row.value["labels"])
+        _count(seen.labels, row.value["labels"])
     messages = messages_of(row)
     seen.turns += len(messages)
     for message in messages:
@@ -195,12 +179,18 @@ def _look_at(seen: Survey, row: Row) -> None:
         seen.calls.add(row, "calls functions")
 
 
-def _compare(seen: Survey, row: Row, answers: dict[int, int]) -> None:
+def _count(counts: Counter[str], names: Iterable[str]) -> None:
+    for name in names:
+        if len(counts) < MOST_NAMES or name in counts:
+            counts[name] += 1
+
+
+def _compare(seen: Survey, row: Row, answers: Table) -> None:
     """Remember what each question was answered with; a second, different answer is a contradiction."""
     turns = tuple((message["role"], message["content"]) for message in row.value["messages"])
     first = next(index for index, (role, _) in enumerate(turns) if role == "assistant")
-    question, answer = hash(turns[:first]), hash(turns[first])
-    if answers.setdefault(question, answer) != answer:
+    question, answer = hash(turns[:first]) & _MASK64, hash(turns[first]) & _MASK64 or 1
+    if answers.first(question, answer) != answer:
         seen.contradictions.add(row, "the same question has another answer in an earlier row")
 
 
