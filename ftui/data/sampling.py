@@ -1,4 +1,4 @@
-"""A sample of the rows that pass: which ones follows from their content alone, and it is small however long they are."""
+"""A sample of the rows that pass: chosen by their content alone, and small however long they are."""
 
 from __future__ import annotations
 
