@@ -15,6 +15,7 @@ from ftui.data.licences import licences
 from ftui.data.profiling import MAX_ROWS_TOKENIZED, measure, summarize
 from ftui.data.survey import Survey, say_rows, survey
 from ftui.data.template import LossOn
+from ftui.data.template_findings import mask_finding, refusals
 from ftui.models.document import ModelShape
 from ftui.units import count, plain
 
@@ -172,17 +173,8 @@ def _unreadable(seen: Survey) -> Iterable[Finding]:
 
 
 def _written(counted: Counted, sample: list[Row]) -> Iterable[Finding]:
-    if counted.refused:
-        all_of_them = len(counted.refused) == len(sample)
-        yield Finding(
-            name="template-refuses",
-            severity="error" if all_of_them else "warning",
-            count=len(counted.refused),
-            text=f"The chat template refuses {count(len(counted.refused))} of {say_rows(len(sample))}.",
-            why="A template may ask for user and assistant in turn, or know no system or tool turns.",
-            hint="Choose another with --template (data.template), such as chatml or plain, or mend the rows.",
-            examples=tuple(counted.refused[:_EXAMPLES]),
-        )
+    yield from mask_finding(counted.mask_fault)
+    yield from refusals(counted.refused, sample, counted.rows, counted.template)
     if counted.untrained:
         yield Finding(
             name="nothing-trained",

@@ -19,6 +19,7 @@ from ftui.data.parts import (
     scalar,
     system_turn,
     text_in,
+    thoughtful,
     tools_in,
     turns_of,
     unpack,
@@ -54,8 +55,8 @@ def alpaca(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     question = "\n".join(part for part in (instruction, given) if part.strip())
     if not question.strip():
         raise RowError("the instruction is empty")
-    answer = message_of("assistant", text_in(row, columns, "output"))
-    return {"messages": [*messages, message_of("user", question), answer]}
+    answer = thoughtful(row, columns, [message_of("assistant", text_in(row, columns, "output"))])
+    return {"messages": [*messages, message_of("user", question), *answer]}
 
 
 def prompt_completion(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def prompt_completion(row: Mapping[str, Any], columns: Columns) -> dict[str, Any
     if not any(str(message["content"]).strip() for message in prompt):
         raise RowError("the prompt is empty")
     needs_answer(completion)
+    completion = thoughtful(row, columns, completion)
     return {"messages": [*system_turn(row, columns, prompt), *prompt, *completion], **tools_in(row, columns)}
 
 
@@ -122,10 +124,12 @@ def classification(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("alpaca", "conversation", alpaca, ("instruction", "output"), ("input", "system", "history")),
+        Format("alpaca", "conversation", alpaca, ("instruction", "output"),
+               ("input", "system", "history", "reasoning")),
         Format("sharegpt", "conversation", conversation, ("messages",), ("system", "tools", "images")),
         Format("messages", "conversation", conversation, ("messages",), ("system", "tools", "images")),
-        Format("prompt-completion", "conversation", prompt_completion, ("prompt", "completion"), ("system", "tools")),
+        Format("prompt-completion", "conversation", prompt_completion, ("prompt", "completion"),
+               ("system", "tools", "reasoning")),
         Format("text", "text", text, ("text",)),
         Format("preference", "preference", preference, ("chosen", "rejected"),
                ("prompt", "margin", "score_chosen", "score_rejected", "system", "tools")),

@@ -110,6 +110,8 @@ class DataProfile(Document):
     answers the model writes itself.  Counted on a part of the rows; None where nothing tells the two apart."""
     notes: tuple[str, ...] = ()
     """Plain sentences worth reading before training."""
+    faults: tuple[str, ...] = ()
+    """What forbids to train on it as it stands, such as a chat template that has the questions trained."""
 
 
 class PreviewToken(Document):

@@ -9,6 +9,7 @@ from typing import Any
 from ftui.data.canonical import RowError
 from ftui.data.convert import FORMATS, Format
 from ftui.data.document import Detected, FormatName
+from ftui.data.thoughts import COLUMNS
 from ftui.errors import BadInput
 from ftui.units import plain
 
@@ -22,6 +23,7 @@ _OPTIONAL_NAMES: dict[str, tuple[str, ...]] = {
     "history": ("history",),
     "tools": ("tools", "functions"),
     "images": ("images", "image"),
+    "reasoning": COLUMNS,
     "margin": ("margin",),
     "score_chosen": ("score_chosen", "chosen_score", "chosen_rating", "rating_chosen", "chosen-rating"),
     "score_rejected": ("score_rejected", "rejected_score", "rejected_rating", "rating_rejected", "rejected-rating"),

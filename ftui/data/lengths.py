@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from ftui.data.canonical import Message, Row, RowError, messages_of, text_of
 from ftui.data.document import BadRow, Lengths
+from ftui.data.mask_check import mask_fault
 from ftui.data.masking import Text, Tokens, Writer
+from ftui.data.template import ChatTemplate
 
 EDGES = (
     0, 17, 33, 49, 65, 97, 129, 161, 193, 225, 257, 321, 385, 449, 513, 641, 769, 897, 1025, 1281, 1537, 1793, 2049,
@@ -42,6 +44,10 @@ class Counted:
     template_notes: tuple[str, ...] = ()
     prompts: Lengths | None = None
     """What stands before the last answer, where rows have answers."""
+    template: ChatTemplate | None = None
+    """That by which the rows were counted; None where lengths are estimated."""
+    mask_fault: str | None = None
+    """What is wrong with the template's choice of what is trained, where rows are written by it."""
 
 
 def count_lengths(
@@ -85,7 +91,8 @@ def count_lengths(
     share = trained / masked if masked else 0.0
     summary = summarize([length for length in counted if length >= 0], total_rows, writer.tokenizer.name, True, share)
     asked = summarize(prompts, total_rows, writer.tokenizer.name, True, 0.0) if prompts else None
-    return Counted(summary, counted, refused, untrained, writer.template.notes, asked)
+    fault = mask_fault(writer.template, writer.loss_on) if any(map(_by_turns, rows)) else None
+    return Counted(summary, counted, refused, untrained, writer.template.notes, asked, writer.template, fault)
 
 
 def estimate_lengths(rows: Sequence[Row], total_rows: int) -> Counted:
@@ -125,6 +132,11 @@ def summarize(lengths: Sequence[int], total_rows: int, tokenizer: str, exact: bo
         total_tokens=round(mean * total_rows), trained_share=round(min(trained_share, 1.0), 4),
         edges=EDGES[: filled + 2], histogram=tuple(histogram[: filled + 1]),
     )  # fmt: skip
+
+
+def _by_turns(row: Row) -> bool:
+    """Whether the assistant's turns of a row are what is trained of it, or scored."""
+    return row.kind in ("conversation", "preference", "labelled")
 
 
 def _prompts(rows: Sequence[Row], tokens: Sequence[Tokens], writer: Writer) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ftui.data.calls import calls_in_text, calls_of, function_of
 from ftui.data.canonical import Message, RowError
+from ftui.data.thoughts import COLUMNS, with_thoughts
 
 Columns = Mapping[str, str]
 """Part of the format (such as "prompt") -> the column that plays it."""
@@ -109,10 +110,9 @@ def _turn(item: Any, column: str) -> Message:
         raise RowError(f"unknown role {name[:40]!r}")
     content = next((item[key] for key in ("content", "value", "text") if item.get(key) is not None), None)
     message = message_of(role, _content(content))
-    thoughts = next((item[key] for key in ("reasoning_content", "thinking", "reasoning") if item.get(key)), None)
+    thoughts = next((item[key] for key in COLUMNS if item.get(key)), None)
     if role == "assistant" and isinstance(thoughts, str):
-        # Reasoning models write their thoughts so, and their templates take them apart again.
-        message["content"] = f"<think>\n{thoughts.strip()}\n</think>\n\n{message['content'].lstrip()}"
+        message["content"] = with_thoughts(thoughts, message["content"])
     if role == "tool":
         # Some templates tell a result by its function or by its call.
         message |= {key: item[key] for key in ("name", "tool_call_id") if isinstance(item.get(key), str)}
@@ -214,6 +214,16 @@ def label_in(value: Any, column: str) -> bool:
     if label is None:
         raise RowError(f"column {column!r} holds {str(value)[:40]!r} where true or false should be")
     return label
+
+
+def thoughtful(row: Mapping[str, Any], columns: Columns, answer: list[Message]) -> list[Message]:
+    """The turns of an answer, with the thoughts of a column beside it before what its first assistant's turn says."""
+    thoughts = text_in(row, columns, "reasoning", optional=True)
+    first = next((index for index, turn in enumerate(answer) if turn["role"] == "assistant"), None)
+    if not thoughts.strip() or first is None or "<think>" in answer[first]["content"]:
+        return answer
+    told = {**answer[first], "content": with_thoughts(thoughts, answer[first]["content"])}
+    return [*answer[:first], told, *answer[first + 1 :]]
 
 
 def needs_answer(messages: list[Message]) -> None:

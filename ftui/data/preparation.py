@@ -16,13 +16,14 @@ from ftui.data.filling import Filling, Progress
 from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PicturedRows, PromptRows
 from ftui.data.given import Given, SourceLike
 from ftui.data.loading import load
+from ftui.data.mask_check import MEND_MASK, mask_fault
 from ftui.data.masking import Writer
 from ftui.data.mixing import column_of, mixed, ordered
 from ftui.data.packing import pack
 from ftui.data.pile import KEPT_BAD_ROWS, Pile, split
 from ftui.data.repairing import good_rows, tokens_of
 from ftui.data.repairs import Context, mended, parse, repaired, shuffles
-from ftui.data.template import ChatTemplate, choose_template
+from ftui.data.template import ChatTemplate, LossOn, choose_template
 from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
 from ftui.data.tokenizer import Tokenizer, load_tokenizer
 from ftui.documents import RowForm
@@ -30,6 +31,8 @@ from ftui.errors import BadInput
 from ftui.models.document import ModelShape
 
 DEFAULT_MAX_LENGTH = 2048
+_BY_TURNS: tuple[RowForm, ...] = ("sequence", "pair", "labelled", "answered")
+"""Forms of which the assistant's turns are trained, or scored."""
 
 
 class DataSettings(Protocol):
@@ -149,6 +152,8 @@ def prepare(
     store = TokenStore()
     everything = Pile(store, form)
     loaded = [load(source, column_of(data.curriculum)) for source in data.sources]
+    if form in _BY_TURNS and any(source.kind not in ("text", "class") for source in loaded):
+        _refuse_wrong_mask(template, writer.loss_on)
     file = validation_source(recipe)
     context = Context(seed, lambda: good_rows(file), lambda row: tokens_of(row, form, writer))
     filling = Filling(writer, max_length, seed, lambda items, drop: repaired(items, repairs, context, drop))
@@ -193,6 +198,12 @@ def prepare(
         multi_label=multi,
         pictured=any(pile.pictured for pile in piles),
     )
+
+
+def _refuse_wrong_mask(template: ChatTemplate, loss_on: LossOn) -> None:
+    """Raises BadInput for a template that would have the wrong words trained."""
+    if fault := mask_fault(template, loss_on):
+        raise BadInput(fault, MEND_MASK)
 
 
 def _labels(piles: Sequence[Pile]) -> tuple[tuple[str, ...], bool]:

@@ -110,6 +110,7 @@ def summarize(seen: Survey, counted: Counted, notes: tuple[str, ...]) -> DataPro
         lengths=counted.lengths,
         prompts=counted.prompts,
         notes=(*notes_on(seen), *notes),
+        faults=(counted.mask_fault,) if counted.mask_fault else (),
     )
 
 

@@ -36,6 +36,7 @@ from ftui.data.canonical import (
 from ftui.data.leaks import LeakIndex
 from ftui.data.near import THRESHOLD, NearIndex, runs_of
 from ftui.data.personal import mask_personal
+from ftui.data.turn_repairs import Rewrite, begin_with_user, fold_system, merge_turns
 from ftui.errors import BadInput
 
 Item = tuple[int, Row]
@@ -225,10 +226,15 @@ def _dropping(reason: str, why: Callable[[Row], str | None]) -> Stage:
 
 def _mending(change: Callable[[str], str]) -> Stage:
     """A stage that changes every text which a turn or a document is."""
+    return _rewriting(lambda value: {name: _changed(name, part, change) for name, part in value.items()})
+
+
+def _rewriting(rewrite: Rewrite) -> Stage:
+    """A stage that writes rows anew."""
 
     def stage(items: Iterator[Item], drop: Drop) -> Iterator[Item]:
         for source, row in items:
-            value = {name: _changed(name, part, change) for name, part in row.value.items()}
+            value = rewrite(row.value)
             same = value == row.value
             yield source, row if same else make_row(row.source, row.line, row.kind, value, row.order)
 
@@ -405,6 +411,18 @@ REPAIRS: dict[str, Repair] = {
     "escape_template_tokens": Repair(
         "Put a space into a template's tokens in the text, so that they are read as plain text.",
         lambda options, context: _mending(faults.escape_template_tokens), mends=True,
+    ),
+    "fold_system": Repair(
+        "Put the system turn before the first question, for templates that know no system turn.",
+        lambda options, context: _rewriting(fold_system), mends=True,
+    ),
+    "begin_with_user": Repair(
+        "Leave out what the assistant says before the first question.",
+        lambda options, context: _rewriting(begin_with_user), mends=True,
+    ),
+    "merge_turns": Repair(
+        "Make one turn of several of the user, or of the assistant, in a row.",
+        lambda options, context: _rewriting(merge_turns), mends=True,
     ),
 }  # fmt: skip
 """Name -> repair."""

@@ -16,6 +16,7 @@ from ftui.data.canonical import Message, RowError
 from ftui.data.images import as_parts
 from ftui.data.jinja import Compiled, Span, compile_template
 from ftui.data.named_templates import NAMED
+from ftui.data.thoughts import apart, part_in
 from ftui.data.tokenizer import Tokenizer
 from ftui.errors import BadInput
 from ftui.units import plain
@@ -69,6 +70,8 @@ class ChatTemplate:
         turns can't be told apart."""
         if "tool_calls" not in self.source:
             messages = as_text(messages)
+        if self.thoughts:
+            messages = apart(messages, self.thoughts)
         text, tagged = self._render(messages, tools, False)
         answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
         if self.compiled.tagged and len(tagged) == len(answers):
@@ -110,6 +113,11 @@ class ChatTemplate:
         return not says("a7q") and says([{"type": "text", "text": "a7q"}])
 
     @cached_property
+    def thoughts(self) -> str | None:
+        """Under which name it takes an assistant's thoughts as a part of their own, if at all."""
+        return part_in(self.source)
+
+    @cached_property
     def _tails(self) -> tuple[str, str]:
         """What follows an assistant's words at the end of a conversation, and in its middle."""
         ask, answer = {"role": "user", "content": "a"}, {"role": "assistant", "content": f"{_OPEN}b{_CLOSE}"}
@@ -127,6 +135,8 @@ class ChatTemplate:
             messages, tools = _with_tools(messages, tools), None
         if "tool_calls" not in self.source:
             messages = as_text(messages)
+        if self.thoughts:
+            messages = apart(messages, self.thoughts)
         if self.in_parts:
             messages = [
                 {**message, "content": as_parts(message["content"])} if isinstance(message["content"], str) else message
@@ -183,8 +193,11 @@ class ChatTemplate:
             if not text.startswith(following, position):
                 return None
             named = start
-            start = self._after_header(text, start - len(literal), start)
-            if (message := messages[answers[turn]]).get("tool_calls"):
+            message = messages[answers[turn]]
+            thoughts = str(message.get(self.thoughts or "") or "").strip()
+            thought = text.find(thoughts, start - len(literal), start) if thoughts else -1
+            start = self._after_header(text, start - len(literal), thought if thought >= 0 else start)
+            if message.get("tool_calls"):
                 # What the template writes of the calls goes on up to the end of the turn, and began before the name.
                 mark = self.end_of_turn
                 if not mark or mark not in following or (start == named and not message["content"]):

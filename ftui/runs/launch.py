@@ -206,6 +206,7 @@ def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
             f"{' or '.join(objective.data)} rows.",
             f"See what is in it: ftui data show {sources}",
         )
+    yield from _template_obstacles(layout)
     yield from _validation_obstacles(layout)
     if layout.profile.images:
         yield from _image_obstacles(layout)
@@ -230,6 +231,14 @@ def _image_obstacles(layout: Layout) -> Iterator[Obstacle]:
     elif importlib.util.find_spec("PIL") is None:
         yield Obstacle("The data has images, and Pillow, which opens them, is not installed.",
                        "Install it: pip install 'ftui[vision]'")
+
+
+def _template_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """A chat template that would have the wrong words trained."""
+    if layout.profile.faults:
+        from ftui.data.mask_check import MEND_MASK
+
+        yield from (Obstacle(fault, MEND_MASK) for fault in layout.profile.faults)
 
 
 def _validation_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -20,7 +20,8 @@ from ftui.errors import BadInput
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 ENDS = {"chatml": "<|im_end|>", "plain": "</s>", "alpaca": "</s>", "llama-3": "<|eot_id|>", "mistral": "</s>",
-        "gemma": "<end_of_turn>", "qwen": "<|im_end|>", "phi": "<|end|>", "llama-2": " </s>", "vicuna": "</s>"}  # fmt: skip
+        "gemma": "<end_of_turn>", "qwen": "<|im_end|>", "phi": "<|end|>", "llama-2": " </s>",
+        "vicuna": "</s>"}  # fmt: skip
 TALK = [
     {"role": "user", "content": "Hi, who?"},
     {"role": "assistant", "content": "I am Bo."},
