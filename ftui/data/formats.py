@@ -115,7 +115,8 @@ def choose(
                 raise BadInput(f"{plain(source)} has no columns.", "Its rows are empty: is it the right file?")
             raise BadInput(
                 f"{plain(source)} has the columns {_listed(present)}, which is no format that ftui knows.",
-                "Say which column is what, such as --map prompt=COLUMN --map completion=COLUMN, or --map text=COLUMN.",
+                "Say which column is what, such as --map prompt=COLUMN --map completion=COLUMN, or --map text=COLUMN. "
+                f"For a run: {_in_recipe('prompt', 'completion')}.",
             )
         return candidates[0], candidates[1:]
     format = FORMATS.get(name) if name != "auto" else _format_of_parts(said, rows)
@@ -176,15 +177,21 @@ def _complete(
     elif format.name == "kto" and "messages" not in chosen and "completion" not in chosen:
         raise BadInput(
             f"{plain(source)} has no column for the answers to label.",
-            f"Say --map messages=COLUMN, or prompt=COLUMN and completion=COLUMN; it has: {_listed(present)}.",
+            f"Say --map messages=COLUMN, or prompt=COLUMN and completion=COLUMN; it has: {_listed(present)}. "
+            f"For a run: {_in_recipe('messages')}.",
         )
     missing = [part for part in format.required if part not in chosen]
     if missing:
         raise BadInput(
             f"{plain(source)} has no column for {missing[0]!r} of the format {format.name}.",
-            f"Say which with --map {missing[0]}=COLUMN; it has: {_listed(present)}.",
+            f"Say which with --map {missing[0]}=COLUMN; it has: {_listed(present)}. For a run: {_in_recipe(*missing)}.",
         )
     return _with_optional(format, chosen, lowered, taken=said)
+
+
+def _in_recipe(*parts: str) -> str:
+    """How a recipe's source, or --set on the way to a run, says where these parts stand."""
+    return f"data.sources.0.columns={{{', '.join(f'{part}: COLUMN' for part in parts)}}}"
 
 
 def _format_of_parts(said: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> Format:

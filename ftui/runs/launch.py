@@ -194,6 +194,7 @@ def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:
 
 
 def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    from ftui.data.mapping import mapping_hint
     from ftui.methods import OBJECTIVES
 
     sources = " ".join(source.path for source in layout.recipe.data.sources)
@@ -201,10 +202,11 @@ def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
         yield Obstacle("No row of the data can be trained on.", f"See why: ftui data check {sources}")
     objective = OBJECTIVES[layout.recipe.objective.kind]
     if layout.profile.kind not in objective.data:
+        hints = (mapping_hint(source, at, objective.data) for at, source in enumerate(layout.profile.sources))
         yield Obstacle(
             f"The data holds {layout.profile.kind} rows; {objective.title.lower()} trains on "
             f"{' or '.join(objective.data)} rows.",
-            f"See what is in it: ftui data show {sources}",
+            next(filter(None, hints), None) or f"See what is in it: ftui data show {sources}",
         )
     yield from _template_obstacles(layout)
     yield from _validation_obstacles(layout)
