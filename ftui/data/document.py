@@ -80,6 +80,27 @@ class Source(Document):
     available_columns: tuple[str, ...] = ()
 
 
+class SourceVersion(Document):
+    """Which data a source was when rows were made of it."""
+
+    ref: str
+    rows: int
+    """Those that are used, before weights."""
+    bytes: int | None = None
+    sha256: str | None = None
+    """Of the file's bytes; of several files, of the lines that sha256sum prints.  None for a user's own function."""
+    revision: str | None = None
+    """The commit of a hub dataset."""
+
+    def __str__(self) -> str:
+        known = [f"{self.rows:,} rows"]
+        if self.sha256:
+            known.append(f"sha256 {self.sha256[:12]}")
+        if self.revision:
+            known.append(f"revision {self.revision[:12]}")
+        return f"{self.ref} ({', '.join(known)})"
+
+
 class DataProfile(Document):
     """What `profile()` found; counts are in rows unless said otherwise."""
 

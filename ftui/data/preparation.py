@@ -11,10 +11,11 @@ from typing import Any, Literal, Protocol
 
 from ftui.data import forms
 from ftui.data.canonical import Message, Row, RowError
-from ftui.data.document import BadRow
+from ftui.data.document import BadRow, SourceVersion
 from ftui.data.filling import Filling, Progress
 from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PicturedRows, PromptRows
 from ftui.data.given import Given, SourceLike
+from ftui.data.kept_rows import find, keep, key_of, stamps, versions_of
 from ftui.data.loading import load
 from ftui.data.mask_check import MEND_MASK, mask_fault
 from ftui.data.masking import Writer
@@ -106,6 +107,10 @@ class Prepared:
     """Whether a row may have several labels."""
     pictured: bool = False
     """Whether any row has images; then each row says which."""
+    versions: tuple[SourceVersion, ...] = ()
+    """Which data each source was."""
+    cached: bool = False
+    """Whether an earlier call had prepared the same rows."""
 
     @property
     def longest(self) -> int:
@@ -155,14 +160,23 @@ def prepare(
     if form in _BY_TURNS and any(source.kind not in ("text", "class") for source in loaded):
         _refuse_wrong_mask(template, writer.loss_on)
     file = validation_source(recipe)
+    held = load(file) if file is not None else None
+    given, versions = stamps(loaded), versions_of(loaded)
+    key = key_of(
+        recipe, loaded, held, repairs, writer, versions, form=form, seed=seed, max_length=max_length, when=when
+    )
+    notes = template.notes if form != "class" else ()
+    if key and (kept := find(key)):
+        samples = tuple(SamplePrompt(**_as_said(sample)) for sample in kept.pop("samples"))
+        return Prepared(**kept, samples=samples, tokenizer=tokenizer, template=template, notes=notes, cached=True)
     context = Context(seed, lambda: good_rows(file), lambda row: tokens_of(row, form, writer))
     filling = Filling(writer, max_length, seed, lambda items, drop: repaired(items, repairs, context, drop))
     filling.fill(everything, loaded, on_progress)
     wanted = _validation(data.validation)
-    if file is not None:
+    if held is not None:
         apart = Pile(store, form)
         filling.repair = lambda items, drop: mended(items, repairs, context, drop)
-        filling.fill(apart, [load(file)], None)
+        filling.fill(apart, [held], None)
         training, held_out = list(range(len(everything.pieces))), list(range(len(apart.pieces)))
     else:
         apart = everything
@@ -178,7 +192,8 @@ def prepare(
     piles = (everything,) if apart is everything else (everything, apart)
     dropped: Counter[str] = sum((pile.dropped for pile in piles), Counter())
     labels, multi = _labels(piles)
-    return Prepared(
+    used = Counter(everything.sources)
+    prepared = Prepared(
         train=_rows(everything, training, max_length, labels, packed=packed, multi=multi),
         validation=_rows(apart, held_out, max_length, labels, packed=False, multi=multi),
         tokenizer=tokenizer,
@@ -192,12 +207,24 @@ def prepare(
         truncated=sum(pile.truncated for pile in piles),
         split_texts=sum(pile.split_texts for pile in piles),
         samples=_samples(apart, writer),
-        notes=template.notes if form != "class" else (),
+        notes=notes,
         form=form,
         labels=labels,
         multi_label=multi,
         pictured=any(pile.pictured for pile in piles),
+        versions=tuple(
+            version.model_copy(update={"rows": used[number]}) for number, version in enumerate(versions)
+        ),
     )
+    if key and stamps(loaded) == given:
+        keep(key, prepared)
+    return prepared
+
+
+def _as_said(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample's fields as JSON brought them back: lists but for its turns were tuples."""
+    return {name: tuple(value) if isinstance(value, list) and name != "messages" else value
+            for name, value in sample.items()}  # fmt: skip
 
 
 def _refuse_wrong_mask(template: ChatTemplate, loss_on: LossOn) -> None:
