@@ -38,6 +38,9 @@ def print_profile(profile: DataProfile, max_length: int | None) -> None:
     if profile.bad_rows or profile.empty_rows:
         table.add_row("left out", f"{count(profile.bad_rows)} unreadable, {count(profile.empty_rows)} empty")
     table.add_row("exact copies", count(profile.duplicate_rows))
+    if profile.labels:
+        labels = ", ".join(f"{count(rows)} {plain(name)}" for name, rows in profile.labels.items())
+        table.add_row("labels", Text(labels))
     if profile.roles:
         roles = ", ".join(f"{count(turns)} {role}" for role, turns in profile.roles.items())
         table.add_row("turns", f"{roles} ({profile.turns_mean:g} per row)")
@@ -45,7 +48,7 @@ def print_profile(profile: DataProfile, max_length: int | None) -> None:
     table.add_row("scripts", scripts)
     console.print(table)
     if profile.lengths:
-        _print_lengths(console, profile.lengths, max_length)
+        _print_lengths(console, profile.lengths, max_length, written=profile.kind not in ("class", "prompt"))
     if profile.bad_rows:
         console.print(f"\n{say_rows(profile.bad_rows)} can't be read:", style="yellow")
         _print_rows(console, profile.bad[:_SHOWN_BAD_ROWS])
@@ -82,6 +85,8 @@ def print_preview(preview: Preview) -> None:
         console.print(f"{about}; trained ones stand between » and «.")
     else:
         console.print("Trained text stands between » and «; name a --model to see tokens.")
+    for name, value in preview.beside.items():
+        console.print(Text(f"{plain(name)}: {plain(value)}"))
     console.print()
     text, inside = Text(), False
     for token in preview.tokens:
@@ -105,12 +110,12 @@ def _pairs() -> Table:
     return table
 
 
-def _print_lengths(console: Console, lengths: Lengths, max_length: int | None) -> None:
+def _print_lengths(console: Console, lengths: Lengths, max_length: int | None, *, written: bool) -> None:
     how = f"tokenizer of {plain(lengths.tokenizer)}" if lengths.exact else "estimated from bytes; --model counts them"
     console.print(f"\nTokens per row ({how}):")
     console.print(
         f"  mean {lengths.mean:.0f} · p50 {lengths.p50} · p90 {lengths.p90} · p99 {lengths.p99} · max {lengths.max} · "
-        f"in all {count(lengths.total_tokens)} · trained {lengths.trained_share:.0%}"
+        f"in all {count(lengths.total_tokens)}" + (f" · trained {lengths.trained_share:.0%}" if written else "")
     )
     at = sorted({*(length for length in _USUAL_LENGTHS if length < lengths.max), *([max_length] if max_length else [])})
     if at:

@@ -161,6 +161,8 @@ class Preview(Document):
     template: str
     rendered: str
     tokens: tuple[PreviewToken, ...]
+    beside: dict[str, str] = {}
+    """What stands beside the text and is no token of it: labels, a verdict, the columns that a reward may look at."""
     notes: tuple[str, ...] = ()
 
     @property

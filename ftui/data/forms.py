@@ -48,7 +48,7 @@ def texts(row: Row, form: RowForm, writer: Writer) -> list[Text]:
         case "class":
             return [writer.plain(value["text"])]
         case _:
-            return [writer.write(row if row.kind != "class" else _as_conversation(row))]
+            return [writer.write(row if row.kind != "class" else as_conversation(row))]
 
 
 def beside(row: Row, form: RowForm) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def _answer(row: Row) -> list[Message]:
     return list(row.value["chosen"]) if row.kind == "preference" else []
 
 
-def _as_conversation(row: Row) -> Row:
+def as_conversation(row: Row) -> Row:
     """A text and its label as a question and its answer, for those who would rather have the model write the label."""
     messages = [{"role": "user", "content": row.value["text"]},
                 {"role": "assistant", "content": ", ".join(row.value["labels"])}]  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ftui.data.canonical import Row, RowError, messages_of
 from ftui.data.document import BadRow, Preview, PreviewToken
+from ftui.data.forms import as_conversation
 from ftui.data.given import SourceLike, as_sources
 from ftui.data.loading import load
 from ftui.data.masking import Text, Writer, mask_of
@@ -36,7 +38,8 @@ def preview(
     found, of = _find(loaded.rows(), row)
     if found is None:
         raise BadInput(f"{plain(given.path)} has {of} readable rows, so there is no row {row}.", "Count from 1.")
-    shown = _as_conversation(found)
+    shown = _as_conversation(found, loss_on)
+    scored = found.kind == "class" and shown.kind == "text"
     try:
         if shape is None:
             chosen = ChatTemplate("plain", NAMED["plain"].source, {"bos_token": "", "eos_token": ""})
@@ -45,17 +48,20 @@ def preview(
             tokenizer = shape if isinstance(shape, Tokenizer) else load_tokenizer(shape)
             chosen = choose_template(template, tokenizer)
             writer = Writer(tokenizer, chosen, loss_on)
-            written = writer.write(shown)
+            written = writer.plain(shown.value["text"]) if scored else writer.write(shown)
             tokens, rendered = _tokens(written, writer, max_length), written.text
     except RowError as error:
         raise BadInput(
             f"Row {row} of {plain(given.path)} (line {found.line}) can't be written: {error}.",
             "Choose another template, such as chatml or plain.",
         ) from None
-    name = "none" if found.kind == "text" else chosen.name
-    notes = chosen.notes if found.kind != "text" else ()
+    name = "none" if shown.kind == "text" else chosen.name
+    notes = chosen.notes if shown.kind != "text" else ()
+    if scored:
+        # A classifier reads the text; it is never trained to write it.
+        tokens = [token.model_copy(update={"trained": False}) for token in tokens]
     return Preview(source=found.source, line=found.line, row=row, of=of, kind=found.kind, template=name,
-                   rendered=rendered, tokens=tuple(tokens), notes=notes)  # fmt: skip
+                   rendered=rendered, tokens=tuple(tokens), beside=_beside(found), notes=notes)  # fmt: skip
 
 
 def _find(rows: Iterator[Row | BadRow], wanted: int) -> tuple[Row | None, int | None]:
@@ -70,11 +76,26 @@ def _find(rows: Iterator[Row | BadRow], wanted: int) -> tuple[Row | None, int | 
     return None, number
 
 
-def _as_conversation(row: Row) -> Row:
+def _beside(row: Row) -> dict[str, str]:
+    """What of a row is no text of its own to be read: by name, in words."""
+    match row.kind:
+        case "class":
+            return {"labels" if row.value["multi"] else "label": ", ".join(row.value["labels"]) or "none of them"}
+        case "labelled":
+            return {"marked": "good" if row.value["label"] else "bad"}
+        case "prompt":
+            return {name: str(value) for name, value in row.value["columns"].items() if value is not None}
+        case _:
+            return {}
+
+
+def _as_conversation(row: Row, loss_on: LossOn) -> Row:
     if row.kind in ("conversation", "text"):
         return row
     if row.kind == "class":
-        return Row(row.source, row.line, "text", {"text": row.value["text"]}, row.key)
+        # Where the model is to write its answers, the label is what it writes.
+        read = replace(row, kind="text", value={"text": row.value["text"]})
+        return read if loss_on == "all" else as_conversation(row)
     value = {"messages": messages_of(row)} | ({"tools": row.value["tools"]} if "tools" in row.value else {})
     return Row(row.source, row.line, "conversation", value, row.key)
 

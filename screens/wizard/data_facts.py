@@ -14,9 +14,15 @@ from ..widgets.histogram import row
 if TYPE_CHECKING:
     from ftui.data.document import Preview
 
-SHOWN_BAD = 3
+SHOWN_BAD, SHOWN_LABELS = 3, 12
+KINDS = {"class": "texts with labels", "labelled": "answers marked good or bad", "prompt": "prompts without answers"}
+"""Kinds of rows whose own names say little to a reader."""
+READ_ONLY = ("class", "prompt")
+"""Kinds of rows of which no token is trained to be written."""
 FEWEST_BARS = 4
 """Fewer bars of a histogram say no more than the quantiles above them."""
+SHOWN_BESIDE = 200
+"""Characters of a label or a column."""
 
 
 def facts(profile: DataProfile, width: int) -> list[Content]:
@@ -31,7 +37,9 @@ def facts(profile: DataProfile, width: int) -> list[Content]:
             )
         )
     if profile.lengths:
-        lines += _lengths(profile.lengths, width)
+        lines += _lengths(profile.lengths, width, written=profile.kind not in READ_ONLY)
+    if profile.labels:
+        lines.append(_labels(profile))
     if profile.roles:
         roles = ", ".join(f"{plain(role)} {count(turns)}" for role, turns in profile.roles.items())
         lines.append(_fact("turns", f"{roles}; {profile.turns_mean:.1f} a row"))
@@ -48,7 +56,8 @@ def facts(profile: DataProfile, width: int) -> list[Content]:
 
 
 def _rows(profile: DataProfile) -> Content:
-    parts: list[str | tuple[str, str]] = [(f"{count(profile.rows)} rows", "bold"), f" of {profile.kind}"]
+    said = KINDS.get(profile.kind, profile.kind)
+    parts: list[str | tuple[str, str]] = [(f"{count(profile.rows)} rows", "bold"), f" of {said}"]
     wrong = (("bad", profile.bad_rows), ("empty", profile.empty_rows), ("duplicate", profile.duplicate_rows))
     for name, number in wrong:
         if number:
@@ -56,7 +65,14 @@ def _rows(profile: DataProfile) -> Content:
     return Content.assemble(*parts)
 
 
-def _lengths(lengths: Lengths, width: int) -> list[Content]:
+def _labels(profile: DataProfile) -> Content:
+    """The labels with the rows of each, the most frequent first."""
+    shown = [f"{plain(label)} {count(rows)}" for label, rows in list(profile.labels.items())[:SHOWN_LABELS]]
+    more = len(profile.labels) - len(shown)
+    return _fact("labels", f"{len(profile.labels)}: {', '.join(shown)}" + (f" and {more} more" if more else ""))
+
+
+def _lengths(lengths: Lengths, width: int, *, written: bool) -> list[Content]:
     how = "" if lengths.exact else ", estimated"
     sampled = f", from {count(lengths.sampled)} rows" if lengths.sampled else ""
     lines = [
@@ -65,7 +81,8 @@ def _lengths(lengths: Lengths, width: int) -> list[Content]:
             "  p99 ", (count(lengths.p99), "bold"), "  longest ", (count(lengths.max), "bold"),
             (f"  ({plain(lengths.tokenizer)}{how}{sampled})", "dim"),
         ),
-        _fact("in all", f"{count(lengths.total_tokens)} tokens, {lengths.trained_share:.0%} of them trained"),
+        _fact("in all", f"{count(lengths.total_tokens)} tokens"
+              + (f", {lengths.trained_share:.0%} of them trained" if written else "")),
     ]
     first = next((at for at, rows in enumerate(lengths.histogram) if rows), 0)
     if len(lengths.histogram) - first >= FEWEST_BARS:
@@ -80,7 +97,8 @@ def _lengths(lengths: Lengths, width: int) -> list[Content]:
 
 
 def preview_lines(preview: Preview) -> list[Content]:
-    """A row as the model sees it: trained tokens underlined, in colour and between ‹ ›; special ones dim."""
+    """A row as the model sees it, below what stands beside it, such as its label: trained tokens underlined, in colour
+    and between ‹ ›; special ones dim."""
     trained = sum(token.trained for token in preview.tokens)
     head = Content.assemble(
         (f"row {count(preview.row)}", "bold"), f" (line {count(preview.line)})  {count(len(preview.tokens))} tokens, ",
@@ -97,7 +115,11 @@ def preview_lines(preview: Preview) -> list[Content]:
         parts.append((plain(token.text), f"{style} strike" if token.cut else style))
     if inside:
         parts.append(("›", "bold $text-success"))
-    return [head, Content.assemble(*parts), *(_warning(plain(note)) for note in preview.notes)]
+    beside = [
+        Content.assemble((f"{plain(name)} ", "dim"), (plain(text[:SHOWN_BESIDE]), "bold $text-accent"))
+        for name, text in preview.beside.items()
+    ]
+    return [head, *beside, Content.assemble(*parts), *(_warning(plain(note)) for note in preview.notes)]
 
 
 def _fact(name: str, text: str) -> Content:
