@@ -6,10 +6,10 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from ftui.data.document import FormatName, RowKind, Source
+from ftui.data.document import FormatName, Source
 from ftui.units import plain
 
-USUAL: dict[RowKind, tuple[FormatName, tuple[str, ...]]] = {
+USUAL: dict[str, tuple[FormatName, tuple[str, ...]]] = {
     "class": ("classification", ("text", "label")),
     "conversation": ("prompt-completion", ("prompt", "completion")),
     "preference": ("preference", ("prompt", "chosen", "rejected")),
@@ -22,7 +22,7 @@ NAMED = 8
 """So many columns are listed."""
 
 
-def mapping_hint(source: Source, number: int, kinds: Sequence[RowKind]) -> str | None:
+def mapping_hint(source: Source, number: int, kinds: Sequence[str]) -> str | None:
     """How to read `source`, the recipe's `number`-th from 0, as rows of the first of `kinds` that it has columns for.
 
     A part whose column can't be guessed stands there as COLUMN.  None for a file without columns.
