@@ -1,7 +1,7 @@
 """What grows with the data, on disk: tables and lists in unnamed files, which end with the process whatever ends it.
 
-Memory holds what was used last. The room is taken when a table is made, so that a full disk is told in one sentence
-rather than by a signal in the middle of a write to mapped memory.
+The room is taken when a table is made: a full disk is told in one sentence, rather than by a signal in the middle of a
+write to mapped memory.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import struct
+import sys
 import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from ftui.errors import BadInput
 from ftui.units import MiB, gib, plain
@@ -25,8 +25,11 @@ _DISK = "/var/tmp"
 _FIRST_ENTRIES = 1 << 16
 _GROWTH = 4
 _TAIL = 1 << 12
-_KEPT_BYTES = 8 * MiB
-"""Of a table up to this size every page may stay in memory."""
+_MAPPED_BYTES = 256 * MiB
+"""A table up to this size is mapped into memory; of a larger one only what is asked for is read.
+
+Mapped pages count as the process's memory until they are taken away, and are costly to give back and fetch again.
+"""
 
 
 def scratch(size: int = 0) -> BinaryIO:
@@ -45,28 +48,33 @@ def _folder() -> str:
     return tempfile.gettempdir() if "TMPDIR" in os.environ or not os.access(_DISK, os.W_OK) else _DISK
 
 
-class Slots:
-    """Numbers of 64 bits, at first all 0, in a file that is mapped into memory.
+class Slots(Protocol):
+    """Numbers of 64 bits at fixed places."""
 
-    Each page that is touched counts as this process's memory until it is let go, though it could be taken away at any
-    time: what looks at memory by process would see it grow with the file.
-    """
+    def __getitem__(self, place: int, /) -> int: ...
+    def __setitem__(self, place: int, number: int, /) -> None: ...
 
-    def __init__(self, count: int, *, touches: int) -> None:
-        """`touches` is after how many calls of `touched` the pages are let go."""
-        with scratch(count * 8) as file:
-            self._map = mmap.mmap(file.fileno(), count * 8)
-        self.numbers = memoryview(self._map).cast("Q")
-        self._small = count * 8 <= _KEPT_BYTES or not hasattr(mmap, "MADV_DONTNEED")
-        self._every = self._left = touches
 
-    def touched(self) -> None:
-        """Count one use, and let the pages go now and then; they stay in the file."""
-        self._left -= 1
-        if self._left <= 0:
-            self._left = self._every
-            if not self._small:
-                self._map.madvise(mmap.MADV_DONTNEED)
+def slots(count: int) -> Slots:
+    """So many of them, at first all 0.  Raises BadInput where there is no room."""
+    file = scratch(count * 8)
+    if count * 8 > _MAPPED_BYTES:
+        return _FileSlots(file)
+    with file:
+        return memoryview(mmap.mmap(file.fileno(), count * 8)).cast("Q")
+
+
+class _FileSlots:
+    """Numbers that are read and written one by one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._number = file, file.fileno()
+
+    def __getitem__(self, place: int) -> int:
+        return int.from_bytes(os.pread(self._number, 8, place * 8), sys.byteorder)
+
+    def __setitem__(self, place: int, number: int) -> None:
+        os.pwrite(self._number, number.to_bytes(8, sys.byteorder), place * 8)
 
 
 class Table:
@@ -95,7 +103,7 @@ class _Part:
 
     def __init__(self, entries: int) -> None:
         self.entries, self._added = entries, 0
-        self._slots = Slots(4 * entries, touches=512)
+        self._slots = slots(4 * entries)
         self._shift = 64 - (2 * entries - 1).bit_length()
         self._last = 2 * entries - 1
 
@@ -104,18 +112,16 @@ class _Part:
         return self._added >= self.entries
 
     def find(self, key: int) -> int | None:
-        self._slots.touched()
-        number = self._slots.numbers[2 * self._place(key) + 1]
-        return number or None
+        return self._slots[2 * self._place(key) + 1] or None
 
     def add(self, key: int, number: int) -> None:
         at = 2 * self._place(key)
-        self._slots.numbers[at], self._slots.numbers[at + 1] = key, number
+        self._slots[at], self._slots[at + 1] = key, number
         self._added += 1
 
     def _place(self, key: int) -> int:
         """Where the key stands, or would."""
-        slots = self._slots.numbers
+        slots = self._slots
         place = (key * _SPREAD & _MASK64) >> self._shift
         while slots[2 * place + 1] and slots[2 * place] != key:
             place = (place + 1) & self._last
@@ -136,8 +142,7 @@ class Numbers:
     def __getitem__(self, place: int) -> int:
         if place >= self._written:
             return self._tail[place - self._written]
-        number: int = struct.unpack("Q", os.pread(self._file.fileno(), 8, place * 8))[0]
-        return number
+        return int.from_bytes(os.pread(self._file.fileno(), 8, place * 8), sys.byteorder)
 
     def append(self, number: int) -> None:
         self._tail.append(number)

@@ -15,7 +15,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Set
 
-from ftui.data.grown import Sets, Slots
+from ftui.data.grown import Sets, slots
 
 WORDS = 5
 """Words of a run."""
@@ -23,7 +23,7 @@ THRESHOLD = 0.8
 _BANDS, _BAND_BINS = 14, 5
 """At an index of 0.8 one of the bands agrees with 0.996, at 0.5 with 0.36, at 0.2 with 0.004."""
 _BINS = _BANDS * _BAND_BINS
-_FIRST_ROWS, _GROWTH = 1 << 14, 4
+_FIRST_ROWS, _GROWTH = 1 << 15, 4
 _MASK, _MASK64 = (1 << 32) - 1, (1 << 64) - 1
 _word = re.compile(r"\w+")
 _ASCII_WORDS = bytes(
@@ -126,17 +126,14 @@ class _BandTable:
 
     def __init__(self, rows: int) -> None:
         self.rows, self._added = rows, 0
-        slots = 1 << (2 * rows * _BANDS - 1).bit_length()
-        self._mask = slots - 1
-        self._file = Slots(slots, touches=128)
-        self._slots = self._file.numbers
+        count = 1 << (2 * rows * _BANDS - 1).bit_length()
+        self._mask, self._slots = count - 1, slots(count)
 
     @property
     def full(self) -> bool:
         return self._added >= self.rows
 
     def candidates(self, bands: list[int]) -> Iterator[int]:
-        self._file.touched()
         for band in bands:
             tag, at = band >> 32, band & self._mask
             while entry := self._slots[at]:

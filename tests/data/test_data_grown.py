@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftui.data import grown
-from ftui.data.grown import Numbers, Sets, Slots, Table
+from ftui.data.grown import Numbers, Sets, Table
 from ftui.errors import BadInput
 
 KEYS = st.integers(0, (1 << 64) - 1)
@@ -39,13 +39,13 @@ def test_a_table_outgrows_its_first_part(monkeypatch: pytest.MonkeyPatch) -> Non
     assert table.find(chooser.getrandbits(64)) is None
 
 
-def test_pages_that_were_let_go_still_hold_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grown, "_KEPT_BYTES", 0)
-    slots = Slots(1 << 16, touches=3)
-    for place in range(0, 1 << 16, 1 << 10):
-        slots.numbers[place] = place + 1
-        slots.touched()
-    assert [slots.numbers[place] for place in range(0, 1 << 16, 1 << 10)] == list(range(1, 1 << 16, 1 << 10))
+def test_a_large_table_is_read_from_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grown, "_FIRST_ENTRIES", 64)
+    monkeypatch.setattr(grown, "_MAPPED_BYTES", 32 * 256)
+    table = Table()
+    assert [table.first(key << 40 | key, key) for key in range(1, 1000)] == list(range(1, 1000))
+    assert [table.first(key << 40 | key, 7) for key in range(1, 1000)] == list(range(1, 1000))
+    assert isinstance(grown.slots(1 << 16), grown._FileSlots)
 
 
 def test_numbers_and_sets_are_read_again_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
