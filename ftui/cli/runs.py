@@ -8,9 +8,11 @@ from typing import Any
 
 import typer
 
+from ftui.cli.diagnose import diagnose
 from ftui.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+app.command()(diagnose)
 
 ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
@@ -52,6 +54,7 @@ def show(run_id: str = ID, as_json: bool = JSON) -> None:
             **_row(run), "text": now.text, "hint": now.hint, "attempt": now.attempt, "eta_seconds": now.eta_seconds,
             "command": info.command, "preset": info.preset, "parent": info.parent, "host": info.host,
             "versions": info.versions, "log": str(run.log), "recipe": recipe.as_dict() if recipe else None,
+            "data": [version.as_dict() for version in run.data_versions()],
         })
         return
     from ftui.cli import lines
@@ -65,6 +68,8 @@ def show(run_id: str = ID, as_json: bool = JSON) -> None:
     print(made + (f" from the preset {info.preset}" if info.preset else ""))
     if info.command:
         print(f"  by      {info.command}")
+    for version in run.data_versions():
+        print(f"  data    {plain(str(version))}")
     print(f"  log     ftui runs log {run.id}")
     for stage in run.stages() if info.kind == "stages" else ():
         state = stage.status()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from ftui.runs.document import Event
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Finding:
     name: str
     text: str
     hint: str
-    evidence: dict[str, float | None] = field(default_factory=dict)
+    evidence: Mapping[str, float | None] = field(default_factory=dict)
     change: dict[str, Any] = field(default_factory=dict)
     """Dotted path -> value: what makes a new recipe of this run's, which the finding then should not befall."""
     severity: Literal["note", "warning"] = "warning"
@@ -28,6 +31,17 @@ class Finding:
     def as_data(self) -> dict[str, Any]:
         """What a `diagnosis` event holds."""
         return {
-            "name": self.name, "text": self.text, "hint": self.hint, "evidence": self.evidence, "change": self.change,
-            "severity": self.severity,
+            "name": self.name, "text": self.text, "hint": self.hint, "evidence": dict(self.evidence),
+            "change": self.change, "severity": self.severity,
         }
+
+
+def told(event: Event) -> Finding:
+    """The finding that a diagnosis event holds."""
+    data = event.data
+    evidence, change = data.get("evidence"), data.get("change")
+    return Finding(
+        str(data.get("name") or "diagnosis"), str(data.get("text") or ""), str(data.get("hint") or ""),
+        evidence if isinstance(evidence, dict) else {}, change if isinstance(change, dict) else {},
+        "note" if data.get("severity") == "note" else "warning",
+    )

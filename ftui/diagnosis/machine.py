@@ -51,7 +51,7 @@ def slower(case: Case, chart: Chart) -> Finding | None:
     if now >= SLOWER * best or max(speed.newest(16)) >= 0.9 * best:
         return None
     heat = chart["gpu_temperature_c"]
-    evidence: dict[str, float | None] = {"best": best, "now": now}
+    evidence = {"best": best, "now": now}
     text = f"The training has slowed down from {best:,.0f} to {now:,.0f} tokens/s"
     if heat.count and heat.now(16) >= HOT:
         return Finding(
