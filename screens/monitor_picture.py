@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftui.diagnosis.finding import Finding, told
 from ftui.runs.document import Event
 from ftui.units import clock, gib, plain
 
@@ -71,6 +72,8 @@ class Picture:
     saved: bool = False
     """Whether any attempt wrote a checkpoint."""
     end: Event | None = None
+    diagnosis: Finding | None = None
+    """What the newest attempt's curves show, the newest warning before any note."""
     restarts: int = 0
     """How often the run's file was replaced while it was read: this picture begins with the newest one."""
     changes: int = 0
@@ -139,7 +142,7 @@ class Picture:
         self._earlier = self.elapsed() or 0.0
         self._began = event.time
         self.attempt = event.attempt
-        self.end = self.done = None
+        self.end = self.done = self.diagnosis = None
         self.doing = ""
 
     def _take_status(self, event: Event, data: dict[str, Any]) -> None:
@@ -211,7 +214,10 @@ class Picture:
         self._say(event, data.get("text"), data.get("hint"), "warning")
 
     def _take_diagnosis(self, event: Event, data: dict[str, Any]) -> None:
-        self._say(event, data.get("text") or data.get("name"), data.get("hint"), "warning")
+        found = told(event)
+        if self.diagnosis is None or found.severity == "warning" or self.diagnosis.severity == "note":
+            self.diagnosis = found
+        self._say(event, found.text or found.name, found.hint, "warning")
 
     def _take_recovery(self, event: Event, data: dict[str, Any]) -> None:
         self._say(event, data.get("text"), tone="warning")
