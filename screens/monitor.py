@@ -59,6 +59,8 @@ class MonitorScreen(RunActions, Page[None]):
         self._offered: object = None
         """What the keys on offer were decided by."""
         self._tab = TABS[0]
+        self._said = ""
+        """What stands above the tabs: how the run ended, or what its curves show."""
 
     def compose_body(self) -> ComposeResult:
         yield ProgressLines(id="progress")
@@ -121,7 +123,8 @@ class MonitorScreen(RunActions, Page[None]):
         """Draw what is new; each widget decides for itself whether that changes it."""
         before, self._status = self._status, look.status
         picture, status = self._picture, look.status
-        offered = (status.state, status.attempt, bool(picture.metrics))
+        self._changes = words.changes(picture, status)
+        offered = (status.state, status.attempt, bool(picture.metrics), *self._changes)
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -130,10 +133,13 @@ class MonitorScreen(RunActions, Page[None]):
         self.query_one(TitleBar).say(status=words.state(status))
         self.say(next=words.next_step(picture, status, self._watch.run))
         outcome = self.query_one("#outcome", Static)
-        outcome.display = status.over or status.state == "unreachable"
-        if outcome.display and (before is None or before.text != status.text or before.state != status.state):
-            outcome.update(words.outcome(status, self._watch.run))
-            outcome.set_classes(f"-{words.tone(status.state)}")
+        over = status.over or status.state == "unreachable"
+        said = words.outcome(status, self._watch.run) if over else words.seen(picture)
+        outcome.display = bool(said)
+        if said != self._said:
+            self._said = said
+            outcome.update(said)
+            outcome.set_classes(f"-{words.tone(status.state) if over else 'warning'}")
         if not picture.metrics and self._tab == "charts":
             self.query_one("#waiting", Static).update(words.waiting(picture, status, self._watch.tail, self._watch.run))
         if look.log_grew or picture.changes != self._drawn or before is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable
 from typing import Any
 
 from textual import work
 from textual.screen import Screen
 
+from ftui.errors import Refused
 from ftui.runs import control, inbox
 from ftui.runs.folder import Run
 from ftui.runs.status import RunStatus
@@ -16,7 +18,9 @@ from ftui.runs.status import RunStatus
 from .background import Problem, attempt
 from .dialogs import Confirm, Pick
 from .monitor_watch import Watch
-from .monitor_words import remedy
+
+STOP_SECONDS = 120.0
+"""How long a run may take to save and stop before its successor is given up."""
 
 
 class RunActions(Screen[Any]):
@@ -26,7 +30,6 @@ class RunActions(Screen[Any]):
         "stop": lambda status, run: status.live,
         "stop_now": lambda status, run: status.live,
         "command": lambda status, run: status.live and run.info.kind == "train",
-        "fix": lambda status, run: status.state == "failed" and remedy(status.hint) is not None,
         "resume": lambda status, run: status.over and status.state != "finished",
         "ask": lambda status, run: run.info.kind == "train" and run.output.exists() and not status.live,
         "report": lambda status, run: run.report.exists(),
@@ -35,8 +38,12 @@ class RunActions(Screen[Any]):
 
     _watch: Watch
     _status: RunStatus | None
+    _changes: list[str] = []
+    """The settings, `a.b=c` each, that would help this run."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "fix":
+            return bool(self._changes)
         needs = self.NEEDS.get(action)
         if needs is None:
             return super().check_action(action, parameters)
@@ -56,15 +63,16 @@ class RunActions(Screen[Any]):
 
     @work
     async def action_fix(self) -> None:
-        """Start the run again as a new one, with the first change that its remedy names, and show that one."""
-        run, change = self._watch.run, remedy(self._status.hint if self._status else None)
-        if run is None or change is None:
+        """Start the run again as a new one, with what its remedy changes, and show that one."""
+        run, changes = self._watch.run, self._changes
+        if run is None or self._status is None or not changes:
             return
-        question = f"Start it again with {change}?"
-        if not await self.app.push_screen_wait(Confirm(question, "A new run; this one stays as it is.")):
+        live = self._status.live
+        what = "This one saves and stops first, and stays." if live else "A new run; this one stays as it is."
+        if not await self.app.push_screen_wait(Confirm(f"Start it again with {', '.join(changes)}?", what)):
             return
-        self.notify("Planning the new run …", timeout=3, markup=False)
-        new = await attempt(relaunch, run, change)
+        self.notify("Stopping this run, then planning …" if live else "Planning the new run …", timeout=3, markup=False)
+        new = await attempt(relaunch, run, changes)
         if isinstance(new, Problem):
             self.notify(new.hint, title=new.what, severity="error", timeout=8, markup=False)
         else:
@@ -110,13 +118,24 @@ class RunActions(Screen[Any]):
             self.notify(said, timeout=4, markup=False)
 
 
-def relaunch(run: Run, change: str) -> Run:
-    """Launch a new run from this one's recipe with one change, `a.b=c`."""
+def relaunch(run: Run, changes: list[str]) -> Run:
+    """Launch a new run from this one's recipe with these changes, `a.b=c` each; a run that goes on is stopped first.
+
+    Raises Refused where it doesn't stop in `STOP_SECONDS`: the two would share a device.
+    """
     from ftui.runs.command import ask, launch_command
     from ftui.runs.launch import launch, lay_out
 
     reference = str(run.path / "recipe.yaml")
-    layout = lay_out(ask(reference, settings=[change]).recipe, preset=run.info.preset)
+    recipe = ask(reference, settings=changes).recipe
+    if run.status().live:
+        control.stop(run)
+        until = time.monotonic() + STOP_SECONDS
+        while run.status().live:
+            if time.monotonic() > until:
+                raise Refused(f"{run.id} hasn't stopped yet; it saves at the end of its step.", "Press f again then.")
+            time.sleep(0.3)
+    layout = lay_out(recipe, preset=run.info.preset)
     return launch(layout, command=launch_command(layout.asked, reference=reference))
 
 

@@ -14,7 +14,7 @@ SHOWN = {
 
 TABLE = (
     (RUN, "t", "stop", "Stop", "Stop at the next step; everything is saved"),
-    (RUN, "f", "fix", "Fix and rerun", "Start a new run with the change that the failed one's remedy names"),
+    (RUN, "f", "fix", "Fix and rerun", "Start it again with what the failure's remedy, or the diagnosis, would change"),
     (RUN, "r", "resume", "Resume", "Go on from the last checkpoint"),
     (RUN, "a", "ask", "Try it", "Ask the tuned and the base model the same thing"),
     (RUN, "o", "report", "Report", "What was done and how to use the result"),

@@ -88,15 +88,19 @@ def next_step(picture: Picture, status: RunStatus, run: Run | None) -> str:
             silent = time.time() - status.progressed if status.progressed else 0.0
             if silent > SILENT_SECONDS:
                 return f"No step for {clock(silent)}: see the log (4); T stops it at once if it hangs."
+            if change := changes(picture, status):
+                return f"f stops it and starts it again with {_named(change)}; t stops and saves."
             return "Close this when you like: the run goes on without it.  t stops and saves."
         case "finished":
             trained = run is not None and run.info.kind == "train"
+            if change := changes(picture, status):
+                return f"f starts a new run with {_named(change)}; a asks the tuned model, o opens the report."
             return "a asks the tuned model, o opens the report, y copies a command." if trained else "Done."
         case "unreachable":
             return "It can be looked at here, and resumed once its machine is back or known to be gone."
         case _:
-            if status.state == "failed" and remedy(status.hint):
-                return f"f starts it again with {remedy(status.hint)}; 4 shows the log."
+            if change := changes(picture, status):
+                return f"f starts it again with {_named(change)}; 4 shows the log."
             return f"r {'goes on from the last checkpoint' if picture.saved else 'starts it again'}; 4 shows the log."
 
 
@@ -108,6 +112,25 @@ def outcome(status: RunStatus, run: Run | None) -> str:
     if status.state == "finished" and run is not None and run.output.exists():
         lines.append(f"The result is in {run.output}")
     return "\n".join(lines)
+
+
+def seen(picture: Picture) -> str:
+    """What the curves show of a run that goes on: it stays on the screen with its remedy; "" where nothing does."""
+    finding = picture.diagnosis
+    return "" if finding is None else f"! {plain(finding.text)}\n→ {plain(finding.hint)}"
+
+
+def changes(picture: Picture, status: RunStatus) -> list[str]:
+    """The settings, `a.b=c` each, with which one key starts the run again: of a failure's remedy, else of what the
+    curves show; none where neither names any."""
+    if status.state == "failed" and (change := remedy(status.hint)):
+        return [change]
+    return picture.diagnosis.settings if picture.diagnosis is not None else []
+
+
+def _named(change: list[str]) -> str:
+    """A change within a sentence; more than one is read above, and said whole before it is done."""
+    return change[0] if len(change) == 1 else f"these {len(change)} changes"
 
 
 def remedy(hint: str | None) -> str | None:

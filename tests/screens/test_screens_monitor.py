@@ -104,10 +104,10 @@ async def test_an_out_of_memory_stays_with_its_remedy_and_a_key(own_home: Path, 
 async def test_one_key_starts_the_run_again_with_the_change_that_its_remedy_names(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, list[str]]] = []
 
-    def relaunch(run: Run, change: str) -> Run:
-        asked.append((run.id, change))
+    def relaunch(run: Run, changes: list[str]) -> Run:
+        asked.append((run.id, changes))
         return Run(recorded.Recording(own_home, "second", id="2026-11-22-second").folder)
 
     run = recorded.out_of_memory(own_home)
@@ -118,7 +118,36 @@ async def test_one_key_starts_the_run_again_with_the_change_that_its_remedy_name
         await until(pilot, "Start it again with train.micro_batch=1?")
         await pilot.press("y")
         await until(pilot, "ftui watch 2026-11-22-second")
-    assert asked == [(run.folder.name, "train.micro_batch=1")]
+    assert asked == [(run.folder.name, ["train.micro_batch=1"])]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_the_curves_show_stands_on_the_screen_with_its_remedy_and_one_key_takes_it(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    asked: list[list[str]] = []
+
+    def relaunch(run: Run, changes: list[str]) -> Run:
+        asked.append(changes)
+        return Run(recorded.Recording(own_home, "second", id="2026-11-22-second").folder)
+
+    run = recorded.healthy(own_home)
+    run.emit(
+        "diagnosis", 260, name="overfitting", severity="warning",
+        text="Overfitting: since step 120 the validation loss rose from 1.09 to 1.2 while the training loss fell.",
+        hint="Stop at the best checkpoint, step 120; next time: epochs 3 → 0.9, rank 16 → 8.",
+        evidence={"best": 1.09}, change={"train.epochs": 0.9, "adapter.rank": 8},
+    )
+    run.flush()
+    monkeypatch.setattr("ftui.screens.monitor_actions.relaunch", relaunch)
+    async with app_on(run.folder).run_test(size=size, notifications=True) as pilot:
+        shown = await until(pilot, "! Overfitting: since step 120", "→ Stop at the best checkpoint", "f Fix and rerun")
+        assert "● evaluation" in shown
+        await pilot.press("f")
+        await until(pilot, "Start it again with train.epochs=0.9, adapter.rank=8?", "saves and stops first")
+        await pilot.press("y")
+        await until(pilot, "ftui watch 2026-11-22-second")
+    assert asked == [["train.epochs=0.9", "adapter.rank=8"]]
 
 
 def test_a_run_is_launched_again_from_its_own_recipe_with_the_change(
@@ -140,7 +169,7 @@ def test_a_run_is_launched_again_from_its_own_recipe_with_the_change(
     launching = importlib.import_module("ftui.runs.launch")
     monkeypatch.setattr(launching, "start", lambda run: None)
     monkeypatch.setattr(launching, "obstacles", lambda layout: iter(()))
-    new = relaunch(Run(recording.folder), "train.micro_batch=2")
+    new = relaunch(Run(recording.folder), ["train.micro_batch=2"])
     again = new.recipe()
     assert again is not None
     assert (again.train.micro_batch, again.train.effective_batch) == (2, 8)
