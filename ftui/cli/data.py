@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ftui.cli import data_cache
 from ftui.cli.output import print_json
 from ftui.errors import BadInput
 
@@ -133,6 +134,10 @@ def check(
     print_findings(found)
     if write is None and repairs:
         print_repairs(repairs)
+
+
+app.command("prepare")(data_cache.prepare)
+app.command("cache")(data_cache.cache)
 
 
 def _sources(

@@ -32,7 +32,7 @@ MAIN_VALUES = ("accuracy", "f1", "reward", "rewards/margins", "rewards/accuracie
 class Event(_Written):
     """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
 
-    status      state ("preparing" | "running"), text
+    status      state ("preparing" | "running"), text, data (which data each source was, once that is known)
     progress    text, done, total, unit ("step" | "byte" | "row"); the newest one with unit "step" is the run's own bar
     metric      loss, learning_rate, grad_norm, epoch, tokens (seen so far), tokens_per_second, step_seconds,
                 gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib.metadata
+import json
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ftui.data.document import SourceVersion
 from ftui.errors import BadInput, Refused
 from ftui.files import sync_folder, write_atomic
 from ftui.paths import runs_dir
@@ -117,6 +119,19 @@ class Run:
         from ftui.recipe import read
 
         return read(path)
+
+    @property
+    def data_file(self) -> Path:
+        """data.json: which data it was, by hash, rows and revision; written when the rows are prepared."""
+        return self.path / "data.json"
+
+    def data_versions(self) -> list[SourceVersion]:
+        """What data.json says; none before the rows are prepared, or where it can't be read."""
+        try:
+            found = json.loads(self.data_file.read_bytes())
+            return [SourceVersion.model_validate(version) for version in found]
+        except (OSError, ValueError, TypeError):
+            return []
 
     def plan(self) -> Plan | None:
         """What the planner expected; None for a job that was not planned."""

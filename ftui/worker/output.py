@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from pathlib import Path
@@ -14,6 +13,7 @@ from ftui.recipe import write
 from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
 from ftui.runs.folder import versions
+from ftui.units import plain
 from ftui.worker.adapters.lora_result import make_plain
 from ftui.worker.anchor import save as keep_importance
 from ftui.worker.checkpoints import aside
@@ -60,7 +60,7 @@ def save(
             "command": info.command,
             "base": {"model": base, "revision": recipe.model.revision},
             "recipe": write(recipe),
-            "data": [_source(Path(source.path)) for source in recipe.data.sources],
+            "data": [version.as_dict() for version in prepared.versions],
             "rows": {"train": prepared.train_rows, "validation": prepared.validation_rows},
             **({"labels": list(prepared.labels), "multi_label": prepared.multi_label} if prepared.labels else {}),
             "metrics": metrics,
@@ -73,6 +73,16 @@ def save(
 
 
 def model_card(
+def _data_table(prepared: Prepared) -> str:
+    """What it was trained on, so that the same can be found again."""
+    rows = [
+        f"| `{plain(Path(version.ref).name if Path(version.ref).is_absolute() else version.ref)}` | {version.rows:,} | "
+        f"{version.revision or ''} | {version.sha256 or ''} |"
+        for version in prepared.versions
+    ]
+    return "\n".join(["| data | rows | revision | sha256 |", "|---|---:|---|---|", *rows]) + "\n\n"
+
+
     recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str],
     prepared: Prepared, is_adapter: bool,
 ) -> str:
@@ -92,23 +102,10 @@ def model_card(
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
         f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {objective.inline} on "
-        f"{prepared.train_rows:,} rows.\n\n"
+        f"{prepared.train_rows:,} rows.\n\n{_data_table(prepared)}"
         f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{use}```\n\n"
         f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
         + ", ".join(f"{name} {version}" for name, version in used.items()) + "\n"
     )
-
-
-def _source(path: Path) -> dict[str, Any]:
-    """A source's name, and for a file on this disk its size and SHA-256."""
-    if str(path) == "demo":
-        from ftui.data import demo_path
-
-        path = demo_path()
-    if not path.is_file():
-        return {"path": str(path)}
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": str(path), "bytes": path.stat().st_size, "sha256": digest}
 
 

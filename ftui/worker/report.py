@@ -17,7 +17,7 @@ from ftui.recipe.document import Recipe
 from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.folder import Run, versions
 from ftui.runs.follow import Curves, history
-from ftui.units import clock, count, gib
+from ftui.units import clock, count, gib, plain
 from ftui.worker.class_scores import CLASSES
 
 CURVE_ROWS = 20
@@ -55,6 +55,7 @@ def _what(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
         "## What was done\n",
         f"- Base model: `{base}`" + (f" at {recipe.model.revision}" if recipe.model.revision else ""),
         f"- Method: {objective.inline}, {how}",
+        *(f"- Source: {plain(str(version))}" for version in prepared.versions),
         f"- Data: {', '.join(f'`{source.path}`' for source in recipe.data.sources)}: {prepared.train_rows:,} {what} "
         f"({count(prepared.tokens)} tokens{'' if prepared.form in ('prompt', 'class') else share}), "
         f"{prepared.validation_rows:,} held out",

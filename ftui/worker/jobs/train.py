@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftui.data import Prepared, prepare
 from ftui.errors import BadInput, FtuiError, RunFailed
+from ftui.files import write_atomic
 from ftui.methods import OBJECTIVES
 from ftui.models.document import ModelShape
 from ftui.planner.document import Plan
@@ -19,7 +21,7 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
-from ftui.units import gib
+from ftui.units import gib, plain
 from ftui.worker import checkpoints, libraries, recovery, report, teacher
 from ftui.worker.base import (
     choose_device,
@@ -87,6 +89,7 @@ def run(context: JobContext) -> None:
         return
     prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
+    _tell_which_data(context, prepared)
     while True:
         if context.stop_asked:
             context.finish("Stopped before the first step; nothing more was trained.")
@@ -128,6 +131,15 @@ def _tell_what_was_left_out(context: JobContext, prepared: Prepared) -> None:
         )
     for note in prepared.notes:
         context.warn(note)
+
+
+def _tell_which_data(context: JobContext, prepared: Prepared) -> None:
+    """Which data it is, into the run's folder and its events."""
+    found = [version.as_dict() for version in prepared.versions]
+    write_atomic(context.run.data_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    how = "Found the rows as an earlier run prepared them" if prepared.cached else "Prepared the rows"
+    text = f"{how}: {'; '.join(map(str, prepared.versions))}."
+    context.emit("status", state="preparing", text=plain(text), data=found)
 
 
 def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Built:
