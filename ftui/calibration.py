@@ -220,8 +220,8 @@ def memory_key(recipe: Recipe) -> str:
 
 
 MEMORY_SETTINGS = (
-    "micro_batch", "optimizer", "checkpointing", "loss", "trainer", "adapter_dtype", "activation_offload", "neftune",
-    "max_grad_norm",
+    "micro_batch", "optimizer", "checkpointing", "checkpoint_layers", "loss", "trainer", "adapter_dtype",
+    "activation_offload", "neftune", "max_grad_norm",
 )
 
 

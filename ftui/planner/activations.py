@@ -52,8 +52,9 @@ class Parts(NamedTuple):
 class Kind(NamedTuple):
     """So many layers of one kind."""
 
-    layers: int
+    layers: float
     parts: Parts
+    checkpointed: bool
 
 
 def at(size: Size, tokens: int) -> float:
@@ -67,18 +68,31 @@ def peak(points: tuple[Size, ...], tokens: int) -> float:
 
 
 def layers_of(setup: Setup) -> tuple[Kind, ...]:
-    """The kinds of layer of this setup: those that attend within a window get a mask where the rows are longer."""
-    sizes = setup.geometry
+    """The kinds of layer of this setup: those that attend within a window get a mask where the rows are longer.
+
+    Where only the first ones are checkpointed, each stretch of layers has its share of every kind.
+    """
+    sizes, again = setup.geometry, setup.layers_again
+    if 0 < again < sizes.layers:
+        first = layers_of(replace(setup, checkpoint_layers=None))
+        rest = layers_of(replace(setup, checkpointing=False))
+        share = again / sizes.layers
+        return (
+            *(kind._replace(layers=kind.layers * share) for kind in first),
+            # Gradients flow on from their first one, to the layers before it.
+            *(kind._replace(layers=kind.layers * (1 - share), parts=kind.parts._replace(first=kind.parts.layer))
+              for kind in rest),
+        )
     masked = setup.padded and setup.attention == "sdpa"
     plain = manner_of(setup, masked)
     if setup.options is not None and setup.options.kind == "freeze":
         return _partly_frozen(setup, plain)
     if masked or setup.attention != "sdpa" or not sizes.sliding_layers or setup.length < sizes.window:
-        return (Kind(sizes.layers, _parts(plain)),)
-    within = Kind(sizes.sliding_layers, _parts(manner_of(setup, True)))
+        return (Kind(sizes.layers, _parts(plain), setup.checkpointing),)
+    within = Kind(sizes.sliding_layers, _parts(manner_of(setup, True)), setup.checkpointing)
     if sizes.sliding_layers >= sizes.layers:
         return (within,)
-    return within, Kind(sizes.layers - sizes.sliding_layers, _parts(plain))
+    return within, Kind(sizes.layers - sizes.sliding_layers, _parts(plain), setup.checkpointing)
 
 
 def _partly_frozen(setup: Setup, plain: Manner) -> tuple[Kind, ...]:
@@ -96,7 +110,8 @@ def _partly_frozen(setup: Setup, plain: Manner) -> tuple[Kind, ...]:
         frozen = Parts(idle, idle, frozen.norm)
     else:
         frozen = frozen._replace(first=replace(frozen.layer, points=(0j,), again=(0j,), kept=0j))
-    both = Kind(layers, trained), Kind(sizes.layers - layers, frozen)
+    both = (Kind(layers, trained, setup.checkpointing),
+            Kind(sizes.layers - layers, frozen, setup.checkpointing))
     return both if layers < sizes.layers else both[:1]
 
 

@@ -7,6 +7,7 @@ then those that turn out not to be needed are left out, the dearest first, and t
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -108,7 +109,7 @@ class Found:
 
 def find(setup: Setup, room: int, costs: Costs) -> Found:
     """The cheapest single changes that make `setup` fit into `room` bytes, else the cheapest combination."""
-    now, ladders = Priced(setup, costs), list(_ladders(setup, costs))
+    now, ladders = Priced(setup, costs), list(_ladders(setup, costs, room))
     if not fits(_at_least(setup, ladders), room):
         return _found(now, _adapted(setup, room, costs))
     if single := _single(now, room, ladders):
@@ -147,7 +148,7 @@ def _adapted(setup: Setup, room: int, costs: Costs) -> list[Rung]:
     if not setup.full:
         return []
     after = _as_lora(setup)
-    now, ladders = Priced(after, costs), list(_ladders(after, costs))
+    now, ladders = Priced(after, costs), list(_ladders(after, costs, room))
     if not fits(_at_least(after, ladders), room):
         return []
     more = _single(now, room, ladders)[:1] or _combined(now, room, ladders)
@@ -215,7 +216,7 @@ def _choice(now: Priced, rung: Rung) -> Choice:
     return Choice(path=rung.path, value=rung.value, reason="; ".join(said), source="ftui memory formula")
 
 
-def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
+def _ladders(setup: Setup, costs: Costs, room: int) -> Iterator[list[Rung]]:
     """Every idea that may save memory, mildest value first; ideas that cost nothing come before those that do."""
     def put(path: str, value: Any, words: str, toll: float = 0.0, **fields: Any) -> Rung:
         return Rung(path, value, lambda current: replace(current, **fields), words, toll)
@@ -230,14 +231,17 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
     if setup.rows > 1:
         yield [_micro_batch(rows, masked=costs.masked) for rows in _halved(setup.rows, 1)]
     if not setup.checkpointing and setup.adapter not in UNCHECKPOINTED:
-        yield [put("train.checkpointing", True, "layers are computed again going backward", checkpointing=True)]
+        yield [put("train.checkpointing", True, _again(setup, room), checkpointing=True)]
+    elif 0 < setup.layers_again < setup.geometry.layers:
+        yield [put("train.checkpoint_layers", layers, "more layers are computed again going backward",
+                   checkpoint_layers=layers) for layers in _more_layers(setup)]
     yield from _optimizers(setup, put, cuda=cuda)
     if setup.quantization == "none" and not setup.full and setup.compute_bytes == 2 and ADAPTERS[setup.adapter].on_nf4:
         yield [put("model.quantization", "nf4", "", method="qlora", quantization="nf4", adapter_bytes=2)]
     if not setup.full and setup.rank > 8:
         yield [put("adapter.rank", rank, "the adapter can learn less", rank=rank) for rank in _halved(setup.rank, 8)]
     yield from _fewer_targets(setup)
-    if cuda and not setup.activation_offload:
+    if cuda and not setup.activation_offload and setup.layers_again in (0, setup.geometry.layers):
         yield [put("train.activation_offload", True, "activations wait in host memory, the bus sets the pace",
                    toll=0.02, activation_offload=True)]
     if setup.length > SHORTEST:
@@ -246,6 +250,28 @@ def _ladders(setup: Setup, costs: Costs) -> Iterator[list[Rung]]:
                for length in lengths]
     if setup.full:
         yield [Rung("adapter.kind", "lora", _as_lora, AN_ADAPTER)]
+
+
+def _again(setup: Setup, room: int) -> str:
+    """What checkpointing does, and how many of the first layers it would take at the least."""
+    layers, said = setup.geometry.layers, "layers are computed again going backward"
+    if setup.adapter == "freeze" or setup.activation_offload:
+        return said
+    all_of_them = replace(setup, checkpointing=True, checkpoint_layers=None)
+    if not fits(all_of_them, room):
+        return said
+    least = bisect_left(
+        range(1, layers), True, key=lambda count: fits(replace(all_of_them, checkpoint_layers=count), room)
+    ) + 1
+    return said if least == layers else f"{said}; the first {least} of {layers} are enough: train.checkpoint_layers"
+
+
+def _more_layers(setup: Setup) -> Iterator[int]:
+    """More and more layers, up to all of them: each time half of those that are left."""
+    layers, again = setup.geometry.layers, setup.layers_again
+    while again < layers:
+        again += -(-(layers - again) // 2)
+        yield again
 
 
 def _optimizers(setup: Setup, put: Callable[..., Rung], *, cuda: bool) -> Iterator[list[Rung]]:

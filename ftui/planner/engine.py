@@ -24,7 +24,7 @@ from ftui.planner.memory import memory
 from ftui.planner.quality import quality
 from ftui.planner.risks import risks
 from ftui.planner.rules import Job
-from ftui.planner.setup import Device, Setup, device_of, devices_of, masks_one_row, setup_of
+from ftui.planner.setup import Device, Setup, device_of, devices_of, masks_one_row, setup_of, words_again
 from ftui.planner.sharding import weakest
 from ftui.planner.states import trainable_parameters
 from ftui.planner.time import Schedule, schedule, step_seconds, time
@@ -251,8 +251,11 @@ def _note(method: Method, setup: Setup, fit: str) -> str:
         "qlora": "A quarter of the base model's memory for a little quality and time.",
         "lora-int8": "Half of the base model's memory for a little quality and time.",
     }[method]
-    again = "computed again going backward, to save memory" if setup.checkpointing else "kept: they fit"
-    return f"{said} Activations are {again}."
+    again = words_again(setup)
+    if not again:
+        return f"{said} Activations are kept: they fit."
+    whose = "Activations are" if setup.layers_again == setup.geometry.layers else f"Those of {again}"
+    return f"{said} {whose} computed again going backward, to save memory."
 
 
 def _rank_with_price(choice: Choice, setup: Setup) -> Choice:

@@ -71,7 +71,7 @@ def least_bytes(setup: Setup) -> int:
         return stays.total
     inputs = 0
     if setup.checkpointing and not setup.activation_offload:
-        inputs = residual_bytes(setup) * setup.geometry.hidden * setup.tokens * setup.geometry.layers
+        inputs = residual_bytes(setup) * setup.geometry.hidden * setup.tokens * setup.layers_again
     at_loss = stays.total - stays.optimizer + inputs + objectives.loss(setup).forward
     return int(max(stays.total + gradient_bytes(setup), at_loss))
 
@@ -89,9 +89,10 @@ def moments(setup: Setup) -> list[Moment]:
 
 
 def _rounded(setup: Setup) -> float:
-    """The rounded copies of the linear weights in quantization-aware tuning: with checkpoints one layer's at a time."""
+    """The rounded copies of the linear weights in quantization-aware tuning: of checkpointed layers one's at a time."""
     copies = float(setup.geometry.linear_weights * setup.compute_bytes) if setup.rounded else 0.0
-    return copies / setup.geometry.layers if setup.checkpointing else copies
+    layers = setup.geometry.layers
+    return copies * max(1, layers - setup.layers_again) / layers
 
 
 def _moments(setup: Setup) -> list[Moment]:
@@ -100,19 +101,22 @@ def _moments(setup: Setup) -> list[Moment]:
     # With accumulation the gradients of earlier micro-batches are there from the start.
     resident = all_gradients if setup.accumulation > 1 else 0.0
     kinds, layers = layers_of(setup), reaches(setup.options, sizes)
+    again = tuple(kind for kind in kinds if kind.checkpointed)
+    plain = tuple(kind for kind in kinds if not kind.checkpointed)
+    last_ones, first_ones = plain or again, again or plain
     # The forward pass builds the masks, and checkpoints keep them to build the layers again.
     masks = _masks(setup)
-    around = _positions(setup) + (masks if setup.checkpointing else 0.0) + _rounded(setup)
-    stored = float(residual_bytes(setup) * sizes.hidden * tokens) if setup.checkpointing else 0.0
-    clung = _clung(setup, kinds)
-    if setup.checkpointing:
+    around = _positions(setup) + (masks if again else 0.0) + _rounded(setup)
+    stored = float(residual_bytes(setup) * sizes.hidden * tokens) if again else 0.0
+    clung = _clung(setup, plain)
+    if again:
         # Where positions are added, the embeddings, made to need gradients, stay beside the first layer's input.
-        around += clung + (stored if sizes.rotary == "none" and not setup.full else 0.0)
-        # Those of frozen layers, too, hold on to their inputs until Python looks for cycles.
-        kept = around + stored * sizes.layers
-    else:
+        around += _clung(setup, again) + (stored if sizes.rotary == "none" and not setup.full else 0.0)
+    # Inputs of frozen checkpointed layers stay, too: these hold on to them until Python looks for cycles.
+    kept = around + stored * setup.layers_again
+    kept += sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in plain)
+    if not again:
         before = kinds[0].parts
-        kept = around + sum(kind.layers * at(kind.parts.layer.kept, tokens) for kind in kinds)
         kept += at(before.first.kept, tokens) - at(before.layer.kept, tokens)
         kept += prefixes.encoder_bytes(setup)
     if setup.activation_offload:
@@ -123,26 +127,31 @@ def _moments(setup: Setup) -> list[Moment]:
     head = float(sizes.embedding * setup.weight_bytes) if fresh and not setup.scores else 0.0
     norm = at(end.kept, tokens)
     passed = resident + head
-    # Without checkpoints the layers have saved them anyhow, and counted them.
-    casts = _cached_casts(setup) if setup.checkpointing else 0.0
+    # Layers without checkpoints have saved them anyhow, and counted them.
+    casts = _cached_casts(setup) * setup.layers_again / sizes.layers
     cache = prefixes.cache_bytes(setup)
     found = [
         Moment("load", workspace=_loading(setup), optimizer=False),
-        _forward(setup, kinds, resident, kept + cache + (casts if setup.checkpointing else masks)),
+        _forward(setup, last_ones, resident, kept + cache + (casts if again else masks)),
         Moment("loss forward", resident, kept + cache + norm + casts, loss.forward),
         Moment("loss backward", resident, kept + norm, loss.backward),
         Moment("head backward", passed, kept + norm, loss.left),
         Moment("final norm backward", passed, kept + peak(_points(setup, end), tokens)),
-        _highest("last layer backward", setup, [kind.parts.layer for kind in kinds], passed, kept),
+        _highest("last layer backward", setup, [kind.parts.layer for kind in last_ones], passed, kept,
+                 own=bool(plain)),
     ]
     last = 0.0 if resident else all_gradients - head
     if fresh and not sizes.tied:
         last -= sizes.embedding * setup.weight_bytes
     if layers > 1:
         others = (layers - 1) / layers * last
-        first = [kind.parts.first for kind in kinds]
-        around += 0.0 if setup.checkpointing else clung
+        first = [kind.parts.first for kind in first_ones]
+        around += clung
         waiting = prefixes.waiting_bytes(setup)
+        if again and plain:
+            share = 1 - setup.layers_again / sizes.layers
+            found.append(_highest("checkpointed layer backward", setup, [kind.parts.layer for kind in again],
+                                  passed + share * last, around + stored * setup.layers_again))
         found.append(_highest("first layer backward", setup, first, passed + others, around + stored + waiting))
     if setup.full:
         # The table's dense gradient stands beside what it is added to: the tied head's, or earlier micro-batches'.
@@ -157,12 +166,13 @@ def _moments(setup: Setup) -> list[Moment]:
 
 
 def _clung(setup: Setup, kinds: tuple[Kind, ...]) -> float:
-    """What the layers' operations hold on to past their own backward pass: of checkpointed layers only where the
+    """What the operations of `kinds` hold on to past their own backward pass: of checkpointed layers only where the
     checkpoint builds no graph anew, but hooks into what operations save, which a plain attribute escapes.
     """
-    if setup.checkpointing and setup.stack.reentrant:
-        return 0.0
-    return sum(kind.layers * at(kind.parts.layer.clung, setup.tokens) for kind in kinds)
+    return sum(
+        kind.layers * at(kind.parts.layer.clung, setup.tokens) for kind in kinds
+        if not (kind.checkpointed and setup.stack.reentrant)
+    )
 
 
 def _still_here(kinds: tuple[Kind, ...], stored: float, tokens: int) -> float:
@@ -174,20 +184,21 @@ def _still_here(kinds: tuple[Kind, ...], stored: float, tokens: int) -> float:
 
 
 def _forward(setup: Setup, kinds: tuple[Kind, ...], gradients: float, kept: float) -> Moment:
-    """The last layer's forward pass on top of what the others left."""
+    """The last layer's forward pass, which is one of `kinds`, on top of what the others left."""
     tokens = setup.tokens
-    if setup.checkpointing:
+    if kinds[0].checkpointed:
         return Moment("forward", gradients, kept + max(peak(kind.parts.layer.alone, tokens) for kind in kinds))
     rise = max(peak(kind.parts.layer.forward, tokens) - at(kind.parts.layer.kept, tokens) for kind in kinds)
     return Moment("forward", gradients, kept + rise)
 
 
-def _highest(phase: str, setup: Setup, layers: list[Layer], gradients: float, around: float) -> Moment:
+def _highest(
+    phase: str, setup: Setup, layers: list[Layer], gradients: float, around: float, *, own: bool = False
+) -> Moment:
     """The highest moment of one layer's backward pass, of whichever kind takes most: its gradients so far, what it
-    kept, and what comes and goes.  For the last layer `around` holds what all layers keep.
+    kept, and what comes and goes.  `own` says that `around` holds what the layer itself keeps.
     """
     found = []
-    own = phase.startswith("last") and not setup.checkpointing
     for one in layers:
         point = max(_points(setup, one), key=lambda size: at(size, setup.tokens))
         fixed = max(0.0, point.imag - one.kept.imag)

@@ -22,7 +22,7 @@ from ftui.planner.draft import Draft
 from ftui.planner.geometry import Geometry, chosen
 from ftui.planner.memory import least_bytes, process_bytes
 from ftui.planner.rules import Job
-from ftui.planner.setup import Setup, assemble, devices_of
+from ftui.planner.setup import Setup, assemble, devices_of, words_again
 from ftui.planner.time import Schedule, schedule, step_seconds
 from ftui.planner.verdict import fit_of
 from ftui.recipe.adapter_combinations import UNCHECKPOINTED
@@ -167,7 +167,10 @@ def _optimizers(job: Job, draft: Draft, method: Method) -> list[str]:
 def _checkpointing(draft: Draft, method: Method) -> list[bool]:
     if not draft.open("train.checkpointing"):
         return [bool(draft.value("train.checkpointing"))]
-    return [False] if method != "full" and draft.recipe.adapter.kind in UNCHECKPOINTED else [False, True]
+    if method != "full" and draft.recipe.adapter.kind in UNCHECKPOINTED:
+        return [False]
+    # Who says how many layers are checkpointed has them checkpointed.
+    return [False, True] if draft.recipe.train.checkpoint_layers is None else [True]
 
 
 @dataclass(frozen=True)
@@ -302,9 +305,10 @@ def settle(candidate: Candidate, draft: Draft, method: Method, room: int, budget
     if candidate.choices["train.effective_batch"].value != effective:
         add("train.effective_batch", effective, f"{effective} — a multiple of {setup.rows} rows per device and pass",
             rules.FTUI)
+    again = words_again(setup)
     add("train.checkpointing", setup.checkpointing,
-        "on — layers are computed again going backward, a third more time for most of the activations' memory"
-        if setup.checkpointing else "off — the activations fit, and nothing is computed twice", rules.CHECKPOINTING)
+        f"on — {again} computed again going backward, a third more time for most of their activations' memory"
+        if again else "off — the activations fit, and nothing is computed twice", rules.CHECKPOINTING)
     names = {"adamw": "AdamW — its states fit", "adamw_8bit": "AdamW with states in 8 bits — in full they do not fit",
              "paged_adamw_8bit": "AdamW with 8-bit states in host memory — on the card they do not fit"}
     add("train.optimizer", setup.optimizer, names.get(setup.optimizer, setup.optimizer),

@@ -58,6 +58,8 @@ class Setup:
     checkpointing: bool
     attention: str
     optimizer: str
+    checkpoint_layers: int | None = None
+    """How many layers, from the first on, are checkpointed where any are; None for all of them."""
     weight_bytes: int = 2
     compute_bytes: int = 2
     autocast: bool = True
@@ -153,6 +155,14 @@ class Setup:
         """How many keys a row's queries meet."""
         return self.length + self.prefix
 
+    @property
+    def layers_again(self) -> int:
+        """How many layers are checkpointed: they keep their inputs, and are computed again going backward."""
+        layers = self.geometry.layers
+        if not self.checkpointing:
+            return 0
+        return layers if self.checkpoint_layers is None else min(self.checkpoint_layers, layers)
+
     @cached_property
     def adapter_parameters(self) -> int:
         """Elements that train beside the frozen base: for LoRA two matrices per target and what its options add; with
@@ -166,6 +176,14 @@ class Setup:
     def lora_trained(self) -> list[adapters.Trained]:
         """Every tensor of LoRA's that trains."""
         return lora_trained(self.lora or LoraOptions(dora=self.dora), self.rank, self.targets, self.geometry)
+
+
+def words_again(setup: Setup) -> str:
+    """Which layers are checkpointed, with the verb; empty where none is."""
+    layers, again = setup.geometry.layers, setup.layers_again
+    if again == layers:
+        return "layers are"
+    return f"the first {again} of {layers} layers are" if again else ""
 
 
 def method_of(recipe: Recipe) -> Method:
@@ -230,7 +248,8 @@ def assemble(
     free, kept = budget(hardware, device), reserve(hardware, device)
     setup = Setup(
         geometry=body(recipe, sizes, profile), method=method, device=device, rows=rows, length=length, padded=padded,
-        checkpointing=checkpointing, attention=attention, optimizer=optimizer,
+        checkpointing=checkpointing, checkpoint_layers=recipe.train.checkpoint_layers, attention=attention,
+        optimizer=optimizer,
         quantization=quantization if quantized else "none", double_quantization=recipe.model.double_quantization,
         rank=rank if method != "full" else 0,
         adapter=other.kind if other else "lora", options=other,

@@ -167,7 +167,7 @@ def parts(setup: Setup, batch: Batch) -> dict[str, Work]:
     if setup.checkpointing:
         again = forward.plus(_last_product(setup, batch), -1.0).plus(attention)
         again = again if adapters is None else again.plus(adapters[0])
-        found["recomputation"] = Work().plus(again, share)
+        found["recomputation"] = Work().plus(again, min(share, setup.layers_again / sizes.layers))
     if setup.quantization != "none":
         found["dequantization"] = _dequantization(setup, batch)
     found["head and loss"] = _head(setup, batch)
@@ -341,13 +341,14 @@ def _summed(targets: tuple[Target, ...], sizes: Geometry) -> Summed:
 def _dequantization(setup: Setup, batch: Batch) -> Work:
     """A quantized base's weights are turned into 16 bits for each product: forward, backward, and when recomputed."""
     sizes = setup.geometry
-    times = batch.passes * (3 if setup.checkpointing else 2)
+    again = setup.layers_again / sizes.layers
+    times = batch.passes * (2 + again)
     modules = sum(t.count for t in sizes.targets if not t.packed)
     extra = Work()
     if setup.quantization == "int8":
         # Forward, activations are quantized by row, their largest columns multiplied apart, and the 32-bit sums scaled.
         each = sum((8.0 * t.inputs + 10.0 * t.outputs) * t.count for t in sizes.targets if not t.packed)
-        forward = 2 if setup.checkpointing else 1
+        forward = 1 + again
         extra = Work(moved=forward * each * batch.tokens, kernels=float(forward * 12 * modules * batch.passes))
     codes = times * DEQUANTIZED[setup.quantization] * sizes.linear_weights
     return extra.plus(Work(moved=codes, kernels=float(times * DEQUANTIZE_KERNELS * modules), codes=codes))

@@ -67,12 +67,13 @@ def _objective(recipe: Recipe) -> Iterator[Wrong]:
 
 def _checkpointing(recipe: Recipe) -> Iterator[Wrong]:
     kind = recipe.adapter.kind
-    if recipe.train.checkpointing is not True or kind not in UNCHECKPOINTED:
+    wanted = recipe.train.checkpointing is True or recipe.train.checkpoint_layers is not None
+    if not wanted or kind not in UNCHECKPOINTED:
         return
     why = ("the gate's mixture is gone when the layers are computed again" if kind == "xlora"
            else "it drops the cache that the keys and values are in")
     yield (f"{ADAPTERS[kind].title} can't train with gradient checkpointing: {why}.",
-           "Write train.checkpointing: false.")
+           "Write train.checkpointing: false, and no train.checkpoint_layers.")
 
 
 def _loss(recipe: Recipe) -> Iterator[Wrong]:

@@ -355,6 +355,11 @@ class Train(Document):
         why="On when memory is short: about a third slower for a fraction of the activations.",
         term="gradient checkpointing",
     )
+    checkpoint_layers: int | None = setting(
+        None, title="Checkpointed layers", help="How many layers, from the first on, are checkpointed; empty for all.",
+        why="Where checkpointing all of them leaves room: each layer that keeps its activations saves time.",
+        term="gradient checkpointing", unit="layers", advanced=True, ge=1, le=10_000,
+    )
     activation_offload: bool = setting(
         False, title="Offload activations", help="Keeps what the backward pass needs in host memory, off the card.",
         why="For sequences that don't fit even with checkpointing; the bus makes steps slower.", advanced=True,

@@ -48,6 +48,7 @@ SAME: dict[str, str] = {
     "pref_beta": "objective.beta",
     "pretrained_model_name_or_path": "model.base",
     "r": "adapter.rank",
+    "recompute_num_layers": "train.checkpoint_layers",
     "revision_of_model": "model.revision",
     "rl_beta": "objective.beta",
     "run_name": "name",

@@ -47,6 +47,7 @@ ELSEWHERE: dict[str, str] = {
     "gradient_accumulation_steps": "train.effective_batch",
     "gradient_checkpointing": "train.checkpointing",
     "activation_checkpointing": "train.checkpointing",
+    "recompute_num_layers": "train.checkpoint_layers",
     "gradient_clipping": "train.max_grad_norm",
     "instruction_template": "data.template",
     "load_in_4bit": "model.quantization",

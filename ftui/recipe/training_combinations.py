@@ -20,6 +20,7 @@ def wrong_training(recipe: Recipe) -> Iterator[Wrong]:
     """Everything in `recipe` that its steps can't be."""
     yield from _order(recipe)
     yield from _compiled(recipe)
+    yield from _checkpointed(recipe)
     if recipe.evaluate.first and recipe.data.validation == 0:
         yield ("evaluate.first needs held-out rows, and data.validation is 0.",
                "Write data.validation: 0.05, or evaluate.first: false.")
@@ -41,6 +42,22 @@ def _order(recipe: Recipe) -> Iterator[Wrong]:
     elif recipe.data.padding != "longest":
         yield (f"data.padding: {recipe.data.padding} costs the same whichever rows share a batch: "
                "train.group_by_length saves nothing.", instead)
+
+
+def _checkpointed(recipe: Recipe) -> Iterator[Wrong]:
+    """A number of checkpointed layers beside what asks for none, or has an order of its own."""
+    if recipe.train.checkpoint_layers is None:
+        return
+    instead = "Leave out train.checkpoint_layers."
+    if recipe.train.checkpointing is False:
+        yield ("train.checkpoint_layers says how many layers are checkpointed, and train.checkpointing: false that "
+               "none is.", f"Write train.checkpointing: true. Or: {instead[0].lower()}{instead[1:]}")
+    if recipe.train.activation_offload:
+        yield ("train.activation_offload puts what any layer keeps into host memory, so that layers without "
+               "checkpoints would wait for the bus in place of the second pass they are spared.", instead)
+    if recipe.adapter.kind == "freeze":
+        yield ("Freeze tuning keeps nothing of the frozen layers, and train.checkpoint_layers counts these, too.",
+               "Write train.checkpointing: true alone.")
 
 
 def _compiled(recipe: Recipe) -> Iterator[Wrong]:

@@ -83,6 +83,9 @@ def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
             )
         case "checkpointing" if not train.checkpointing and recipe.adapter.kind not in UNCHECKPOINTED:
             return Change({"train.checkpointing": True}, "gradient checkpointing switched on")
+        case "checkpointing" if train.checkpoint_layers is not None:
+            return Change({"train.checkpoint_layers": None}, "every layer checkpointed, in place of "
+                          f"{train.checkpoint_layers} of them")
         case "paged_8bit" if train.optimizer in ("auto", "adamw", "adamw_8bit") and not has_checkpoint:
             # A checkpoint's optimizer states don't fit another optimizer.
             return Change({"train.optimizer": "paged_adamw_8bit"}, "optimizer states in 8 bits, paged to host memory")

@@ -165,6 +165,17 @@ def test_every_kind_of_model_is_deepened_exactly(config: dict[str, Any], setting
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layers", [3, 9], ids=["few of them", "more"])
+@pytest.mark.parametrize(
+    "settings", [{"adapter": "lora"}, {"train__optimizer": "adamw_8bit"}], ids=["lora", "8-bit full"]
+)
+def test_checkpointed_layers_and_the_others_are_deepened_apart(settings: dict[str, Any], layers: int) -> None:
+    import bitsandbytes  # noqa: F401
+
+    same(DEEP, {**settings, "train__checkpointing": True, "train__checkpoint_layers": layers})
+
+
+@pytest.mark.slow
 def test_an_optimizer_that_lets_go_late_is_deepened_exactly() -> None:
     """Adafactor still holds one parameter's update when it has the next one's, of which the next layer's may be one."""
     same(DEEP, {"train__optimizer": "adafactor", "train__checkpointing": True})

@@ -149,6 +149,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     from ftui.worker.adapters import adapted, callbacks
     from ftui.worker.adapters.lora_optimizer import set_optimizer
     from ftui.worker.averages import ScheduleFreeWeights, WeightAverage
+    from ftui.worker.checkpointing import checkpoint_first
     from ftui.worker.objectives import builder
     from ftui.worker.optimizers import set_own_optimizer
     from ftui.worker.pictures import beside_tower
@@ -172,6 +173,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
         from ftui.worker import qat
 
         model = qat.prepare(model, recipe.train.qat)
+    checkpoint_first(model, recipe)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
     set_optimizer(trainer, recipe)

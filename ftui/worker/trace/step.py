@@ -37,6 +37,7 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     from ftui.worker.adapters.lora_start import sizes_only
     from ftui.worker.averages import WeightAverage
     from ftui.worker.base import quantization_config
+    from ftui.worker.checkpointing import checkpoint_first
     from ftui.worker.optimizers import set_own_optimizer
     from ftui.worker.trace.trainers import BUILDERS as TRAINERS
 
@@ -46,6 +47,7 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     base = load(config, dtype=precision.weights, attention=attention, quantization=quantization,
                 upcast=recipe.model.upcast, head=OBJECTIVES[recipe.objective.kind].head)  # fmt: skip
     model = BUILDERS[recipe.adapter.kind](base, sizes_only(recipe))
+    checkpoint_first(model, recipe)
     # Nothing is written there.
     with tempfile.TemporaryDirectory() as folder:
         trainer = TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))

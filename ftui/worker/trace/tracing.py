@@ -9,11 +9,12 @@ from typing import Any
 
 from ftui.methods import ADAPTERS
 from ftui.planner.caching import Replayed, replay
+from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.worker.objectives import builder
 from ftui.worker.trace.batches import micro_batch, rows_of
 from ftui.worker.trace.building import at_depth, config_of, depth
-from ftui.worker.trace.deepen import Irregular, deepen, kinds_of, pattern, shallow_depth
+from ftui.worker.trace.deepen import Irregular, Pattern, deepen, kinds_of, pattern, shallow_depth
 from ftui.worker.trace.fake import World
 from ftui.worker.trace.log import Log, Peaks, Work, peaks
 from ftui.worker.trace.step import trace_trainer, trainer_of
@@ -89,16 +90,21 @@ def trace_step(
     here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
                  float16=recipe.model.dtype == "float16")  # fmt: skip
 
-    def trace(shallow: Any, layers: int) -> Log:
+    def trace(shallow: Any, layers: int, checkpointed: int | None = None) -> Log:
+        cut = recipe if checkpointed is None else assign(recipe, {"train.checkpoint_layers": checkpointed})
         return trace_trainer(
-            lambda: trainer_of(recipe, shallow, here),
+            lambda: trainer_of(cut, shallow, here),
             lambda trainer: [
                 micro_batch(recipe, rows, length, packed=packed) for _ in range(accumulation)
             ],
             here, adapter=ADAPTERS[recipe.adapter.kind].saved == "adapter", layers=layers,
         )
 
-    log, traced, notes = at_whole_depth(trace, whole, full=full)
+    first = recipe.train.checkpoint_layers if recipe.train.checkpointing else None
+    if first is not None and first < depth(whole):
+        log, traced, notes = in_two_stretches(trace, whole, first, full=full)
+    else:
+        log, traced, notes = at_whole_depth(trace, whole, full=full)
     if flash:
         notes += ("FlashAttention 2 was traced as torch's own flash kernel.",)
     return Traced(log, depth(whole), traced, rows, length, notes)
@@ -121,3 +127,28 @@ def at_whole_depth(
         return deepen(trace(at_depth(config, shallow), shallow), found, shallow, whole), (shallow,), ()
     except Irregular as irregular:
         return trace(config, whole), (whole,), (f"Every layer was traced: {irregular}.",)
+
+
+def in_two_stretches(
+    trace: Callable[[Any, int, int], Log], config: Any, first: int, *, full: bool = False
+) -> tuple[Log, tuple[int, ...], tuple[str, ...]]:
+    """The same where the `first` layers do otherwise than the rest, being checkpointed: each stretch is repeated by
+    itself.  `trace` gets the config at some depth, that depth, and how many layers of it are of the first stretch.
+    """
+    whole = depth(config)
+    found = None if full else pattern(kinds_of(config))
+    if found is None or found.last:
+        return trace(config, whole, first), (whole,), ()
+    before, after = _enough(found, first), _enough(Pattern(0, found.period, 0), whole - first)
+    try:
+        log = trace(at_depth(config, before + after), before + after, before)
+        log = deepen(log, Pattern(found.first, found.period, after), before + after, first + after)
+        log = deepen(log, Pattern(first, found.period, 0), first + after, whole)
+    except Irregular as irregular:
+        return trace(config, whole, first), (whole,), (f"Every layer was traced: {irregular}.",)
+    return log, (before + after,), ()
+
+
+def _enough(pattern: Pattern, layers: int) -> int:
+    """From how many layers a stretch of so many follows: from all where these are few."""
+    return shallow_depth(pattern, layers) if layers > pattern.smallest else layers
