@@ -202,7 +202,7 @@ class Picture:
         if base is not None:
             self._bases[index] = str(base)
         at_step = self.samples.setdefault(step, {})
-        at_step[index] = Sample(index, str(data.get("prompt", "")), str(data.get("text", "")), self._bases.get(index))
+        at_step[index] = Sample(index, event.asked, str(data.get("text", "")), self._bases.get(index))
 
     def _take_checkpoint(self, event: Event, data: dict[str, Any]) -> None:
         self.saved = True

@@ -80,8 +80,7 @@ def _evaluation(event: Event) -> str:
 
 
 def _sample(event: Event) -> str:
-    prompt, text = str(event.data.get("prompt", "")), str(event.data.get("text", ""))
-    return f"sample  {_cut(prompt)} → {_cut(text)}"
+    return f"sample  {_cut(event.asked)} → {_cut(str(event.data.get('text', '')))}"
 
 
 def _checkpoint(event: Event) -> str:

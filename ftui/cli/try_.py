@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -21,6 +22,8 @@ def command(
     run: str = typer.Argument(..., metavar="RUN", help="The run whose result is asked, or last."),
     prompts: list[str] = typer.Argument(None, metavar="[PROMPT]...", help="What to ask; else the run's own samples."),
     max_new_tokens: int = typer.Option(128, "--max-new-tokens", min=1, max=8192, help="Longest answer, in tokens."),
+    task: str = typer.Option(None, "--task", metavar="NAME", help="Of several tasks the one to ask for; else each is."),
+    images: list[str] = typer.Option(None, "--image", metavar="PATH", help="An image that the prompt is about."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Answer each prompt with the tuned model and with its base, side by side; a classifier says label and share."""
@@ -41,12 +44,16 @@ def command(
     if recipe is not None and OBJECTIVES[recipe.objective.kind].head == "scores" and not sorts:
         raise Refused(f"The model of the run {trained.id} gives scores, and writes no answers.",
                       f"Python that asks it stands in {trained.report}.")
-    asked = list(prompts or ()) or _samples(trained)
-    line = shlex.join(["ftui", "try", trained.id, *asked])
-    job = start_job(
-        "generate", {"run": trained.id, "prompts": asked, "max_new_tokens": max_new_tokens}, f"try-{trained.info.name}",
-        parent=trained.id, command=line,
-    )
+    files = [_image(path) for path in images or ()]
+    asked = [(prompt, files) for prompt in prompts or ()] or _samples(trained, files)
+    more = [*(["--task", task] if task else []), *(part for file in files for part in ("--image", file))]
+    line = shlex.join(["ftui", "try", trained.id, *(prompt for prompt, _ in asked), *more])
+    args = {
+        "run": trained.id, "prompts": [prompt for prompt, _ in asked], "max_new_tokens": max_new_tokens,
+        **({"task": task} if task else {}),
+        **({"images": [files for _, files in asked]} if any(files for _, files in asked) else {}),
+    }
+    job = start_job("generate", args, f"try-{trained.info.name}", parent=trained.id, command=line)
     shown = ""
 
     def tell(event: Event) -> None:
@@ -65,14 +72,24 @@ def command(
     _show(answers)
 
 
-def _samples(run: Any) -> list[str]:
-    """The prompts that the training answered at its evaluations."""
+def _image(path: str) -> str:
+    """The absolute path of an image; Refused where there is no such file."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise Refused(f"There is no image {plain(path)}.", "Name a JPEG, PNG, WebP, GIF, BMP or TIFF file.")
+    return str(file.absolute())
+
+
+def _samples(run: Any, files: list[str]) -> list[tuple[str, list[str]]]:
+    """The prompts that the training answered at its evaluations, with their images, or with `files` in place of those.
+    """
     from ftui.runs.follow import history
 
-    found = dict.fromkeys(event.data["prompt"] for event in history(run) if event.kind == "sample")
+    samples = [event.data for event in history(run) if event.kind == "sample"]
+    found = {sample["prompt"]: files or list(sample.get("images", ())) for sample in samples}
     if not found:
         raise Refused(f"The run {run.id} has no sample prompts of its own.", f'Give one: ftui try {run.id} "Hello!"')
-    return list(found)
+    return list(found.items())
 
 
 def _show(answers: list[dict[str, Any]]) -> None:
@@ -82,7 +99,7 @@ def _show(answers: list[dict[str, Any]]) -> None:
 
     console = Console()
     for item in answers:
-        title = Text(plain(item["prompt"]))
+        title = Text(plain((f"[{item['task']}] " if "task" in item else "") + item["prompt"]))
         if "labels" in item:
             console.print(title)
             table = Table("label")

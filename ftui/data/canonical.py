@@ -31,6 +31,8 @@ class Row:
     """64 bits of a hash of the value: equal rows have equal keys."""
     order: float = 0.0
     """Its place in a curriculum by a column of the file; 0 without one."""
+    task: str | None = None
+    """The task that it belongs to, where its source names any."""
 
     @property
     def is_empty(self) -> bool:
@@ -38,17 +40,20 @@ class Row:
         return not any(text.strip() for text in _answers(self.kind, self.value))
 
 
-def make_row(source: str, line: int, kind: RowKind, value: dict[str, Any], order: float = 0.0) -> Row:
+def make_row(
+    source: str, line: int, kind: RowKind, value: dict[str, Any], order: float = 0.0, task: str | None = None
+) -> Row:
     """Raises RowError where the value holds something that is no Unicode text."""
     try:
-        packed = "\x1f".join(_parts(value)).encode()
+        # Rows that are the same but for their task are no copies: each task has to learn its own.
+        packed = "\x1f".join((*_parts(value), *(() if task is None else ("task", task)))).encode()
     except UnicodeEncodeError:
         raise RowError(next(filter(None, map(broken_text, texts_of(value))), "not Unicode text")) from None
     except (TypeError, ValueError) as error:
         # Parquet may hold dates, decimals and bytes where a template would see them.
         raise RowError(f"holds a value that is no JSON: {error}") from None
     key = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
-    return Row(source, line, kind, value, key, order)
+    return Row(source, line, kind, value, key, order, task)
 
 
 def messages_of(row: Row) -> list[Message]:
@@ -79,14 +84,15 @@ def words_of(row: Row) -> str:
 
 
 def asked_and_answered(row: Row) -> tuple[str, str] | None:
-    """The turns before a conversation's first answer, and that answer; None for other rows."""
+    """The turns before a conversation's first answer, with its task, and that answer; None for other rows."""
     if row.kind != "conversation":
         return None
     turns = row.value["messages"]
     first = next((index for index, turn in enumerate(turns) if turn["role"] == "assistant"), None)
     if first is None:
         return None
-    return "\x1f".join(f"{turn['role']}\x1f{turn['content']}" for turn in turns[:first]), str(turns[first]["content"])
+    asked = [row.task or "", *(f"{turn['role']}\x1f{turn['content']}" for turn in turns[:first])]
+    return "\x1f".join(asked), str(turns[first]["content"])
 
 
 def answers_of(row: Row) -> Iterator[str]:

@@ -25,7 +25,7 @@ ROWS_PER_RANK = 8
 UNEVEN = 10
 """A label this many times as frequent as another is told."""
 _EXAMPLES = 5
-_FIRST_FOUND_SECONDS = 0.6
+_FIRST_FOUND_SECONDS = 0.4
 """After so long what was found so far is told for the first time, then each time after twice as long as before."""
 
 

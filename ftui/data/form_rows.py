@@ -105,8 +105,9 @@ class ClassRows(BesideRows):
         ids = self._store.row(members[0]).ids.tolist()
         numbers = [self._number[label] for label in self._beside[members[0]]["labels"]]
         if not self._multi:
-            return {"input_ids": ids, "label": numbers[0]}
-        return {"input_ids": ids, "label": [float(number in numbers) for number in range(len(self._number))]}
+            return {"input_ids": ids, "label": numbers[0], **self._task(members[0])}
+        label = [float(number in numbers) for number in range(len(self._number))]
+        return {"input_ids": ids, "label": label, **self._task(members[0])}
 
     def label_counts(self) -> list[int]:
         """How many rows have each label, by the labels' numbers."""

@@ -107,4 +107,4 @@ def as_conversation(row: Row) -> Row:
     """A text and its label as a question and its answer, for those who would rather have the model write the label."""
     messages = [{"role": "user", "content": row.value["text"]},
                 {"role": "assistant", "content": ", ".join(row.value["labels"])}]  # fmt: skip
-    return Row(row.source, row.line, "conversation", {"messages": messages}, row.key)
+    return Row(row.source, row.line, "conversation", {"messages": messages}, row.key, row.order, row.task)

@@ -28,6 +28,8 @@ class SourceLike(Protocol):
     def replay(self) -> float: ...
     @property
     def limit(self) -> int | None: ...
+    @property
+    def task(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Given:
     weight: float = 1.0
     replay: float = 0.0
     limit: int | None = None
+    task: str | None = None
 
 
 def as_sources(sources: str | SourceLike | Iterable[str | SourceLike]) -> tuple[SourceLike, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Loaded:
                     value = format.convert(raw, columns)
                     if "images" in value:
                         value["images"] = found(value["images"], file.path.parent)
-                    row = make_row(source, line, format.kind, value, self._order(raw))
+                    row = make_row(source, line, format.kind, value, self._order(raw), self._task(raw))
                 except RowError as error:
                     yield BadRow(source=source, line=line, reason=plain(str(error)))
                     continue
@@ -84,6 +85,15 @@ class Loaded:
         except (KeyError, TypeError, ValueError):
             raise RowError(f"its column {self.order}, by which rows are ordered, holds no number") from None
 
+    def _task(self, raw: dict[str, Any]) -> str | None:
+        """The name of a row's task: its source's, or what stands in the column that the source names."""
+        if (column := column_in(self.given.task)) is None:
+            return self.given.task
+        name = raw.get(column)
+        if not isinstance(name, str | int) or not str(name).strip():
+            raise RowError(f"its column {column} names no task")
+        return sys.intern(str(name).strip())
+
     def described(self, rows: int) -> Source:
         """The source as the profile shows it, with `rows` good ones."""
         return Source(
@@ -97,6 +107,11 @@ class Loaded:
             alternatives=self.alternatives,
             available_columns=self.available_columns,
         )
+
+
+def column_in(text: str | None) -> str | None:
+    """NAME of a setting that says column:NAME, None of any other."""
+    return text.removeprefix("column:").strip() if text and text.startswith("column:") else None
 
 
 def load(given: SourceLike, order: str | None = None) -> Loaded:

@@ -77,6 +77,10 @@ class Writer:
         """The turns up to where the assistant begins; nothing of it is trained.  Raises RowError."""
         return Text(self.template.render(messages, tools, prompt=True), (), False)
 
+    def asked(self, messages: Sequence[Message], tools: Any, images: int) -> str:
+        """The same as a text, with all tokens of the images that stand in it.  Raises RowError."""
+        return self._with_images(self.prompt(messages, tools).text, (), images)[0]
+
     def plain(self, text: str) -> Text:
         """A text as it stands, after BOS where the model expects one, without an end."""
         return Text(text, (), True, self._bos)

@@ -75,7 +75,7 @@ def add(
             return "answer cut off", f"the answer is cut off: it starts after {max_length} tokens"
         pile.truncated += 1
     for tokens in texts:
-        pile.store.append(tokens)
+        pile.store.append(tokens, row.task)
     for piece, values in zip(range(first, len(pile.store)), forms.beside(row, pile.form), strict=False):
         pile.beside[piece] = values
     key = _shuffled(row.key, seed)

@@ -15,11 +15,12 @@ from ftui.data.document import BadRow, SourceVersion
 from ftui.data.filling import Filling, Progress
 from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PicturedRows, PromptRows
 from ftui.data.given import Given, SourceLike
+from ftui.data.images import MARKER
 from ftui.data.kept_rows import find, keep, key_of, stamps, versions_of
-from ftui.data.loading import load
+from ftui.data.loading import column_in, load
 from ftui.data.mask_check import MEND_MASK, mask_fault
 from ftui.data.masking import Writer
-from ftui.data.mixing import column_of, mixed, ordered
+from ftui.data.mixing import mixed, ordered
 from ftui.data.packing import pack
 from ftui.data.pile import KEPT_BAD_ROWS, Pile, split
 from ftui.data.repairing import good_rows, tokens_of
@@ -74,6 +75,9 @@ class SamplePrompt:
     prompt: str
     """As the template writes it, ready to be encoded without special tokens and continued."""
     answer: str
+    task: str | None = None
+    images: tuple[str, ...] = ()
+    """The files of the images that stand in it, in order."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class Prepared:
     """Which data each source was."""
     cached: bool = False
     """Whether an earlier call had prepared the same rows."""
+    tasks: tuple[str, ...] = ()
+    """The names of the tasks by their number, where the data names any; then each row has its `task_id`."""
 
     @property
     def longest(self) -> int:
@@ -156,7 +162,7 @@ def prepare(
     writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
     store = TokenStore()
     everything = Pile(store, form)
-    loaded = [load(source, column_of(data.curriculum)) for source in data.sources]
+    loaded = [load(source, column_in(data.curriculum)) for source in data.sources]
     if form in _BY_TURNS and any(source.kind not in ("text", "class") for source in loaded):
         _refuse_wrong_mask(template, writer.loss_on)
     file = validation_source(recipe)
@@ -215,6 +221,7 @@ def prepare(
         versions=tuple(
             version.model_copy(update={"rows": used[number]}) for number, version in enumerate(versions)
         ),
+        tasks=tuple(store.task_names),
     )
     if key and stamps(loaded) == given:
         keep(key, prepared)
@@ -272,12 +279,19 @@ def _samples(pile: Pile, writer: Writer) -> tuple[SamplePrompt, ...]:
     for *_, row in sorted(pile.samples, key=lambda entry: (-entry[0], -entry[1])):
         try:
             messages, answer = forms.question(row)
-            prompt = writer.template.render(messages, row.value.get("tools"), prompt=True)
+            images = _images_in(row, messages)
+            prompt = writer.asked(messages, row.value.get("tools"), len(images))
         except RowError:
             # Nothing stands before its answer, or the template takes the whole row but not its beginning.
             continue
-        samples.append(SamplePrompt(messages, prompt, answer or ""))
+        samples.append(SamplePrompt(messages, prompt, answer or "", row.task, images))
     return tuple(samples)
+
+
+def _images_in(row: Row, messages: Sequence[Message]) -> tuple[str, ...]:
+    """Those of a row's images that stand in `messages`, with which it begins."""
+    places = sum(str(message["content"]).count(MARKER) for message in messages)
+    return tuple(row.value.get("images", ())[:places])
 
 
 def _validation(wanted: float | int | str) -> float | int | str:
@@ -302,7 +316,7 @@ def validation_source(recipe: RecipeLike) -> SourceLike | None:
     if not isinstance(wanted, str):
         return None
     first = recipe.data.sources[0]
-    return Given(wanted, format=first.format, columns=first.columns)
+    return Given(wanted, format=first.format, columns=first.columns, task=first.task)
 
 
 def _default_length(model: object) -> int:

@@ -236,7 +236,7 @@ def _rewriting(rewrite: Rewrite) -> Stage:
         for source, row in items:
             value = rewrite(row.value)
             same = value == row.value
-            yield source, row if same else make_row(row.source, row.line, row.kind, value, row.order)
+            yield source, row if same else make_row(row.source, row.line, row.kind, value, row.order, row.task)
 
     return stage
 

@@ -13,11 +13,13 @@ UNTRAINED = -100
 
 
 class TrainingRow(TypedDict):
-    """One sequence as a trainer takes it; `seq_lengths` are the lengths of the rows packed into it, `images` files."""
+    """One sequence as a trainer takes it; `seq_lengths` are the lengths of the rows packed into it, `images` files;
+    `task_id` is the number of its task, where the data names tasks."""
 
     input_ids: list[int]
     labels: list[int]
     seq_lengths: list[int]
+    task_id: NotRequired[int]
     images: NotRequired[list[str]]
 
 
@@ -28,12 +30,17 @@ class TokenStore:
         self.ids = array("i")
         self.trained = bytearray()
         self.starts = array("q", [0])
+        self.tasks = array("i")
+        """By row the number of its task, -1 where it names none."""
+        self.task_names: dict[str, int] = {}
+        """The tasks' names in the order of their first rows -> their numbers."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def append(self, tokens: Tokens) -> int:
+    def append(self, tokens: Tokens, task: str | None = None) -> int:
         """Add a row; its index."""
+        self.tasks.append(-1 if task is None else self.task_names.setdefault(task, len(self.task_names)))
         self.ids.extend(tokens.ids)
         self.trained += tokens.trained
         self.starts.append(len(self.ids))
@@ -73,6 +80,10 @@ class StoredRows(Sequence[Any]):
 
     def _row(self, members: list[int]) -> Any:
         raise NotImplementedError
+
+    def _task(self, member: int) -> dict[str, Any]:
+        """{"task_id"} of a stored row that names its task."""
+        return {} if (task := self._store.tasks[member]) < 0 else {"task_id": task}
 
     def members(self, index: int) -> list[int]:
         """The stored rows of which a sequence consists."""
@@ -119,4 +130,6 @@ class TokenRows(StoredRows):
             labels += [token if trained and place else UNTRAINED
                        for place, (token, trained) in enumerate(zip(own, tokens.trained, strict=True))]  # fmt: skip
             lengths.append(len(own))
-        return {"input_ids": ids, "labels": labels, "seq_lengths": lengths}
+        made: Any = {"input_ids": ids, "labels": labels, "seq_lengths": lengths, **self._task(members[0])}
+        row: TrainingRow = made
+        return row

@@ -36,8 +36,8 @@ def switch(default: bool, title: str, help: str, why: str) -> Any:
 def tasks() -> Any:
     """How many tasks an adapter tells apart."""
     return setting(
-        1, title="Tasks", help="How many tasks the rows belong to; each data source is one, in their order.",
-        why="As many as there are sources, where each is a task of its own.", ge=1, le=10_000,
+        1, title="Tasks", help="How many tasks the adapter tells apart: as many as data.sources name with task.",
+        why="Each has a mixture of its own; rows that name no task are all of one.", ge=1, le=10_000,
     )
 
 

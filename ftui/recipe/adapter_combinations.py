@@ -89,9 +89,6 @@ def _own(recipe: Recipe) -> Iterator[Wrong]:
         case "adalora" if o.final_rank > o.rank:
             yield (f"adapter.target_rank {o.final_rank} is more than the first rank, {o.rank}.",
                    "Write a larger adapter.rank, or a smaller adapter.target_rank.")
-        case "multitask_prompt_tuning" | "poly" if o.tasks > 1:
-            yield (f"adapter.tasks is {o.tasks}, and the rows of a run don't say yet which task they belong to.",
-                   "Write adapter.tasks: 1, or train an adapter for each task.")
         case "cartridge" if o.frozen_tokens >= o.virtual_tokens:
             yield (f"{o.frozen_tokens} of the cartridge's {o.virtual_tokens} virtual tokens are frozen: none trains.",
                    "Write a smaller adapter.frozen_tokens.")

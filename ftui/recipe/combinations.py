@@ -18,6 +18,7 @@ from ftui.recipe.preference_combinations import wrong_preference
 from ftui.recipe.qat_combinations import wrong_qat
 from ftui.recipe.repair_combinations import wrong_repairs
 from ftui.recipe.start_combinations import wrong_start
+from ftui.recipe.task_combinations import wrong_tasks
 from ftui.recipe.training_combinations import wrong_training
 
 Wrong = tuple[str, str]
@@ -32,5 +33,5 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
 
 RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (
     wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference, wrong_loss, wrong_start,
-    wrong_continual, wrong_training, wrong_qat, wrong_repairs,
+    wrong_continual, wrong_training, wrong_qat, wrong_repairs, wrong_tasks,
 )

@@ -176,6 +176,10 @@ class DataSource(Document):
         help="At most this many rows are taken.",
         why="A few hundred make a quick trial.", unit="rows", ge=1
     )
+    task: str | None = setting(
+        None, title="Task", help="The task that its rows belong to: a name, or column:NAME for one in each row.",
+        why="Several tasks in one Poly or multitask prompt, or an adapter for each; data.balance then evens tasks out.",
+    )
 
 
 class Data(Document):
@@ -224,8 +228,8 @@ class Data(Document):
     balance: float = setting(
         0.0,
         title="Balance",
-        help="How far the sources' shares are evened out: 0 leaves them as large as they are, 1 makes them equal.",
-        why="1 where each source is a task of its own and all count alike; 0.5 in between.",
+        help="How far the shares of the tasks, or sources, are evened out: 0 leaves their sizes, 1 makes them equal.",
+        why="1 where all tasks are to count alike; 0.5 in between. A source that names no task is one.",
         advanced=True,
         ge=0,
         le=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import ConfigDict
@@ -40,7 +41,8 @@ class Event(_Written):
                 objective measures besides, such as rewards/margins)
     evaluation  eval_loss (not where only a reward tells), seconds, best (bool), reason ("schedule" | "asked" | "end"),
                 values (as above), judged_by (the value that says what is best, where it is not the loss)
-    sample      prompt, text, index, base (the untuned model's answer, on the first evaluation)
+    sample      prompt, text, index, base (the untuned model's answer, on the first evaluation), task and images (files)
+                where the prompt has such
     checkpoint  path (relative to the run folder), bytes, best (bool), reason
     warning     text, hint
     diagnosis   name, text, hint, evidence
@@ -66,6 +68,14 @@ class Event(_Written):
             return self.data
         prefix = "eval_" if self.kind == "evaluation" else ""
         return {**self.data, **{f"{prefix}{name}": value for name, value in values.items()}}
+
+    @property
+    def asked(self) -> str:
+        """A sample's prompt for a person, with the task and the images that it was asked for."""
+        said, images = str(self.data.get("prompt", "")), self.data.get("images")
+        task = f"[{self.data['task']}] " if self.data.get("task") else ""
+        names = ", ".join(PurePath(str(image)).name for image in images) if isinstance(images, list) else ""
+        return f"{task}{said}" + (f" ({names})" if names else "")
 
 
 class RunInfo(_Written):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 
 from ftui.data import Prepared, Tokenizer
+from ftui.data.canonical import RowError
+from ftui.data.images import MARKER, ImageSlot
 from ftui.data.template import ChatTemplate
+from ftui.errors import BadInput
 from ftui.methods import OBJECTIVES
 from ftui.recipe.document import Recipe
 
@@ -19,26 +22,51 @@ EXCERPT_TOKENS = 16
 PROMPTS = 3
 
 
+class Task(NamedTuple):
+    """One of the tasks that an adapter tells apart."""
+
+    number: int
+    name: str
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """`shown` is what a person reads, `text` what the template makes of it."""
+    """`shown` is what a person reads, `text` what the template makes of it.
+
+    `task` is the one that it is asked for, where the adapter tells several apart; `images` are the files of the images
+    that stand in it, in order.
+    """
 
     shown: str
     text: str
+    task: Task | None = None
+    images: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What an event says of it."""
+        beside: dict[str, Any] = {"task": self.task.name} if self.task else {}
+        return {"prompt": self.shown, **beside, **({"images": list(self.images)} if self.images else {})}
 
 
 def prompts_of(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
     """The recipe's own prompts, else those of held-out conversations, else the beginnings of held-out texts.
 
-    None for a model that gives scores: it writes no answers.  Of data with images the recipe's own alone: a sample
-    would need its image.
+    The recipe's own are asked for each task that the adapter tells apart.  None for a model that gives scores: it
+    writes no answers.
     """
     if OBJECTIVES[recipe.objective.kind].head == "scores":
         return []
-    if recipe.evaluate.prompts or prepared.pictured:
-        return [asked(prompt, prepared.template) for prompt in recipe.evaluate.prompts]
+    tasks = [Task(*each) for each in enumerate(prepared.tasks)] if hasattr(recipe.adapter, "tasks") else []
+    if recipe.evaluate.prompts:
+        every: Sequence[Task | None] = tasks or [None]
+        return [asked(prompt, prepared.template, task) for prompt in recipe.evaluate.prompts for task in every]
     if prepared.samples:
-        return [Prompt(sample.messages[-1]["content"], sample.prompt) for sample in prepared.samples[:PROMPTS]]
+        by_name = {task.name: task for task in tasks}
+        return [
+            Prompt(sample.messages[-1]["content"], sample.prompt, by_name.get(sample.task or ""), tuple(sample.images))
+            for sample in prepared.samples[:PROMPTS]
+        ]
     rows = prepared.validation if len(prepared.validation) else prepared.train
     excerpts = []
     for index in range(min(PROMPTS, len(rows))):
@@ -48,9 +76,20 @@ def prompts_of(recipe: Recipe, prepared: Prepared) -> list[Prompt]:
     return excerpts
 
 
-def asked(question: str, template: Any) -> Prompt:
+def asked(question: str, template: Any, task: Task | None = None) -> Prompt:
     """A question as the first turn of a conversation."""
-    return Prompt(question, template.render([{"role": "user", "content": question}], prompt=True))
+    return Prompt(question, template.render([{"role": "user", "content": question}], prompt=True), task)
+
+
+def asked_about(question: str, images: Sequence[str], template: Any, slot: ImageSlot) -> Prompt:
+    """A question about images, which stand before it unless it says itself where; BadInput where it says other ones."""
+    shown = question if MARKER in question else MARKER * len(images) + question
+    try:
+        text, _ = slot.expand(template.render([{"role": "user", "content": shown}], prompt=True), (), len(images))
+    except RowError as error:
+        raise BadInput(f"The prompt can't be asked: {error}.", f"Write {MARKER} once for each image, or leave it out.",
+                       ) from None  # fmt: skip
+    return Prompt(question, text, images=tuple(images))
 
 
 def stops(rules: Tokenizer, template: ChatTemplate) -> tuple[int, ...]:
@@ -79,9 +118,27 @@ def answer(
     with _asked(model, autocast):
         made = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=1, use_cache=True,
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=list(stop_ids) or None, **chance,
+            pad_token_id=tokenizer.pad_token_id, eos_token_id=list(stop_ids) or None,
+            **_beside(model, prompts, ids.device), **chance,
         )
     return [_text(tokenizer, row[ids.shape[1]:].tolist(), stop_ids) for row in made]
+
+
+def of_base(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts as a base model is asked, which knows no tasks."""
+    return [replace(prompt, task=None) for prompt in prompts]
+
+
+def _beside(model: Any, prompts: Sequence[Prompt], device: torch.device) -> dict[str, Any]:
+    """What a model is given beside the tokens: each prompt's task, and all images in order."""
+    made: dict[str, Any] = {}
+    if any(prompt.task for prompt in prompts):
+        made["task_ids"] = torch.tensor([prompt.task.number if prompt.task else 0 for prompt in prompts], device=device)
+    if files := [file for prompt in prompts for file in prompt.images]:
+        from ftui.worker.pictures import pictures_of
+
+        made["pixel_values"] = pictures_of(model)(files).to(device)
+    return made
 
 
 def first_shares(

@@ -32,6 +32,8 @@ class Collator:
     """Widths are rounded up to this, as tensor cores like it."""
     pictures: Callable[[Sequence[str]], torch.Tensor] | None = None
     """Opens the files of the rows' images, all of a micro-batch in one tensor."""
+    tasks: bool = False
+    """Say which task each row belongs to, where the rows say it."""
 
     def __call__(self, rows: Sequence[TrainingRow]) -> dict[str, Any]:
         real = sum(len(row["input_ids"]) for row in rows)
@@ -55,7 +57,14 @@ class Collator:
             batch["attention_mask"] = (torch.arange(width) < lengths[:, None]).long()
         if self.pictures is not None and (files := [file for row in rows for file in row.get("images", ())]):
             batch["pixel_values"] = self.pictures(files)
+        if self.tasks:
+            batch |= task_ids(rows)
         return batch
+
+
+def task_ids(rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+    """The rows' tasks as an adapter that tells them apart takes them; nothing where they name none."""
+    return {"task_ids": torch.tensor([row["task_id"] for row in rows])} if "task_id" in rows[0] else {}
 
 
 def _joined(rows: Sequence[TrainingRow]) -> TrainingRow:

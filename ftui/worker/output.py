@@ -62,6 +62,7 @@ def save(
             "recipe": write(recipe),
             "data": [version.as_dict() for version in prepared.versions],
             "rows": {"train": prepared.train_rows, "validation": prepared.validation_rows},
+            **({"tasks": list(prepared.tasks)} if hasattr(recipe.adapter, "tasks") and prepared.tasks else {}),
             **({"labels": list(prepared.labels), "multi_label": prepared.multi_label} if prepared.labels else {}),
             "metrics": metrics,
             "versions": versions(),
@@ -72,7 +73,6 @@ def save(
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def model_card(
 def _data_table(prepared: Prepared) -> str:
     """What it was trained on, so that the same can be found again."""
     rows = [

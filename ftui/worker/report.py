@@ -152,7 +152,7 @@ def _samples(events: list[Event]) -> str:
     newest = {event.data["index"]: event for event in samples}
     lines = ["## Answers before and after\n"]
     for index, event in sorted(newest.items()):
-        lines += [f"**{_quoted(event.data['prompt'])}**\n"]
+        lines += [f"**{_quoted(event.asked)}**\n"]
         if index in base:
             lines += [f"- before: {_quoted(base[index])}"]
         lines += [f"- after: {_quoted(event.data['text'])}\n"]
@@ -184,7 +184,10 @@ def _use(run: Run, recipe: Recipe, prepared: Prepared, base: str) -> str:
     besides = ", but for the kind of adapter that it gives peft" if row.tuners else ""
     where = shlex.quote(f"{getpass.getuser()}@{socket.gethostname()}:{folder}/")
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    code = snippet(folder, base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured)
+    code = snippet(
+        folder, base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured,
+        tasks=prepared.tasks,
+    )
     words = OBJECTIVES[recipe.objective.kind].head == "words"
     return (
         "## Use it\n\n"

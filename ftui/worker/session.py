@@ -67,10 +67,13 @@ class Session(TrainerCallback):
     """One attempt's eyes and hands.  transformers calls the `on_...` methods; `RunTrainer` the others."""
 
     def __init__(
-        self, context: JobContext, recipe: Recipe, device: str, prompts: Sequence[str], *, evaluates: bool,
+        self, context: JobContext, recipe: Recipe, device: str, prompts: Sequence[dict[str, Any]], *, evaluates: bool,
         answers: Callable[[bool], list[str]], before_first_step: Callable[[], None],
     ) -> None:
-        """`answers(base)` gives the answers to `prompts` of the model as it is now, or of its untuned base."""
+        """`answers(base)` gives the answers to `prompts` of the model as it is now, or of its untuned base.
+
+        Of each prompt events say what `prompts` says of it: {"prompt": text}, and its task or images.
+        """
         self.context, self.recipe, self.device, self.prompts = context, recipe, device, prompts
         self.evaluates = evaluates
         self._answers = answers
@@ -213,7 +216,7 @@ class Session(TrainerCallback):
         self._base_told = True
         for index, (prompt, text) in enumerate(zip(self.prompts, texts, strict=True)):
             beside = {"base": base[index]} if base else {}
-            self.context.emit("sample", step, prompt=prompt, text=text, index=index, **beside)
+            self.context.emit("sample", step, text=text, index=index, **prompt, **beside)
         self._paused += time.perf_counter() - began
 
     def saved(self, checkpoint: Checkpoint) -> None:

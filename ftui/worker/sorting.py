@@ -20,9 +20,10 @@ from ftui.worker.precision import choose
 
 
 def sort(
-    recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, texts: Sequence[str]
+    recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, asked: Sequence[tuple[str, int | None]]
 ) -> list[tuple[str, dict[str, float]]]:
-    """For each text what it is in a few words, and the probability of each label, the likeliest first.
+    """For each text what it is in a few words, and the probability of each label, the likeliest first; a text comes
+    with the number of its task, where the adapter tells several apart.
 
     `folder` holds the base, `result` the output of the run, `rules` are its tokenizer.  The probabilities
     add up to 1 where a text has one label, and are each between 0 and 1 where it may have several.
@@ -39,10 +40,12 @@ def sort(
     before = [rules.bos_id] if rules.adds_bos and rules.bos_id is not None else []
     most = recipe.data.max_length if isinstance(recipe.data.max_length, int) else None
     found = []
-    for ids in rules.encode_batch(list(texts)):
-        given = torch.tensor([[*before, *ids][:most]], device=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    for ids, (_, task) in zip(rules.encode_batch([text for text, _ in asked]), asked, strict=True):
+        given = torch.tensor([[*before, *ids][:most]], device=device)
+        beside = {} if task is None else {"task_ids": torch.tensor([task], device=device)}
         with torch.no_grad():
-            scores = model(input_ids=given, attention_mask=torch.ones_like(given)).logits[0].float()
+            scores = model(input_ids=given, attention_mask=torch.ones_like(given), **beside).logits[0].float()
         shares = (scores.sigmoid() if multi else scores.softmax(-1)).tolist()
         ordered = dict(sorted(zip(labels, shares, strict=True), key=lambda pair: -pair[1]))
         found.append((_sentence(ordered, multi=multi), ordered))

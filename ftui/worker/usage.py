@@ -9,11 +9,12 @@ from ftui.recipe.document import Recipe
 
 
 def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), *, multi: bool = False,
-            pictured: bool = False) -> str:
+            pictured: bool = False, tasks: Sequence[str] = ()) -> str:
     """Python that loads the result from `folder` and asks it something, without ftui but for the methods that it gives
     peft.
 
-    `labels` are a classifier's, `multi` says whether a text may have several of them; `pictured` asks about an image.
+    `labels` are a classifier's, `multi` says whether a text may have several of them; `pictured` asks about an image;
+    `tasks` are those that the adapter tells apart.
     A quantization-aware result is rounded there by the grid that it was trained with.
     """
     row = ADAPTERS[recipe.adapter.kind]
@@ -47,7 +48,9 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
             'heads = ("lm_head", "score")',
             "quantize_(model, grid, lambda part, name: isinstance(part, torch.nn.Linear) and name not in heads)",
         ]),
-        *(_classes(multi=multi) if labels else _score() if scores else _seen() if pictured else _answer(recipe)),
+        *_tasks(recipe, tasks),
+        *(_classes(recipe, multi=multi) if labels else _score() if scores else _seen() if pictured
+          else _answer(recipe)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -65,8 +68,7 @@ def _adapted(folder: str, recipe: Recipe, *, adapter: bool) -> list[str]:
 
 
 def _answer(recipe: Recipe) -> list[str]:
-    by_task = hasattr(recipe.adapter, "tasks")
-    task = "task_ids=torch.zeros(1, dtype=torch.long, device=model.device), " if by_task else ""
+    task = "task_ids=task, " if hasattr(recipe.adapter, "tasks") else ""
     return [
         'messages = [{"role": "user", "content": "Hello!"}]',
         "inputs = tokenizer.apply_chat_template(",
@@ -75,6 +77,16 @@ def _answer(recipe: Recipe) -> list[str]:
         f"made = model.generate(**inputs, {task}max_new_tokens=200)",
         'print(tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
+
+
+def _tasks(recipe: Recipe, tasks: Sequence[str]) -> list[str]:
+    """The line that says which task is asked, for adapters that tell them apart."""
+    if not hasattr(recipe.adapter, "tasks"):
+        return []
+    if len(tasks) < 2:
+        return ["task = torch.tensor([0], device=model.device)"]
+    return [f"tasks = {list(tasks)}",
+            f"task = torch.tensor([tasks.index({tasks[0]!r})], device=model.device)"]
 
 
 def _seen() -> list[str]:
@@ -95,13 +107,13 @@ def _score() -> list[str]:
     ]
 
 
-def _classes(*, multi: bool) -> list[str]:
-    names = "model.config.id2label"
+def _classes(recipe: Recipe, *, multi: bool) -> list[str]:
+    names, task = "model.config.id2label", ", task_ids=task" if hasattr(recipe.adapter, "tasks") else ""
     ask = ['inputs = tokenizer("A text to sort.", return_tensors="pt").to(model.device)']
     if multi:
         return [
             *ask,
-            "shares = model(**inputs).logits[0].sigmoid().tolist()",
+            f"shares = model(**inputs{task}).logits[0].sigmoid().tolist()",
             f"print([{names}[number] for number, share in enumerate(shares) if share > 0.5])",
         ]
-    return [*ask, f"print({names}[int(torch.argmax(model(**inputs).logits[0]))])"]
+    return [*ask, f"print({names}[int(torch.argmax(model(**inputs{task}).logits[0]))])"]

@@ -14,7 +14,7 @@ from ftui.recipe.trainable import planned_only
     ("adapter: {kind: p_tuning}\ndata: {padding: free}", "rows laid end to end would see each other", "longest"),
     ("adapter: {kind: cartridge}\ntrain: {checkpointing: true}", "drops the cache", "checkpointing: false"),
     ("adapter: {kind: adalora, rank: 4, target_rank: 6}", "target_rank 6 is more than the first rank, 4", "larger"),
-    ("adapter: {kind: poly, tasks: 3}", "don't say yet which task", "tasks: 1"),
+    ("adapter: {kind: poly, tasks: 3}", "no source says which task", "tasks: 1"),
     ("adapter: {kind: cartridge, virtual_tokens: 4, frozen_tokens: 4}", "none trains", "frozen_tokens"),
     ("adapter: {kind: cpt, prompts: [What is it?]}", "1 prompts and 0 answers", "as many"),
     ("adapter: {kind: xlora, adapters: [one]}", "adapter.adapters names 1", "two or more"),

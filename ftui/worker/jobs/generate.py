@@ -1,12 +1,14 @@
 """The `generate` job: the tuned and the base model's answers to the same prompts, side by side; a classifier's labels.
 
-`args` of run.json: `run` (whose result is asked), `prompts`, `max_new_tokens`.
+`args` of run.json: `run` (whose result is asked), `prompts`, `max_new_tokens`; where wanted `task`, the one that is
+asked for of those that the adapter tells apart (else each of them is), and `images`, for each prompt the files of its
+images.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +24,15 @@ from ftui.worker.checkpoints import aside
 from ftui.worker.context import JobContext
 
 if TYPE_CHECKING:
-    from ftui.worker.answers import Prompt
+    from ftui.data.template import ChatTemplate
+    from ftui.worker.answers import Prompt, Task
 
 ANSWERS = "answers.json"
 
 
 def run(context: JobContext) -> None:
-    """Answer the prompts and write output/answers.json: a list of {"prompt", "tuned", "base"}.
+    """Answer the prompts and write output/answers.json: a list of {"prompt", "tuned", "base"}, with "task" and "images"
+    where a prompt has such.
 
     A classifier's base has no answers: it is {"prompt", "tuned", "labels": {label: probability}}.
     """
@@ -47,39 +51,76 @@ def run(context: JobContext) -> None:
         context.finish("Stopped before the base model was here; nothing was asked.")
         return
     rules = load_rules(trained.output)
+    tasks = _tasks(trained.output, args.get("task"))
     if sorts:
-        _finish(context, _sorted(context, recipe, folder, trained.output, rules, args["prompts"]))
+        _finish(context, _sorted(context, recipe, folder, trained.output, rules, args["prompts"], tasks))
         return
     template = choose_template("auto", rules)
-    from ftui.worker.answers import asked, stops
+    from ftui.worker.answers import stops
 
-    prompts = [asked(text, template) for text in args["prompts"]]
+    prompts = list(_prompts(args["prompts"], args.get("images") or (), tasks, template, folder))
     tuned, base = _both(
         context, recipe, folder, trained.output, prompts, stops(rules, template), int(args["max_new_tokens"])
     )
     answers = [
-        {"prompt": prompt.shown, "tuned": one, "base": other}
+        {**prompt.told, "tuned": one, "base": other}
         for prompt, one, other in zip(prompts, tuned, base, strict=True)
     ]
     _finish(context, answers)
 
 
+def _tasks(result: Path, wanted: str | None) -> list[Task | None]:
+    """Those that are asked for: the wanted one, all that the adapter tells apart, or none of an adapter of one task."""
+    from ftui.worker.adapters.tasks import tasks_of
+    from ftui.worker.answers import Task
+
+    known = [Task(*each) for each in enumerate(tasks_of(result))]
+    found = [task for task in known if wanted in (None, task.name)]
+    if wanted is not None and not found:
+        raise BadInput(f"The result knows no task {wanted}.", _known([task.name for task in known]))
+    return [*found] or [None]
+
+
+def _known(names: Sequence[str]) -> str:
+    return f"It tells apart: {', '.join(names)}." if names else "Leave out the task: it was trained on one."
+
+
+def _prompts(
+    texts: Sequence[str], images: Sequence[Sequence[str]], tasks: Sequence[Task | None], template: ChatTemplate,
+    folder: Path,
+) -> Iterator[Prompt]:
+    """What is asked; BadInput for images where the model in `folder` sees none."""
+    from ftui.worker.answers import asked, asked_about
+
+    slot = load_rules(folder).image if any(images) else None
+    if any(images) and slot is None:
+        raise BadInput("The model sees no images.", "Ask it in words: leave out --image.")
+    for number, text in enumerate(texts):
+        files = images[number] if number < len(images) else ()
+        if slot is not None:
+            yield asked_about(text, files, template, slot)
+        else:
+            yield from (asked(text, template, task) for task in tasks)
+
+
 def _sorted(
-    context: JobContext, recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, texts: Sequence[str]
+    context: JobContext, recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, texts: Sequence[str],
+    tasks: Sequence[Task | None],
 ) -> list[dict[str, Any]]:
     from ftui.worker.sorting import sort
 
     context.progress("Asking the classifier", 0, None, unit="row")
-    told = sort(recipe, folder, result, rules, texts)
-    return [{"prompt": text, "tuned": words, "labels": shares}
-            for text, (words, shares) in zip(texts, told, strict=True)]
+    asked = [(text, task) for text in texts for task in tasks]
+    told = sort(recipe, folder, result, rules, [(text, task.number if task else None) for text, task in asked])
+    return [{"prompt": text, **({"task": task.name} if task else {}), "tuned": words, "labels": shares}
+            for (text, task), (words, shares) in zip(asked, told, strict=True)]
 
 
 def _finish(context: JobContext, answers: Sequence[dict[str, Any]]) -> None:
     """Tell of the answers, and write them down."""
     for index, item in enumerate(answers):
-        base = {"base": item["base"]} if "base" in item else {}
-        context.emit("sample", prompt=item["prompt"], text=item["tuned"], index=index, **base)
+        told = {name: item[name] for name in ("prompt", "task", "images", "base") if name in item}
+        context.emit("sample", text=item["tuned"], index=index, **told)
     with aside(context.output) as making:
         (making / ANSWERS).write_text(json.dumps(answers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     context.finish("Answered." if len(answers) == 1 else f"Answered {len(answers)} prompts.", output=context.output)
@@ -90,7 +131,7 @@ def _both(
     stop_ids: Sequence[int], max_new_tokens: int,
 ) -> tuple[list[str], list[str]]:
     """(tuned answers, base answers); of two whole models one at a time is loaded."""
-    from ftui.worker.answers import answer
+    from ftui.worker.answers import answer, of_base
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)
@@ -99,7 +140,8 @@ def _both(
 
     def ask(model: Any, what: str) -> list[str]:
         context.progress(f"Asking the {what} model", 0, None, unit="row")
-        return answer(model, tokenizer, prompts, stop_ids=stop_ids, max_new_tokens=max_new_tokens)
+        given = of_base(prompts) if what == "base" else prompts
+        return answer(model, tokenizer, given, stop_ids=stop_ids, max_new_tokens=max_new_tokens)
 
     context.progress("Loading the base model", 0, None, unit="row")
     model: Any = load_model(recipe, folder, precision, device)

@@ -90,6 +90,10 @@ def run(context: JobContext) -> None:
     prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
     _tell_which_data(context, prepared)
+    if prepared.tasks:
+        from ftui.worker.adapters.tasks import check_tasks
+
+        check_tasks(recipe, prepared)
     while True:
         if context.stop_asked:
             context.finish("Stopped before the first step; nothing more was trained.")
@@ -208,7 +212,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     def answers(base: bool) -> list[str]:
         with model.disable_adapter() if base and adapted else trainer.averaged():
             return answer(
-                trainer.model, tokenizer, prompts, stop_ids=prepared.stop_ids,
+                trainer.model, tokenizer, of_base(prompts) if base else prompts, stop_ids=prepared.stop_ids,
                 max_new_tokens=recipe.evaluate.max_new_tokens,
                 autocast={"bf16": torch.bfloat16, "fp16": torch.float16, None: None}[precision.autocast],
             )
@@ -220,7 +224,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
             _try_longest(context, trainer, recipe, device, plan)
 
     session = Session(
-        context, recipe, device, [prompt.shown for prompt in prompts], evaluates=len(prepared.validation) > 0,
+        context, recipe, device, [prompt.told for prompt in prompts], evaluates=len(prepared.validation) > 0,
         before_first_step=before_first_step, answers=answers,
     )
     session.follow(trainer)

@@ -18,6 +18,7 @@ from ftui.files import write_atomic
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments
 from ftui.worker.class_scores import CLASSES, Tally
+from ftui.worker.collate import task_ids
 from ftui.worker.collate_pairs import padded
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer, settled
@@ -29,12 +30,15 @@ class ClassCollator:
 
     pad_id: int
     multiple: int = 1
+    tasks: bool = False
+    """Say which task each text belongs to, where the rows say it."""
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ids = [row["input_ids"] for row in rows]
         batch = padded(ids, [[0] * len(each) for each in ids], self.pad_id, self.multiple)
         batch.pop("completion_mask")
-        return {**batch, "wanted": torch.tensor([row["label"] for row in rows])}
+        wanted = torch.tensor([row["label"] for row in rows])
+        return {**batch, "wanted": wanted, **(task_ids(rows) if self.tasks else {})}
 
 
 class ClassifyTrainer(RunTrainer, Trainer):
@@ -60,7 +64,8 @@ class ClassifyTrainer(RunTrainer, Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The mean over the micro-batch's rows of the (binary) cross-entropy, in float32."""
-        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        task = {name: value for name, value in inputs.items() if name == "task_ids"}
+        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], **task)
         scores, wanted = output.logits.float(), inputs["wanted"]
         weights = None if self.weights is None else self.weights.to(scores.device)
         if wanted.dim() == 2:
@@ -124,7 +129,9 @@ def build(
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.config.problem_type = ("multi" if prepared.multi_label else "single") + "_label_classification"
     made = arguments(TrainingArguments, recipe, precision, device, folder)
-    collator = ClassCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1)
+    collator = ClassCollator(
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, tasks=hasattr(recipe.adapter, "tasks")
+    )
     weights = class_weights(prepared) if options.class_weights == "balanced" else None
     with settled(model, precision):
         return ClassifyTrainer(model, made, prepared, tokenizer, collator, weights, options.label_smoothing)

@@ -103,7 +103,7 @@ def collator_of(recipe: Recipe, pad_id: int, device: str, *, packed: bool) -> Co
     return Collator(
         pad_id=pad_id, packed=packed or free, flatten=free or (packed and flash), boundaries=flash,
         width=int(recipe.data.max_length) if recipe.data.padding == "max_length" else 0,
-        multiple=8 if device == "cuda" and not free else 1,
+        multiple=8 if device == "cuda" and not free else 1, tasks=hasattr(recipe.adapter, "tasks"),
     )
 
 
