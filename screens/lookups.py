@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ftui.data import Tokenizer
-    from ftui.data.document import DataProfile, Preview
+    from ftui.data.document import CheckUp, DataProfile, Finding, Preview
     from ftui.data.given import SourceLike
     from ftui.hardware.document import Hardware
     from ftui.models import Entry, Found
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ftui.recipe import Recipe
     from ftui.runs import Layout, Run
     from ftui.runs.launch import Obstacle
+
+    from .wizard.checkup import Wanted
 
 SAMPLE_ROWS = 50
 
@@ -61,6 +63,21 @@ def profile(
     return data.profile_apart(
         draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
         repairs=data.repairs_of(draft), on_progress=on_progress, cancelled=cancelled,
+    )
+
+
+def check_up(
+    draft: Recipe, shape: ModelShape | None, wanted: Wanted, on_progress: Callable[[int, int | None, str], None],
+    on_found: Callable[[int, tuple[Finding, ...]], None], cancelled: Event,
+) -> CheckUp:
+    """What would harm a training on the draft's data as it stands, looked for in a process of its own."""
+    from ftui import data
+
+    held = data.validation_source(draft) if wanted.deep else None
+    return data.check_apart(
+        draft.data.sources, shape, template=wanted.template, loss_on=wanted.loss_on, max_length=wanted.max_length,
+        rank=wanted.rank, deep=wanted.deep, against=(*([held.path] if held else []), *wanted.against),
+        on_progress=on_progress, on_found=on_found, cancelled=cancelled,
     )
 
 

@@ -15,27 +15,37 @@ from textual.events import Key
 from textual.widgets import Input, Static
 
 from ftui.data.document import FormatName
+from ftui.units import plain
 
 from .. import lookups
 from ..background import Problem, attempt_for
 from ..dialogs import MapColumns, Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.path_input import PathSuggester, near
-from .data_facts import facts, preview_lines
+from .checkup import wanted
+from .checkup_words import look_of
+from .data_facts import checked, facts, preview_lines
+from .findings import Findings
 from .state import WizardState
-from .step import Assigned, GoOn, LookAgain, Step, problem_text, said
+from .step import Assigned, CheckAsked, GoOn, LookAgain, Redrawn, Step, problem_text, said
+
+CHECK_AFTER_SECONDS = 0.3
+"""So long the step is shown before its data is checked: who only passes by need not wait for a process to start."""
 
 
 class DataStep(Step):
-    """The path above; below it the files that lie near, or, once one was read, what it holds and a row of it."""
+    """The path above; below it the files that lie near, or, once one was read, what it holds and a row of it, or what
+    the check-up found."""
 
     BINDINGS = [
+        Binding("c", "check", "Check-up", tooltip="What would harm a training, and its repairs; and back"),
+        Binding("escape", "facts", "Facts", show=False, tooltip="Back to what the data holds"),
         Binding("f", "format", "Format", tooltip="Read the rows as another format"),
         Binding("m", "map", "Columns", tooltip="Say which column plays which role"),
         Binding("n", "row(1)", "Next row", tooltip="Preview the next row"),
         Binding("p", "row(-1)", "Row before", show=False, tooltip="Preview the row before"),
         Binding("r", "again", "Read again", show=False, tooltip="Read the data anew: the file may have changed"),
-        Binding("e", "edit", "Path", tooltip="Change the path"),
+        Binding("e", "edit", "Path", show=False, tooltip="Change the path"),
         Binding("enter", "go_on", "Go on", show=False, tooltip="Go on to the goal"),
     ]
 
@@ -43,6 +53,10 @@ class DataStep(Step):
         super().__init__(state)
         self._row = 1
         self._previewed: tuple[Any, ...] = ()
+        self._checked: object = None
+        """What was asked to be checked last."""
+        self._checking = False
+        """Whether the findings are shown."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="line"):
@@ -58,31 +72,40 @@ class DataStep(Step):
             yield Static(id="profile")
         with VerticalScroll(id="preview", can_focus=False):
             yield Static(id="row")
+        yield Findings(self.state, id="findings")
 
     def on_mount(self) -> None:
         super().on_mount()
         self._look_near()
 
     def show(self, state: WizardState) -> None:
-        answered = "data" in self.state.busy and "data" not in state.busy
+        turned = ("data" in self.state.busy) != ("data" in state.busy)
         super().show(state)
         line = said(state, "data")
         self.query_one(".said", Static).update(line or "")
         self.query_one(".said").display = line is not None
         profile = state.profile
-        self.query_one("#near").display = profile is None and "data" not in state.busy
-        self.query_one("#facts").display = self.query_one("#preview").display = profile is not None
-        if profile:
-            lines = facts(profile, self.size.width or 78)
+        reading, checking = "data" in state.busy, self._checking and bool(state.draft.data.sources)
+        self.query_one("#near").display = profile is None and not reading and not checking
+        # The first row and what was found so far stand there while the rest is read.
+        self.query_one("#facts").display = (profile is not None or reading) and not checking
+        self.query_one("#preview").display = (profile is not None or reading) and not checking
+        self.query_one(Findings).display = checking
+        self._check_soon()
+        if checking:
+            self.query_one(Findings).show(state)
+        elif profile or reading:
+            lines = [*checked(state), *(facts(profile, self.size.width or 78) if profile else ())]
             self.query_one("#profile", Static).update(Content("\n").join(lines))
             self._preview()
-        if answered and (self.screen.focused is None or self.query_one(Input).has_focus):
-            # What there is to do now goes by letters, which the input would take; and a page that is read anew was
-            # hidden meanwhile and has lost the focus.
+        if turned:
+            # What there is to do now goes by letters, which the input would take; and what was hidden lost the focus.
             self.set_focus()
 
     def set_focus(self) -> None:
-        if self.state.profile:
+        if self._checking:
+            self.query_one(Findings).focus()
+        elif self.state.profile or "data" in self.state.busy:
             self.query_one("#facts").focus()
         elif "data" in self.state.problems:
             self.query_one("#near", ChoiceTable).focus()
@@ -95,7 +118,7 @@ class DataStep(Step):
     async def _look_near(self) -> None:
         found = await attempt_for(self, near, Path.cwd())
         paths = [] if isinstance(found, Problem) else found
-        rows = [Row(str(path), (str(path.relative_to(Path.cwd())), _size(path))) for path in paths]
+        rows = [Row(str(path), (plain(str(path.relative_to(Path.cwd()))), _size(path))) for path in paths]
         rows.append(Row("demo", ("demo", "the bundled rows")))
         self.query_one("#near", ChoiceTable).show(rows)
 
@@ -180,6 +203,26 @@ class DataStep(Step):
         first, *others = (source.model_dump(exclude_unset=True) for source in self.state.draft.data.sources)
         self.post_message(Assigned({"data.sources": [first | values, *others]}))
 
+    # The check-up.
+
+    def _check_soon(self) -> None:
+        """Have the data checked once what it depends on is known, and again when that changes."""
+        draft, shape = self.state.draft, self.state.shape
+        asked = wanted(draft, shape, deep=False, against=())
+        if draft.data.sources and "model" not in self.state.busy and asked != self._checked:
+            self._checked = asked
+            self.set_timer(CHECK_AFTER_SECONDS, lambda: self.post_message(CheckAsked()))
+
+    def action_check(self) -> None:
+        self._checking = not self._checking
+        self.show(self.state)
+        self.set_focus()
+        self.refresh_bindings()
+        self.post_message(Redrawn())
+
+    def action_facts(self) -> None:
+        self.action_check()
+
     # The preview.
 
     def action_row(self, by: int) -> None:
@@ -190,16 +233,23 @@ class DataStep(Step):
     @work(exclusive=True, group="preview")
     async def _preview(self) -> None:
         draft, shape = self.state.draft, self.state.shape
-        wanted = (draft.data, draft.objective, shape.ref if shape else None, self._row)
-        if wanted == self._previewed:
+        shown = self.state.resolved or draft
+        asked = (draft.data, draft.objective, shown.data.max_length, shape.ref if shape else None, self._row)
+        if asked == self._previewed:
             return
-        found = await attempt_for(self, lookups.preview, self.state.resolved or draft, self._row, shape)
-        self._previewed = wanted
+        found = await attempt_for(self, lookups.preview, shown, self._row, shape)
+        self._previewed = asked
         lines = [problem_text(found)] if isinstance(found, Problem) else preview_lines(found)
         self.query_one("#row", Static).update(Content("\n").join(lines))
         self.query_one("#preview").scroll_home(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "facts":
+            return self._checking
+        if action == "check":
+            return bool(self.state.draft.data.sources)
+        if self._checking and action in ("format", "map", "row", "again"):
+            return False
         if action in ("map", "edit", "again") and "data" in self.state.problems:
             return True
         if action in ("format", "map", "row", "edit", "again", "go_on"):
@@ -209,21 +259,27 @@ class DataStep(Step):
     # The frame.
 
     def next_line(self) -> str:
+        if self._checking:
+            return "enter takes a repair or gives it back; your files stay as they are."
         if "data" in self.state.busy:
-            return "The rows are being read; you may go on meanwhile with ctrl+n."
+            return "The rows are being read; c shows the check-up so far, ctrl+n goes on meanwhile."
         if self.state.profile:
-            return "n shows the next row, f and m read it otherwise; enter goes on."
+            return "c shows the check-up, n the next row; f and m read it anew; enter goes on."
         if "data" in self.state.problems:
             return "e changes the path; m says by hand which column plays which part."
         return "Type a path (→ completes) and press enter, or ↓ to choose a file near here."
 
     def command(self) -> str:
         draft = self.state.draft
-        words = ["ftui", "data", "show", *(source.path for source in draft.data.sources)]
+        words = ["ftui", "data", "check" if self._checking else "show", *(source.path for source in draft.data.sources)]
         for source in draft.data.sources[:1]:
             words += [] if source.format == "auto" else ["--format", source.format]
             words += [word for role, name in source.columns.items() for word in ("--map", f"{role}={name}")]
         words += ["--model", draft.model.base] if draft.model.base else []
+        if self._checking and (look := look_of(self.state)):
+            words += ["--deep"] if look.wanted.deep else []
+            words += [word for file in look.wanted.against for word in ("--against", file)]
+            words += [word for name in self.query_one(Findings).taken for word in ("--repair", name)]
         return shlex.join(words) if draft.data.sources else f"{shlex.join(words)} FILE"
 
     def term(self) -> str | None:

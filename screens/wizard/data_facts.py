@@ -10,9 +10,12 @@ from ftui.data.document import DataProfile, Lengths
 from ftui.units import count, plain
 
 from ..widgets.histogram import row
+from .checkup_words import left, look_of, summary
 
 if TYPE_CHECKING:
     from ftui.data.document import Preview
+
+    from .state import WizardState
 
 SHOWN_BAD, SHOWN_LABELS = 3, 12
 KINDS = {"class": "texts with labels", "labelled": "answers marked good or bad", "prompt": "prompts without answers"}
@@ -23,6 +26,22 @@ FEWEST_BARS = 4
 """Fewer bars of a histogram say no more than the quantiles above them."""
 SHOWN_BESIDE = 200
 """Characters of a label or a column."""
+
+
+def checked(state: WizardState) -> list[Content]:
+    """What the check-up has found, in a line; a second one says what the repairs leave."""
+    look = look_of(state)
+    if look is None:
+        return []
+    gravest = look.findings[0].severity if look.findings else ""
+    tone = {"error": "$text-error", "warning": "$text-warning"}.get(gravest, "")
+    rows = f" in {count(look.done)} rows"
+    so_far = {"running": f"{rows} so far", "stopped": f"{rows}, then stopped", "failed": "; it failed"}
+    line = Content.assemble(
+        ("check-up  ", "dim"), (summary(look), tone), so_far.get(look.state, ""), ("   c shows it", "dim")
+    )
+    repaired = left(state)
+    return [line, *([Content.assemble(("repairs   ", "dim"), repaired)] if repaired else [])]
 
 
 def facts(profile: DataProfile, width: int) -> list[Content]:

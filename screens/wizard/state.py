@@ -15,6 +15,7 @@ from ftui.planner.document import Choice, Estimate, Method, Option, Plan
 from ftui.recipe import Recipe
 
 from ..background import Problem
+from .checkup import Look
 
 if TYPE_CHECKING:
     from ftui.runs.launch import Layout
@@ -59,6 +60,8 @@ class WizardState(Document):
     hardware: Hardware | None = None
     shape: ModelShape | None = None
     profile: DataProfile | None = None
+    look: SkipValidation[Look | None] = None
+    """The check-up of the data as it stands in its files, before any repair."""
     plan: Plan | None = None
     """For the draft: the table of the Plan step."""
     layout: SkipValidation[Layout | None] = None

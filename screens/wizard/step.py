@@ -50,6 +50,19 @@ class LookAgain(Message):
 
 
 @dataclass
+class CheckAsked(Message):
+    """The data is to be checked: as before, but deeply, or against this test file as well, or once more."""
+
+    deep: bool = False
+    against: str | None = None
+    again: bool = False
+
+
+class CheckStopped(Message):
+    """The check-up is no longer wanted."""
+
+
+@dataclass
 class GoOn(Message):
     """The step is done: show the next one."""
 
@@ -118,6 +131,6 @@ def said(state: WizardState, subject: str) -> Content | None:
 
 
 __all__ = [
-    "Assigned", "GoOn", "Launched", "LookAgain", "OptionChosen", "Redrawn", "Reset", "Step", "StepName", "TraceAsked",
-    "problem_text", "said",
+    "Assigned", "CheckAsked", "CheckStopped", "GoOn", "Launched", "LookAgain", "OptionChosen", "Redrawn", "Reset",
+    "Step", "StepName", "TraceAsked", "problem_text", "said",
 ]

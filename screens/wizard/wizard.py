@@ -18,6 +18,7 @@ from textual.reactive import var
 from ftui import recipe
 from ftui.errors import FtuiError
 from ftui.planner.document import Trace
+from ftui.units import plain
 
 from .. import lookups
 from ..background import Problem, attempt_for
@@ -25,9 +26,22 @@ from ..memory import forget, recall, remember
 from ..page import Page
 from ..widgets.choice_table import ChoiceTable
 from ..widgets.stepper import Stepper
+from .checkup import Checks, Looked, wanted
 from .replan import PLANNED, at_once, can_plan, counted, replan
 from .state import ORDER, STEPS, StepName, WizardState
-from .step import Assigned, GoOn, Launched, LookAgain, OptionChosen, Redrawn, Reset, Step, TraceAsked
+from .step import (
+    Assigned,
+    CheckAsked,
+    CheckStopped,
+    GoOn,
+    Launched,
+    LookAgain,
+    OptionChosen,
+    Redrawn,
+    Reset,
+    Step,
+    TraceAsked,
+)
 
 STATE_FILE = "wizard.json"
 DEMO = "cpu-demo"
@@ -63,6 +77,7 @@ class WizardScreen(Page[None]):
         """The step shown; None while one is taken away and the next one comes."""
         self._reading = Event()
         """Set to stop the reading of data that is no longer wanted."""
+        self._checks = Checks(self)
 
     @staticmethod
     def _opening(demo: bool, preset: str | None, resume: bool) -> WizardState:
@@ -111,6 +126,26 @@ class WizardScreen(Page[None]):
     @on(LookAgain)
     def _look_again(self, message: LookAgain) -> None:
         {"hardware": self._probe, "model": self._describe, "data": self._profile}[message.subject]()
+
+    @on(CheckAsked)
+    def _check(self, message: CheckAsked) -> None:
+        state, look = self.state, self.state.look
+        same = look is not None and look.wanted.data == state.draft.data.sources
+        before = look.wanted if look is not None and same else None
+        against = before.against if before else ()
+        if message.against is not None and message.against not in against:
+            against = (*against, message.against)
+        deep = message.deep or (before is not None and before.deep)
+        asked = wanted(state.draft, state.shape, deep=deep, against=against)
+        self._checks.ask(state.draft, state.shape, asked, again=message.again)
+
+    @on(CheckStopped)
+    def _stop_check(self) -> None:
+        self._checks.stop()
+
+    @on(Looked)
+    def _looked(self, message: Looked) -> None:
+        self._change(self.state.having(look=message.look))
 
     @on(TraceAsked)
     def _trace(self, message: TraceAsked) -> None:
@@ -191,7 +226,7 @@ class WizardScreen(Page[None]):
         self._change(self.state.having(profile=None, plan=None, layout=None).with_problem("data", None))
         if not draft.data.sources:
             return
-        names = ", ".join(source.path for source in draft.data.sources)
+        names = plain(", ".join(source.path for source in draft.data.sources))
 
         def progress(done: int, total: int | None) -> None:
             self.post_message(Reading(names, done, total))
@@ -252,6 +287,10 @@ class WizardScreen(Page[None]):
             await self.go(ORDER[at - 1])
         else:
             self.action_leave()
+
+    def on_unmount(self) -> None:
+        self._reading.set()
+        self._checks.stop()
 
     def action_leave(self) -> None:
         self._reading.set()
