@@ -17,7 +17,8 @@ LOOKED_OVER = 1000
 """Rows whose keys are looked over for one that stands twice: who writes such rows does so from the first."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SEPARATOR = re.compile(r"[ \t\r\n,]*")
-_LIST_FIRST = re.compile(r'\{\s*"[^"\n]*"\s*:\s*\[(?=\s*\{)')
+_MEMBER = re.compile(r'[ \t\r\n,]*"(?:[^"\\\n]|\\.)*"\s*:\s*')
+_LIST_OF_OBJECTS = re.compile(r"\[(?=\s*\{)")
 _NEXT_OBJECT = re.compile(r"\}[ \t\r\n]*,?[ \t\r\n]*(?=\{)")
 
 
@@ -56,6 +57,8 @@ def _parse_line(line: bytes, decoder: json.JSONDecoder) -> dict[str, Any] | Brok
     try:
         return _row(decoder.decode(text))
     except json.JSONDecodeError as error:
+        if not line.endswith(b"\n") and _cut_off(error, text):
+            return Broken("broken JSON: the file ends in the middle of this row")
         return Broken(f"broken JSON: {error.msg.removesuffix(' at')} at column {error.colno}")
     except (ValueError, RecursionError) as error:
         return Broken(_other_reason(error))
@@ -73,10 +76,13 @@ def read_json_object(path: Path) -> Iterator[RawRow]:
     start = _skip(_SPACE, text, 0)
     try:
         whole, end = _DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        # One row is broken; the others may still be read.
-        if inside := _LIST_FIRST.match(text, start):
-            yield from _elements(text, inside.end(), array=True)
+    except (ValueError, RecursionError) as error:
+        # One row is broken, or the file is cut off; the others may still be read.
+        inside, turns = _broken_list(text, start)
+        if inside is not None and not turns:
+            yield from _elements(text, inside, array=True)
+        elif turns and "\n{" not in text and isinstance(error, json.JSONDecodeError) and _cut_off(error, text):
+            yield _broken_off(text, start, 1 + text.count("\n", 0, start))
         elif "\n{" in text:
             yield from read_json_lines(path)
         else:
@@ -95,6 +101,36 @@ def read_json_object(path: Path) -> Iterator[RawRow]:
         yield from _elements(text, start, array=False)
 
 
+def _broken_list(text: str, start: int, depth: int = 0) -> tuple[int | None, bool]:
+    """(Where the elements of the list of objects begin in which an object that can't be read whole breaks off, among
+    its members or theirs; None where it breaks off elsewhere.  Whether they are a conversation's turns, not rows)."""
+    position = start + 1
+    while member := _MEMBER.match(text, position):
+        position = member.end()
+        try:
+            _, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            break
+    else:
+        return None, False
+    if rows := _LIST_OF_OBJECTS.match(text, position):
+        return rows.end(), _begins_with_a_turn(text, rows.end())
+    return _broken_list(text, position, 1) if depth == 0 and text.startswith("{", position) else (None, False)
+
+
+def _begins_with_a_turn(text: str, position: int) -> bool:
+    try:
+        first, _ = _DECODER.raw_decode(text, _skip(_SPACE, text, position))
+    except (ValueError, RecursionError):
+        return False
+    return _is_turn(first)
+
+
+def _is_turn(value: Any) -> bool:
+    """Whether this is a turn of a conversation rather than a row."""
+    return isinstance(value, dict) and not value.keys().isdisjoint(("role", "from"))
+
+
 def _list_inside(text: str, start: int, depth: int = 0) -> int | None:
     """Where the longest list of objects starts among an object's members (or, one level down, theirs)."""
     best: tuple[int, int] | None = None
@@ -106,7 +142,7 @@ def _list_inside(text: str, start: int, depth: int = 0) -> int | None:
         found, rows = None, 0
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             # A conversation's list of turns is a row's own, not a list of rows.
-            if not ({"role", "from"} & value[0].keys()):
+            if not _is_turn(value[0]):
                 found, rows = position, len(value)
         elif isinstance(value, dict) and depth == 0 and (inner := _list_inside(text, position, 1)) is not None:
             found, rows = inner, 1
@@ -146,8 +182,8 @@ def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
             value, position = (_STRICT if rows <= LOOKED_OVER else _DECODER).raw_decode(text, position)
         except json.JSONDecodeError as error:
             following = _resume(text, position, indent)
-            if following is None and (error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")):
-                yield line, Broken("broken JSON: the file ends in the middle of this row")
+            if following is None and _cut_off(error, text):
+                yield _broken_off(text, position, line)
                 return
             why = error.msg.removesuffix(" at")
             yield line, Broken(f"broken JSON: {why} at line {error.lineno} column {error.colno}")
@@ -165,6 +201,18 @@ def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
     if array:
         line += text.count("\n", counted)
         yield line, Broken("broken JSON: the file ends before the list is closed")
+
+
+def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether it is the end of the text that a value could not be read beyond."""
+    return error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+
+
+def _broken_off(text: str, position: int, line: int) -> RawRow:
+    """The row that begins at `position`, in this line, as one that the file ends within."""
+    last = line + text.rstrip().count("\n", position)
+    where = f" in line {last}," if last > line else ""
+    return line, Broken(f"broken JSON: the file ends{where} in the middle of this row")
 
 
 def _resume(text: str, position: int, indent: str) -> int | None:

@@ -84,7 +84,39 @@ def test_a_broken_row_inside_an_array_loses_only_itself(tmp_path: Path, indent: 
 def test_an_array_that_was_cut_off_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     found = read(written(tmp_path, "a.json", json.dumps(ROWS, indent=2)[:-25]))
     assert rows_of(found) == ROWS[:2]
-    assert found[-1] == (10, "broken JSON: the file ends in the middle of this row")
+    assert found[-1] == (10, "broken JSON: the file ends in line 12, in the middle of this row")
+
+
+TURNS = [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user")]
+
+
+@pytest.mark.parametrize(
+    ("content", "readable", "line", "said"),
+    [
+        # Beside what else an object says, the rows stand in a list of its own, or of its member's.
+        ('{"version": 1, "made": {"by": "me", "on": 2},\n"data": [' + json.dumps(ROWS)[1:-9], 2, 2, "the file ends in"),
+        ('{"version": 1, "data": {"train": [\n' + json.dumps(ROWS)[1:-9], 2, 2, "the file ends in the middle"),
+        # A conversation's turns are no rows.
+        (json.dumps({"messages": TURNS})[:-9], 0, 1, "the file ends in the middle of this row"),
+        (json.dumps({"messages": TURNS}, indent=1)[:-12], 0, 1, "the file ends in line 13, in the middle of this row"),
+        (json.dumps({"prompt": ["a", "b"], "completion": ["c", "d"]}, indent=1)[:-9], 0, 1, "the file ends in line 7,"),
+    ],
+)
+def test_a_file_that_was_cut_off_is_called_that_with_its_line(
+    tmp_path: Path, content: str, readable: int, line: int, said: str
+) -> None:
+    *read_whole, last = read(written(tmp_path, "a.json", content))
+    assert rows_of(read_whole) == ROWS[:readable]
+    assert last[0] == line
+    assert said in last[1]
+
+
+def test_a_last_line_that_was_cut_off_is_called_that(tmp_path: Path) -> None:
+    lines = [json.dumps(row) for row in ROWS]
+    found = read(written(tmp_path, "a.jsonl", "\n".join(lines)[:-9]))
+    assert found[-1] == (3, "broken JSON: the file ends in the middle of this row")
+    found = read(written(tmp_path, "a.jsonl", "\n".join([lines[0][:-9], *lines[1:]])))
+    assert "the file ends" not in found[0][1]
 
 
 def test_an_array_that_is_never_closed_is_told(tmp_path: Path) -> None:
