@@ -83,6 +83,7 @@ def _data_table(prepared: Prepared) -> str:
     return "\n".join(["| data | rows | revision | sha256 |", "|---|---:|---|---|", *rows]) + "\n\n"
 
 
+def model_card(
     recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str],
     prepared: Prepared, is_adapter: bool,
 ) -> str:
@@ -98,7 +99,9 @@ def _data_table(prepared: Prepared) -> str:
     front.append(f"tags: [ftui, {objective.kind}" + ("]" if row.kind == "none" else f", {row.kind}]"))
     numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
     what = f"An adapter ({row.title}) for" if is_adapter else f"A fine-tuning ({row.title}) of"
-    use = snippet(".", base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured)
+    use = snippet(
+        ".", base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured, tasks=prepared.tasks
+    )
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
         f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {objective.inline} on "
