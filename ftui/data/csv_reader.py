@@ -6,38 +6,36 @@ import csv
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ftui.data.encoding import open_text
-from ftui.data.reading import Broken, RawRow
+from ftui.data.reading import LONGEST, Broken, RawRow, lines_of
 
 _DELIMITERS = ",;\t|"
 _MOST_RESTARTS = 20
-_FIELD_LIMIT = 1 << 30
 _SAMPLE_CHARACTERS = 1 << 20
 
 
 def read_csv(path: Path) -> Iterator[RawRow]:
     """Rows by the header's names; each is numbered by the line on which it starts."""
     # The module's default of 128 KiB per field is less than one long document.
-    csv.field_size_limit(_FIELD_LIMIT)
-    with open_text(path) as file:
-        lines = list(file)
+    csv.field_size_limit(LONGEST)
     tab = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
-    delimiter = "\t" if tab else _find_delimiter(lines)
-    start = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+    delimiter = "\t" if tab else _find_delimiter(path)
     names: list[str] | None = None
+    start = 0
     for _ in range(_MOST_RESTARTS):
         again = None
-        for number, fields in _records(lines, start, delimiter):
+        for number, fields in _records(path, start, delimiter):
             if isinstance(fields, Broken):
                 yield number, fields
                 if fields == _NEVER_CLOSED:
                     again = number
                     break
-            elif names is None:
-                names = _header(fields)
             elif not any(field.strip() for field in fields):
                 continue
+            elif names is None:
+                names = _header(fields)
             elif len(fields) != len(names):
                 yield number, Broken(f"{len(fields)} fields where the header has {len(names)}")
             else:
@@ -50,34 +48,63 @@ def read_csv(path: Path) -> Iterator[RawRow]:
 _NEVER_CLOSED = Broken("a quote is opened and never closed")
 
 
-def _records(lines: list[str], start: int, delimiter: str) -> Iterator[tuple[int, list[str] | Broken]]:
+class _TooLong(Exception):
+    """A line that is longer than any row: why, as its one argument."""
+
+
+class _Lines:
+    """A file's lines, counted, from the one of index `start` on; after one that raised _TooLong they go on."""
+
+    def __init__(self, file: IO[str], start: int) -> None:
+        self._lines = itertools.islice(lines_of(file), start, None)
+        self.number = start
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        if isinstance(line, Broken):
+            raise _TooLong(line)
+        return line
+
+
+def _records(path: Path, start: int, delimiter: str) -> Iterator[tuple[int, list[str] | Broken]]:
     """(line, fields) from the line of index `start` on."""
-    reader = csv.reader(itertools.islice(lines, start, None), delimiter=delimiter, strict=True)
-    while True:
-        number = start + reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "end of data" in str(error):
-                yield number, _NEVER_CLOSED
+    with open_text(path) as file:
+        lines = _Lines(file, start)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        while True:
+            number = lines.number + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
                 return
-            yield number, Broken(f"broken CSV: {error}")
-            continue
-        if fields:
-            yield number, fields
+            except _TooLong as error:
+                yield lines.number, error.args[0]
+            except csv.Error as error:
+                # A field grows beyond all bounds where its quote is never closed in a large file.
+                if "end of data" in str(error) or "field limit" in str(error):
+                    yield number, _NEVER_CLOSED
+                    return
+                yield number, Broken(f"broken CSV: {error}")
+            else:
+                if fields:
+                    yield number, fields
 
 
-def _find_delimiter(lines: list[str]) -> str:
+def _find_delimiter(path: Path) -> str:
     """The delimiter that splits the first records into the most columns, all alike."""
-    sample, characters = lines[:1], 0
-    for line in lines[1:200]:
-        characters += len(line)
-        # One endless field tells nothing about delimiters that the header doesn't.
-        if characters > _SAMPLE_CHARACTERS:
-            break
-        sample.append(line)
+    sample: list[str] = []
+    characters = 0
+    with open_text(path) as file:
+        for line in itertools.islice(lines_of(file), 200):
+            characters += len(line) if sample else 0
+            # One endless field tells nothing about delimiters that the header doesn't.
+            if isinstance(line, Broken) or characters > _SAMPLE_CHARACTERS:
+                break
+            sample.append(line)
 
     def score(delimiter: str) -> tuple[float, int]:
         try:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, AnyStr
 
 from ftui.data.encoding import head_of, name_of, open_text
 from ftui.errors import BadInput
+from ftui.units import MiB, gib
 
 
 class Broken(str):
@@ -44,6 +45,9 @@ _BY_SUFFIX = {
 }
 
 
+LONGEST = 32 * MiB
+"""Bytes, or characters of text, that one row may take: some eight million tokens.  What is longer is not read: it would
+fill memory several times over."""
 _PACKED = (".gz", ".zst")
 _LONG_LINE = 60_000
 """Bytes without a line's end, nearly all that is looked at of a file."""
@@ -124,29 +128,59 @@ def _parses(line: bytes) -> bool:
         return False
 
 
+def lines_of(file: IO[AnyStr]) -> Iterator[AnyStr | Broken]:
+    """The lines with their ends; one that is longer than any row is passed over and told."""
+    while line := file.readline(LONGEST + 1):
+        yield line if len(line) <= LONGEST or _ends(line) else _passed_over(file, len(line))
+
+
+def too_long(size: int) -> Broken:
+    """What is said of a row of that size."""
+    return Broken(f"{gib(size)} long, where a row may have {gib(LONGEST)}")
+
+
+def _passed_over(file: IO[AnyStr], size: int) -> Broken:
+    while more := file.readline(MiB):
+        size += len(more)
+        if _ends(more):
+            break
+    return too_long(size)
+
+
+def _ends(line: str | bytes) -> bool:
+    return line[-1:] in ("\n", "\r", b"\n")
+
+
 def read_text(path: Path) -> Iterator[RawRow]:
-    """Plain text: blocks between blank lines are one document each; without any blank line, each line is one."""
+    """Plain text: blocks between blank lines are one document each; without any blank line, each line is one.
+
+    A block longer than any row is taken for several.
+    """
     with open_text(path) as file:
         by_block = _has_blank_line_inside(file)
     with open_text(path) as file:
         block: list[str] = []
-        started = 1
-        for number, line in enumerate(file, 1):
+        started, size = 1, 0
+        for number, line in enumerate(lines_of(file), 1):
+            if isinstance(line, Broken):
+                yield number, line
+                continue
             text = line.rstrip("\r\n")
             if text.strip():
                 if not block:
-                    started = number
+                    started, size = number, 0
                 block.append(text)
-            if block and (not by_block or not text.strip()):
+                size += len(text)
+            if block and (not by_block or not text.strip() or size > LONGEST):
                 yield started, {"text": "\n".join(block)}
                 block = []
         if block:
             yield started, {"text": "\n".join(block)}
 
 
-def _has_blank_line_inside(lines: Iterator[str]) -> bool:
+def _has_blank_line_inside(file: IO[str]) -> bool:
     seen_text = pending_blank = False
-    for line in lines:
+    for line in lines_of(file):
         if line.strip():
             if pending_blank:
                 return True
