@@ -83,6 +83,12 @@ def _data_table(prepared: Prepared) -> str:
     return "\n".join(["| data | rows | revision | sha256 |", "|---|---:|---|---|", *rows]) + "\n\n"
 
 
+def _in_a_sentence(title: str) -> str:
+    """A method's title with a small first letter, where it isn't a name with capitals of its own."""
+    word = title.partition(" ")[0]
+    return title[0].lower() + title[1:] if word[1:].islower() else title
+
+
 def model_card(
     recipe: Recipe, base: str, licence: str | None, metrics: dict[str, Any], used: dict[str, str],
     prepared: Prepared, is_adapter: bool,
@@ -98,13 +104,13 @@ def model_card(
         front.append(f"license: {licence}")
     front.append(f"tags: [ftui, {objective.kind}" + ("]" if row.kind == "none" else f", {row.kind}]"))
     numbers = "\n".join(f"| {name} | {value:.4f} |" for name, value in metrics.items() if isinstance(value, float))
-    what = f"An adapter ({row.title}) for" if is_adapter else f"A fine-tuning ({row.title}) of"
+    what = f"An adapter ({row.title}) for `{base}`," if is_adapter else f"`{base}` after {_in_a_sentence(row.title)},"
     use = snippet(
         ".", base, recipe, prepared.labels, multi=prepared.multi_label, pictured=prepared.pictured, tasks=prepared.tasks
     )
     return (
         "---\n" + "\n".join(front) + "\n---\n\n"
-        f"# {recipe.name}\n\n{what} `{base}`, trained with ftui by {objective.inline} on "
+        f"# {recipe.name}\n\n{what} trained with ftui by {objective.inline} on "
         f"{prepared.train_rows:,} rows.\n\n{_data_table(prepared)}"
         f"| | |\n|---|---|\n{numbers}\n\n## Use\n\n```python\n{use}```\n\n"
         f"## Settings\n\n```yaml\n{write(recipe)}```\n\n"
