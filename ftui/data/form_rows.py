@@ -5,6 +5,8 @@ Each is a `StoredRows`: five bytes per token, and a row's dictionary only while 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,11 @@ class BesideRows(StoredRows):
     ) -> None:
         super().__init__(store, groups)
         self._beside = beside
+
+    def digest(self) -> str:
+        """As of all rows, with what stands beside them."""
+        beside = json.dumps(self._beside, default=str)
+        return hashlib.sha256((super().digest() + beside).encode("utf-8", "replace")).hexdigest()
 
 
 class PicturedRows(BesideRows, TokenRows):

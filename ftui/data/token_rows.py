@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -96,6 +97,13 @@ class StoredRows(Sequence[Any]):
     def lengths(self) -> list[int]:
         """Tokens of each sequence."""
         return [sum(map(self._store.length, self.members(index))) for index in range(len(self))]
+
+    def digest(self) -> str:
+        """A mark of what all rows hold and of their order: another one is another training."""
+        found = hashlib.sha256()
+        for part in (self._store.ids, self._store.trained, self._store.starts, self._members, self._starts):
+            found.update(part)
+        return found.hexdigest()
 
     @property
     def tokens(self) -> int:

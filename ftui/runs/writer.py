@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ftui.errors import BadInput, Refused
+from ftui.files import sync_folder
 from ftui.runs import heartbeat
 from ftui.runs.document import EventKind
 from ftui.runs.heartbeat import Pulse
@@ -61,6 +62,8 @@ class RunWriter:
             self._seq = last.seq if last else 0
             self.attempt = self._next_attempt(me, last.attempt if last else 0)
             self._events = os.open(self.folder / "events.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            # Without its name in a synced folder a power cut would take the file with all that was synced in it.
+            sync_folder(self.folder)
             self._torn = _is_torn(self._events)
             self._reserve = self.folder / ".reserve"
             _fill(self._reserve)
@@ -112,6 +115,12 @@ class RunWriter:
                 self._pending = deque([self._pending[-1]])
                 written = self._write_out()
             if written and kind in DURABLE:
+                _sync(self._events)
+
+    def sync(self) -> None:
+        """Have everything that was written so far survive a power cut, as events of kinds in `DURABLE` do anyway."""
+        with self._guard:
+            if self._write_out():
                 _sync(self._events)
 
     def progressed(self) -> None:

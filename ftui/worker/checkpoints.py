@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 CHECKED_BYTES = 32 << 20
 """How much of a file's beginning and of its end goes into the checksum: a whole one costs minutes for large models."""
+
+PROBE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class Checkpoint:
         for name in NEEDED:
             if name not in manifest:
                 return f"{name} is missing"
+        if strangers := sorted(_files(self.path) - set(manifest) - {MANIFEST}):
+            # transformers would take a pytorch_model.bin that lies there for the weights.
+            return f"{strangers[0]} was put there by somebody else"
         for name, (size, checksum) in manifest.items():
             file = self.path / name
             try:
@@ -65,14 +71,11 @@ def write(folder: Path, step: int, fill: Callable[[Path], None], memory: dict[st
 
     An older checkpoint of the same step, from an earlier attempt, is replaced.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"checkpoint-{step}"
     with aside(target) as making:
         fill(making)
         files = {
-            str(file.relative_to(making)): (file.stat().st_size, _checksum(file))
-            for file in sorted(making.rglob("*"))
-            if file.is_file()
+            name: ((making / name).stat().st_size, _checksum(making / name)) for name in sorted(_files(making))
         }
         write_atomic(making / MANIFEST, json.dumps({"memory": memory, "files": files}, indent=1))
     return Checkpoint(target, step)
@@ -80,8 +83,13 @@ def write(folder: Path, step: int, fill: Callable[[Path], None], memory: dict[st
 
 @contextlib.contextmanager
 def aside(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its name, synced, once all went well; else it is removed."""
+    """A new folder beside `target` that takes its name, synced, once all went well; else it is removed.
+
+    Raises OSError where the disk refuses it, in whatever words a library says so.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever has made it: without its own name on the disk all that is synced in it is lost.
+    sync_folder(target.parent.parent)
     making = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
@@ -97,6 +105,13 @@ def aside(target: Path) -> Iterator[Path]:
         making.rename(target)
         sync_folder(target.parent)
         shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        raise
+    except Exception as error:
+        # torch's and safetensors' own errors hide the disk's.
+        if refusal := _refusal(making, error):
+            raise refusal from error
+        raise
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
@@ -139,6 +154,25 @@ def prune(folder: Path, keep: int, best: int | None) -> None:
             shutil.rmtree(checkpoint.path, ignore_errors=True)
     for path in folder.glob(".checkpoint-*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _refusal(folder: Path, error: Exception) -> OSError | None:
+    """The disk's error behind `error`, by its number where that is said (safetensors), else by what the disk says to
+    another write into `folder`; None if it takes it."""
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    try:
+        with open(folder / ".probe", "wb", buffering=0) as file:
+            file.write(bytes(PROBE_BYTES))
+            os.fsync(file.fileno())
+    except OSError as refusal:
+        return refusal
+    return None
+
+
+def _files(folder: Path) -> set[str]:
+    """The names of all files below `folder`, relative to it."""
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()}
 
 
 def _checksum(file: Path) -> int:

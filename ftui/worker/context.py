@@ -92,6 +92,10 @@ class JobContext:
         """Have `listener` told of each event from now on, once it is written; it may emit others."""
         self._listener = listener
 
+    def sync(self) -> None:
+        """Make sure that all events so far are on the disk: before what counts on them is."""
+        self._writer.sync()
+
     def progress(self, text: str, done: float, total: float | None, unit: str = "step") -> None:
         """Move the progress bar, as often as one likes: what comes within a quarter of a second is left out, but never
         the first and the last of a bar."""

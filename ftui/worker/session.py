@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,13 @@ class Session(TrainerCallback):
         self.base_answers: list[str] | None = None
         """The untuned model's answers, where they had to be asked for before the first step."""
         self._base_told = False
-        self.best = Best()
+        self.best = self._best_before = Best()
         self.judged_by = judged_by(recipe)
         self.eval_loss: float | None = None
         self.last_loss: float | None = None
         self.loss_sum, self.loss_steps = 0.0, 0
         self.first_step_time: float | None = None
         self.step_seconds: list[float] = []
-        self.ended_early = False
         self._reasons = {"evaluate": "schedule", "save": "schedule"}
         self._evaluated_at = -1
         self._saved_at = -1
@@ -103,7 +102,8 @@ class Session(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._before_first_step()
-        self._logged_step, self._total = state.global_step, state.max_steps
+        self.trainer.go_on()
+        self._logged_step, self._total = self.trainer.logged_step, state.max_steps
         self._logged_tokens = self.trainer.tokens_seen
         self.context.emit("status", state="running", text="Training.")
         self.context.progress("Training", state.global_step, state.max_steps)
@@ -190,6 +190,7 @@ class Session(TrainerCallback):
         )
         self.eval_loss, self._evaluated_at = values.get("loss"), step
         if better:
+            self._best_before = replace(self.best, since=0)
             self.best = Best(value, step, 0, values.get("loss"))
         else:
             self.best.since += 1
@@ -198,9 +199,7 @@ class Session(TrainerCallback):
         if better:
             self._reasons["save"] = "best"
         self.sample(step)
-        patience = self.recipe.evaluate.patience
-        if patience is not None and self.best.since >= patience:
-            self.ended_early = True
+        if self.ended_early:
             self.trainer.control.should_training_stop = True
         self.context.progress("Training", step, self._total)
         return better
@@ -229,10 +228,14 @@ class Session(TrainerCallback):
         )
         checkpoints.prune(checkpoint.path.parent, self.recipe.train.keep_checkpoints, self.best.step)
 
-    def unsaved(self, step: int) -> None:
-        """There was nothing worth saving."""
-        self._reasons["save"] = "schedule"
-        self.context.warn("No checkpoint was written: the weights are no numbers any more.", step=step)
+    def unsaved(self, step: int, why: str) -> None:
+        """There is no checkpoint of this step; what was best before it is the best that there is."""
+        self._reasons["save"], self._saved_time = "schedule", time.monotonic()
+        if self.best.step == step:
+            self.best = self._best_before
+        kept = checkpoints.found(self.context.folder / "checkpoints")
+        last = f"The last one is of step {kept[0].step:,}; the training goes on." if kept else "The training goes on."
+        self.context.warn(f"No checkpoint was written at step {step:,}: {why}.", last, step=step)
 
     def memory(self) -> dict[str, Any]:
         """What the next attempt must know; goes into each checkpoint."""
@@ -256,16 +259,35 @@ class Session(TrainerCallback):
         trainer.attach(self)
 
     @property
+    def ended_early(self) -> bool:
+        """Whether so many evaluations brought nothing better that it is enough."""
+        patience = self.recipe.evaluate.patience
+        return patience is not None and self.best.since >= patience
+
+    def is_over(self) -> bool:
+        """Whether no step is left to do, as after a resume from a checkpoint of the last one."""
+        return self.ended_early or self.trainer.state.global_step >= self.trainer.state.max_steps
+
+    @property
     def train_loss(self) -> float | None:
         """The mean of the losses of all steps so far."""
         return self.loss_sum / self.loss_steps if self.loss_steps else None
 
     def best_checkpoint(self, folder: Path) -> Checkpoint | None:
-        """The best checkpoint, where it still is another than what the model holds now."""
+        """The best checkpoint, where it is another than what the model holds now; where it can't be used, it is said
+        and forgotten."""
         step = self.trainer.state.global_step
         if self.best.step is None or self.best.step == step:
             return None
-        return next((c for c in checkpoints.found(folder) if c.step == self.best.step and not c.problem()), None)
+        best = Checkpoint(folder / f"checkpoint-{self.best.step}", self.best.step)
+        if (problem := best.problem()) is None:
+            return best
+        self.context.warn(
+            f"The best checkpoint, of step {best.step:,}, can't be used: {problem}.",
+            f"The result has the weights of step {step:,}.", step=step,
+        )
+        self.best = Best()
+        return None
 
     # --- its own ------------------------------------------------------------------------------------------------
 

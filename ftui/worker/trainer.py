@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import pickle
 import random
 import time
 import warnings
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput
 
 from ftui.data.token_rows import UNTRAINED
+from ftui.errors import BadInput
 from ftui.worker import checkpoints
 from ftui.worker.adapters.state import load_state, save_state
 from ftui.worker.averages import OtherWeights
@@ -42,11 +45,18 @@ class RunTrainer(_Base):
     session: Session
     tokens_seen = 0
     """Real tokens trained on so far, padding left out."""
+<<<<<<< Updated upstream
     waited = 0.0
     """Seconds spent waiting for rows since the session last asked."""
+=======
+    data_mark: dict[str, Any] | None = None
+    """What a checkpoint remembers of the data."""
+>>>>>>> Stashed changes
     average: OtherWeights | None = None
     """Weights that count in place of those that train, where there are such."""
 
+    _unlogged: dict[str, Any] | None = None
+    """Of the checkpoint that this attempt goes on from."""
     importance: dict[str, torch.Tensor] | None = None
     """What was important for the rows that were trained on, where that is to be kept beside the result."""
     anchor: Anchor | None = None
@@ -185,6 +195,8 @@ class RunTrainer(_Base):
         if self.state.epoch is not None:
             logs["epoch"] = self.state.epoch
         measured = self.measured("train") if "loss" in logs else {}
+        # transformers takes the sum off itself, and what is no number stays none for good.
+        self._tr_loss.zero_()
         # Handed on apart, so that a name of the trainer's can't hide one of transformers'.
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, {**measured, **logs})
 
@@ -196,18 +208,28 @@ class RunTrainer(_Base):
             self.control.should_save = True
         return best
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """As ever, but not for a run that was killed after its last step: transformers would take one more."""
+        if self.session.is_over():
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """All that a resume needs, under the name `checkpoint-STEP` only once it is whole.
 
-        Weights that are no numbers are not saved: they would take the place of good ones.
+        Weights that are no numbers are not saved: they would take the place of good ones.  Where the disk refuses, the
+        training goes on: there may be room at the next one.
         """
         trained = (parameter for parameter in self._trained_model().parameters() if parameter.requires_grad)
         if not all(torch.isfinite(parameter).all() for parameter in trained):
-            self.session.unsaved(self.state.global_step)
+            self.session.unsaved(self.state.global_step, "the weights are no numbers any more")
             return
 
         def fill(folder: Path) -> None:
             self.save_model(str(folder), _internal_call=True)
+            # A pickle of what follows from the recipe, which nobody needs to open.
+            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             save_state(self._trained_model(), folder)
             self._save_optimizer_and_scheduler(str(folder))
             self._save_scaler(str(folder))
@@ -218,10 +240,46 @@ class RunTrainer(_Base):
             if self.average is not None:
                 self.average.save(folder)
 
-        memory = {**self.session.memory(), "tokens_seen": self.tokens_seen}
-        with self.averaged():
-            saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, memory)
+        # A resume from it does not tell of these steps again.
+        self.session.context.sync()
+        try:
+            with self.averaged():
+                saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, self._memory())
+        except OSError as error:
+            self.session.unsaved(self.state.global_step, f"the disk says: {error.strerror or error}")
+            return
         self.session.saved(saved)
+
+    def _memory(self) -> dict[str, Any]:
+        """What a resume must know besides transformers' own files: JSON's types."""
+        measured = {name: values for name, values in getattr(self, "_metrics", {}).get("train", {}).items() if values}
+        return {
+            **self.session.memory(), "tokens_seen": self.tokens_seen, "data": self.data_mark,
+            # What the steps since the last logged one sum up to.
+            "unlogged": {"loss": float(self._tr_loss), "since": self._globalstep_last_logged, "measured": measured},
+        }
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Take over from the attempt whose checkpoint has this `_memory`; what is not logged yet waits for the first
+        step (`go_on`)."""
+        self.session.remember(memory)
+        self.tokens_seen = memory["tokens_seen"]
+        self._unlogged = memory.get("unlogged")
+
+    @property
+    def logged_step(self) -> int:
+        """The last step whose losses were told."""
+        return int(self._globalstep_last_logged)
+
+    def go_on(self) -> None:
+        """The training begins: transformers has set back its sum of losses."""
+        if self._unlogged is None:
+            return
+        self._tr_loss += self._unlogged["loss"]
+        self._globalstep_last_logged = self._unlogged["since"]
+        kept = getattr(self, "_metrics", {"train": {}})["train"]
+        for name, values in self._unlogged["measured"].items():
+            kept[name].extend(values)
 
     def keep_beside(self, folder: Path) -> None:
         """Write what belongs to the result beside the model's own files, in a checkpoint and in the output."""
@@ -243,9 +301,18 @@ class RunTrainer(_Base):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """As ever, with the weights as they trained, where the model's own file has others."""
-        super()._load_optimizer_and_scheduler(checkpoint)
+        with _numbers_only(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and self.average is not None:
             self.average.load(Path(checkpoint))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _numbers_only(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with _numbers_only(checkpoint):
+            super()._load_scaler(checkpoint)
 
     def load_weights(self, checkpoint: Path) -> None:
         """Put the weights of a checkpoint in place of those that the model holds."""
@@ -256,6 +323,18 @@ def _mean(values: Sequence[float], counts: Sequence[int]) -> float:
     """Weighed by `counts`; not where there is none for each value, as with what not every batch shows."""
     weights = counts if len(values) == len(counts) and any(counts) else [1] * len(values)
     return sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
+
+
+@contextlib.contextmanager
+def _numbers_only(checkpoint: str | None) -> Iterator[None]:
+    """Around torch's loading, which takes numbers only: a file that holds more says so, and none of it was run."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise BadInput(
+            f"A file in {checkpoint} holds something else than numbers, and was not opened.",
+            "Remove that folder, then resume: the run goes on from the checkpoint before it.",
+        ) from error
 
 
 @contextlib.contextmanager

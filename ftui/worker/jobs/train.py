@@ -21,8 +21,13 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
+<<<<<<< Updated upstream
 from ftui.units import gib, plain
 from ftui.worker import checkpoints, libraries, recovery, report, teacher
+=======
+from ftui.units import gib
+from ftui.worker import checkpoints, libraries, recovery, report, same_data, teacher
+>>>>>>> Stashed changes
 from ftui.worker.base import (
     choose_device,
     device_of,
@@ -230,10 +235,11 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     session.follow(trainer)
     add_trackers(trainer, recipe, context)
     trainer.anchor = anchor_of(context, recipe, folder, trainer)
+    trainer.data_mark = same_data.mark(prepared)
     resumed = checkpoints.newest(kept, context.warn)
     if resumed is not None:
-        session.remember(resumed.memory())
-        trainer.tokens_seen = resumed.memory()["tokens_seen"]
+        same_data.check(resumed, trainer.data_mark)
+        trainer.remember(resumed.memory())
     elif session.evaluates and not adapted:
         # Once full tuning has begun, or an adapter's start has changed the base, there is no base model left to ask.
         session.base_answers = answers(True)
@@ -289,6 +295,7 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
     """Save the best weights, write the report, and say how it ended."""
     from ftui.worker import output
     from ftui.worker.publish import publish
+    from ftui.worker.room import when_there_is_room
 
     trainer, session = trained.trainer, trained.session
     step = trainer.state.global_step
@@ -312,16 +319,20 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
         from ftui.worker.continual import keep_importance
 
         keep_importance(recipe, trainer, prepared)
-    output.save(
-        context.output, trainer, trained.tokenizer, recipe, context.info, prepared, folder,
-        start=context.folder / START, base=public_name(recipe.model.base, folder),
-        licence=shape.licence if shape else None, metrics=metrics,
-    )
     ending = _ending(context, session, step, trainer.state.max_steps, saved_step)
-    report.write(
-        context.run, recipe, prepared, metrics, ending=ending, base=public_name(recipe.model.base, folder),
-        device=trained.device, saved_step=saved_step,
-    )
+    base = public_name(recipe.model.base, folder)
+
+    def write() -> None:
+        output.save(
+            context.output, trainer, trained.tokenizer, recipe, context.info, prepared, folder,
+            start=context.folder / START, base=base, licence=shape.licence if shape else None, metrics=metrics,
+        )
+        report.write(
+            context.run, recipe, prepared, metrics, ending=ending, base=base, device=trained.device,
+            saved_step=saved_step,
+        )
+
+    when_there_is_room(context, context.folder, write)
     address = publish(context.output, recipe, context)
     context.finish(f"{ending} Uploaded to {address}." if address else ending, metrics)
 
