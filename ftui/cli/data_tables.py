@@ -13,6 +13,7 @@ from ftui.units import count, gib, plain
 _BAR = 30
 _USUAL_LENGTHS = (512, 1024, 2048, 4096, 8192)
 _SHOWN_BAD_ROWS = 5
+_PARTS = {"trained": "green", "masked": "", "special": "cyan", "cut": "strike dim", "mark": "bold yellow"}
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -74,30 +75,22 @@ def print_findings(found: CheckUp) -> None:
 
 
 def print_preview(preview: Preview) -> None:
-    """The rendered row: trained tokens bold on colour, special ones dim, cut ones struck through."""
+    """The rendered row with its marks, and how many tokens of it are trained, masked, special and cut off."""
+    from ftui.data.preview_marks import counted, marked, whole
+
     console = Console(highlight=False)
     where = f"row {preview.row}, line {preview.line} of {plain(preview.source)}"
     console.print(Text(f"{where} · template {plain(preview.template)}"))
-    counted = [token for token in preview.tokens if not token.cut]
-    if all(token.id is not None for token in preview.tokens):
-        cut = len(preview.tokens) - len(counted)
-        about = f"{len(counted)} tokens, {preview.trained} trained" + (f", {cut} cut off" if cut else "")
-        console.print(f"{about}; trained ones stand between » and «.")
-    else:
-        console.print("Trained text stands between » and «; name a --model to see tokens.")
+    numbers = Text(f"{whole(preview)}: ")
+    for number, (said, part) in enumerate(counted(preview)):
+        numbers.append(", " if number else "").append(said, style=_PARTS[part])
+    if any(token.id is None for token in preview.tokens):
+        numbers.append("; name a --model to see tokens")
+    console.print(numbers)
     for name, value in preview.beside.items():
         console.print(Text(f"{plain(name)}: {plain(value)}"))
     console.print()
-    text, inside = Text(), False
-    for token in preview.tokens:
-        if token.trained != inside:
-            text.append("»" if token.trained else "«", style="bold green")
-            inside = token.trained
-        style = "strike dim" if token.cut else "green" if token.trained else "dim" if token.special else ""
-        text.append(plain(token.text), style=style)
-    if inside:
-        text.append("«", style="bold green")
-    console.print(text)
+    console.print(Text.assemble(*((plain(text), _PARTS[part]) for text, part in marked(preview))))
     for note in preview.notes:
         console.print(Text(f"\n{plain(note)}", style="cyan"))
 

@@ -24,6 +24,11 @@ READ_ONLY = ("class", "prompt")
 """Kinds of rows of which no token is trained to be written."""
 FEWEST_BARS = 4
 """Fewer bars of a histogram say no more than the quantiles above them."""
+PARTS = {
+    "trained": "underline $text-success", "masked": "", "special": "$text-accent", "cut": "dim strike",
+    "mark": "bold $text-warning",
+}
+"""What a part of a previewed row is -> its style; its marks tell it without colours."""
 SHOWN_BESIDE = 200
 """Characters of a label or a column."""
 
@@ -116,24 +121,18 @@ def _lengths(lengths: Lengths, width: int, *, written: bool) -> list[Content]:
 
 
 def preview_lines(preview: Preview) -> list[Content]:
-    """A row as the model sees it, below what stands beside it, such as its label: trained tokens underlined, in colour
-    and between ‹ ›; special ones dim."""
-    trained = sum(token.trained for token in preview.tokens)
+    """A row as the model sees it, below what stands beside it, such as its label: each part in its colour and between
+    its marks, and how many tokens each is."""
+    from ftui.data.preview_marks import counted, marked, whole
+
+    numbers: list[str | tuple[str, str]] = []
+    for text, part in counted(preview):
+        numbers += [", " if numbers else ": ", (text, PARTS[part])]
     head = Content.assemble(
-        (f"row {count(preview.row)}", "bold"), f" (line {count(preview.line)})  {count(len(preview.tokens))} tokens, ",
-        (f"‹{count(trained)} trained›", "underline $text-success"),
-        (f"  template {plain(preview.template)}   n next, p before", "dim"),
+        (f"row {count(preview.row)}", "bold"), f" (line {count(preview.line)})  {whole(preview)}", *numbers,
+        (f"  template {plain(preview.template)}", "dim"),
     )
-    parts: list[tuple[str, str]] = []
-    inside = False
-    for token in preview.tokens:
-        if token.trained != inside:
-            parts.append(("‹" if token.trained else "›", "bold $text-success"))
-            inside = token.trained
-        style = "underline $text-success" if token.trained else "dim" if token.special else ""
-        parts.append((plain(token.text), f"{style} strike" if token.cut else style))
-    if inside:
-        parts.append(("›", "bold $text-success"))
+    parts = [(plain(text), PARTS[part]) for text, part in marked(preview)]
     beside = [
         Content.assemble((f"{plain(name)} ", "dim"), (plain(text[:SHOWN_BESIDE]), "bold $text-accent"))
         for name, text in preview.beside.items()

@@ -55,7 +55,7 @@ def test_a_row_is_shown_with_its_trained_part_marked_and_escapes_made_visible(ru
     assert code == 0
     assert "\x1b" not in out
     assert "q2\\x1b[31m" in out
-    assert "»a2«" in out
+    assert "‹a2›" in out
     _, out, _ = run("show", path, "--row", "1", "--json")
     assert json.loads(out)["tokens"][1]["text"] == "a1"
 
@@ -144,7 +144,7 @@ def test_a_models_tokenizer_counts(run: Run, path: str, bpe_folder: Path, tmp_pa
     assert code == 0, err
     assert json.loads(out)["lengths"]["exact"] is True
     code, out, _ = run("show", path, "--model", str(folder), "--row", "1", "--max-length", "5")
-    assert "5 tokens, 0 trained" in out
+    assert "‹0 trained›, 5 masked" in out
 
 
 @pytest.fixture
