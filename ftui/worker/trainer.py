@@ -45,13 +45,10 @@ class RunTrainer(_Base):
     session: Session
     tokens_seen = 0
     """Real tokens trained on so far, padding left out."""
-<<<<<<< Updated upstream
     waited = 0.0
     """Seconds spent waiting for rows since the session last asked."""
-=======
     data_mark: dict[str, Any] | None = None
     """What a checkpoint remembers of the data."""
->>>>>>> Stashed changes
     average: OtherWeights | None = None
     """Weights that count in place of those that train, where there are such."""
 

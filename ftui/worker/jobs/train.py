@@ -21,13 +21,8 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import history
-<<<<<<< Updated upstream
 from ftui.units import gib, plain
-from ftui.worker import checkpoints, libraries, recovery, report, teacher
-=======
-from ftui.units import gib
 from ftui.worker import checkpoints, libraries, recovery, report, same_data, teacher
->>>>>>> Stashed changes
 from ftui.worker.base import (
     choose_device,
     device_of,
