@@ -158,7 +158,7 @@ TRIALS = (
     Trial("lora-constant", chats, {"train.schedule": "constant_with_warmup", "train.learning_rate": 1e-3}),
     Trial("lora-gentle", chats, {"train.learning_rate": 3e-4}),
     Trial("lora-three-epochs", chats, {"train.epochs": 3, "train.max_steps": None}),
-    Trial("dora", chats, {"adapter.use_dora": True}),
+    Trial("dora", chats, {"adapter.dora": True}),
     Trial("nf4", chats, {"model.quantization": "nf4", "train.max_steps": 120}),
     Trial("full", chats, {**FULL, "train.learning_rate": 3e-4}),
     Trial("full-accumulated", chats, {**FULL, "train.learning_rate": 5e-4, "train.micro_batch": 2}),
@@ -187,7 +187,7 @@ TRIALS = (
     ),
     Trial(
         "diverging-lora", chats,
-        {"train.learning_rate": 0.5, "train.warmup": 0.6, "train.max_grad_norm": 0, "train.schedule": "linear"},
+        {"train.learning_rate": 0.5, "train.warmup": 0.5, "train.max_grad_norm": 0, "train.schedule": "linear"},
         "diverging",
     ),
     Trial("rate-low-lora", chats, {"train.learning_rate": 1e-7}, "learning_rate_low"),
@@ -202,7 +202,7 @@ TRIALS = (
     ),
     Trial("poisoned", poisoned, {"train.learning_rate": 1e-3, "train.max_steps": 300}, "spikes"),
     Trial(
-        "sorted", sorted_rows, {"data.curriculum": "place", "train.epochs": 6, "train.max_steps": None,
+        "sorted", sorted_rows, {"data.curriculum": "column:place", "train.epochs": 6, "train.max_steps": None,
                                 "train.learning_rate": 5e-4}, "row_order",
     ),
     Trial("done-long-ago", chats, {"train.learning_rate": 2e-3, "train.max_steps": 600,
@@ -228,18 +228,19 @@ def record(trial: Trial, home: Path) -> dict[str, Any]:
          *words, "--force", "--wait", "--json"],
         capture_output=True, text=True, env=os.environ | {"FTUI_HOME": str(home), "HF_HUB_OFFLINE": "1"},
     )
-    if done.returncode:
-        raise SystemExit(f"{trial.name}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
     from ftui.diagnosis.doctor import newest
+    from ftui.errors import FtuiError
     from ftui.runs.folder import find
     from ftui.runs.follow import history
 
     os.environ["FTUI_HOME"] = str(home)
-    run = find(trial.name)
-    recipe = run.recipe()
-    if recipe is None:
-        raise SystemExit(f"{trial.name}: {done.stdout}{done.stderr}")
-    events = history(run)
+    try:
+        run = find(trial.name)
+    except FtuiError:
+        raise SystemExit(f"{trial.name}: {done.stdout[-1000:]}{done.stderr[-1000:]}") from None
+    recipe, events = run.recipe(), history(run)
+    if recipe is None or not any(event.kind == "metric" for event in events):
+        raise SystemExit(f"{trial.name}: {run.status().text}")
     metrics = [event for event in newest(events) if event.kind == "metric"]
     evaluations = [event for event in newest(events) if event.kind == "evaluation"]
     names = [name for name in KEPT if any(name in event.measured for event in metrics)]

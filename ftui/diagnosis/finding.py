@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,7 +26,7 @@ class Finding:
     def settings(self) -> list[str]:
         """The change as `--set` takes it."""
         return [
-            f"{path}={str(value).lower() if isinstance(value, bool) else value}" for path, value in self.change.items()
+            f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in self.change.items()
         ]
 
     def as_data(self) -> dict[str, Any]:

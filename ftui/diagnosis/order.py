@@ -20,7 +20,7 @@ BETWEEN = 4.0
 
 def ordered(case: Case, chart: Chart) -> Finding | None:
     """The rows come sorted: the same rise and fall in two epochs in a row."""
-    if not case.falls or case.recipe.data.curriculum is not None or len(chart.epochs.whole) < 2:
+    if not case.falls or len(chart.epochs.whole) < 2:
         return None
     before, after = chart.epochs.whole
     if min(len(one.values) for one in (*before, *after)) < 2:
@@ -32,13 +32,15 @@ def ordered(case: Case, chart: Chart) -> Finding | None:
     within = math.fsum(_variance(one.values) / len(one.values) for one in after) / BINS
     if alike < ALIKE or swing < SWING * abs(level) or swing**2 < BETWEEN * within:
         return None
+    curriculum = case.recipe.data.curriculum
     return Finding(
         "row_order",
         f"The loss rises and falls at the same places in every epoch (by {swing:.3g} around {level:.3g}): the rows "
-        "come in an order that the model feels.",
-        "Shuffle the rows, or mix the sources, so that each batch holds a bit of everything.",
+        "come in an order that the model feels" + (f", that of data.curriculum {curriculum}." if curriculum else "."),
+        "Rows in a random order show each batch a bit of everything"
+        + (": leave the curriculum out unless it is meant." if curriculum else ": look at how they are sampled."),
         {"correlation": round(alike, 3), "swing": swing, "loss": level, "epoch": float(chart.epochs.number)},
-        {"train.shuffle": True} if hasattr(case.recipe.train, "shuffle") else {},
+        {"data.curriculum": None} if curriculum else {}, "note" if curriculum else "warning",
     )
 
 

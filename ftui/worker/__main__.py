@@ -23,11 +23,13 @@ from ftui.runs import inbox
 from ftui.runs.control import ENDS_WITH
 from ftui.runs.folder import Run
 from ftui.runs.writer import RunWriter
-from ftui.worker.context import JobContext, Outcome
+from ftui.worker.context import BEGAN, JobContext, Outcome, StartAgain
 from ftui.worker.ending import explain
 
 Job = Callable[[JobContext], None]
 
+AGAIN = 75
+"""What `main` returns where the job asks for a fresh process (sysexits.h's word for "try again")."""
 PR_SET_PDEATHSIG = 1
 """Linux's word for "signal me when my parent dies" (`man prctl`)."""
 
@@ -43,7 +45,7 @@ QUIET = {
 
 
 def main(folder: str | Path, job: Job | None = None) -> int:
-    """Do the run in `folder` and return the exit code: 0 finished or stopped, 1 failed, 2 refused.
+    """Do the run in `folder` and return the exit code: 0 finished or stopped, 1 failed, 2 refused, `AGAIN`.
 
     `job` replaces the one that run.json names.
     """
@@ -63,6 +65,9 @@ def main(folder: str | Path, job: Job | None = None) -> int:
         with RunWriter(run.path) as writer:
             context = JobContext(run, writer)
             status = _work(context, writer, job)
+            if status == "again":
+                os.environ[BEGAN] = str(context.began)
+                return AGAIN
             inbox.clear(run.path)
             if writer.unwritten:
                 print(f"{writer.unwritten} events could not be written.", file=sys.stderr)
@@ -73,12 +78,15 @@ def main(folder: str | Path, job: Job | None = None) -> int:
 
 
 def _work(context: JobContext, writer: RunWriter, job: Job | None) -> str:
-    """Run the job and write its end; returns the status."""
+    """Run the job and write its end; returns the status, "again" for a job that has not come to an end."""
     _listen(context)
     writer.emit("status", state="preparing", text="Starting." if context.attempt == 1 else "Resuming.")
     try:
         context.limit_hours(_max_hours(context))
         (job or _find_job(context.info.kind))(context)
+    except StartAgain:
+        _deafen()
+        return "again"
     except BaseException as error:  # noqa: BLE001  (whatever it is, the run must end with a sentence)
         traceback.print_exc()
         _deafen()
@@ -150,4 +158,8 @@ def _deafen() -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftui.worker RUN_FOLDER")
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    if code == AGAIN:
+        # The same process to everybody else: its launcher, its guard, the kernel.
+        os.execv(sys.executable, [sys.executable, "-m", "ftui.worker", sys.argv[1]])
+    sys.exit(code)

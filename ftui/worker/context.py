@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,14 @@ class Outcome:
     hint: str | None = None
 
 
+BEGAN = "FTUI_WORKER_BEGAN"
+"""Where a process that takes a run over from itself finds when that began: a monotonic time in seconds."""
+
+
+class StartAgain(Exception):
+    """Raised by a job that is to be begun again in a fresh process: what a library holds on to is gone there."""
+
+
 class JobContext:
     """The one object that a job's `run(context)` receives.  It is used from the job's main thread."""
 
@@ -41,7 +50,7 @@ class JobContext:
         self._stop_seen = self._stop_delivered = False
         self._looked = float("-inf")
         self._progress = ("", float("-inf"))
-        self._began = time.monotonic()
+        self.began = float(os.environ.pop(BEGAN, 0) or time.monotonic())
         self._deadline: float | None = None
         self._listener: Callable[[EventKind, int | None, dict[str, Any]], None] | None = None
         self.outcome: Outcome | None = None
@@ -150,7 +159,7 @@ class JobContext:
 
     def limit_hours(self, hours: float | None) -> None:
         """Ask for a stop once this attempt has lasted `hours`."""
-        self._deadline = None if hours is None else self._began + hours * 3600
+        self._deadline = None if hours is None else self.began + hours * 3600
 
     def finish(
         self,

@@ -33,10 +33,9 @@ WITHOUT_BITSANDBYTES = ("auto", "adamw", "adafactor", "sgd", "rmsprop", "muon", 
 
 
 def needs_bitsandbytes(recipe: Recipe) -> bool:
-    """Whether the base is quantized or the optimizer's states are, now or after a remedy."""
+    """Whether the base is quantized or the optimizer's states are."""
     return (
         recipe.model.quantization in ("nf4", "fp4", "int8")
         or getattr(recipe.objective, "teacher_quantization", "none") != "none"
         or recipe.train.optimizer not in WITHOUT_BITSANDBYTES
-        or "paged_8bit" in recipe.recovery.out_of_memory
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ftui.recipe import assign
 from ftui.recipe.adapter_combinations import UNCHECKPOINTED
-from ftui.recipe.document import Recipe
+from ftui.recipe.document import Recipe, Remedy
 from ftui.recipe.online_combinations import wrong_online
+from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.document import Event
+
+LADDER: tuple[Remedy, ...] = ("chunked_loss", "halve_batch", "checkpointing", "paged_8bit", "quantize_base")
+"""Every remedy, what costs least first."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,22 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def remedy(recipe: Recipe, *, has_checkpoint: bool) -> Change | None:
-    """The first remedy of `recovery.out_of_memory` that still changes something; the effective batch stays."""
+    """The first remedy of `recovery.out_of_memory` that still changes something and can be trained with here.
+
+    The effective batch always stays; 8-bit optimizer states and a 4-bit base change the numbers, and say so.
+    """
     for name in recipe.recovery.out_of_memory:
-        if change := _change(name, recipe, has_checkpoint):
+        change = _change(name, recipe, has_checkpoint)
+        if change is not None and _can_be_trained(assign(recipe, change.settings)):
             return change
     return None
 
 
 def advice(recipe: Recipe) -> str:
     """What to change by hand, as command-line settings, cheapest first."""
-    every = (_change(name, recipe, False) for name in ("chunked_loss", "halve_batch", "checkpointing", "paged_8bit"))
-    words = [f"--set {path}={value}" for change in every if change for path, value in change.settings.items()]
+    every = (_change(name, recipe, False) for name in LADDER)
+    found = [change for change in every if change and _can_be_trained(assign(recipe, change.settings))]
+    words = [f"--set {path}={value}" for change in found for path, value in change.settings.items()]
     if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256:
         words.append(f"--set data.max_length={recipe.data.max_length // 2}")
     return f"Try {', or '.join(words)}." if words else "Choose a smaller base model, or quantize it."
@@ -55,13 +63,11 @@ def recovered(recipe: Recipe, events: Iterable[Event]) -> Recipe:
     return recipe
 
 
-def free() -> None:
-    """Give back what a failed attempt has left behind."""
-    gc.collect()
+def _can_be_trained(recipe: Recipe) -> bool:
+    """Whether the changed recipe is one that this machine can train: nothing refused, no library missing."""
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    return planned_only(recipe) is None and missing(recipe, gpu=torch.cuda.is_available()) is None
 
 
 def _fits(recipe: Recipe, rows: int) -> bool:
@@ -88,7 +94,14 @@ def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
                           f"{train.checkpoint_layers} of them")
         case "paged_8bit" if train.optimizer in ("auto", "adamw", "adamw_8bit") and not has_checkpoint:
             # A checkpoint's optimizer states don't fit another optimizer.
-            return Change({"train.optimizer": "paged_adamw_8bit"}, "optimizer states in 8 bits, paged to host memory")
+            return Change(
+                {"train.optimizer": "paged_adamw_8bit"},
+                "optimizer states in 8 bits, paged to host memory, which changes the numbers a little",
+            )
+        case "quantize_base" if recipe.model.quantization == "none" and recipe.adapter.kind != "none":
+            return Change(
+                {"model.quantization": "nf4"}, "the base model in 4 bits, which changes the numbers from here on",
+            )
         case "chunked_loss" if train.loss != "chunked":
             return Change({"train.loss": "chunked"}, f"the loss computed chunk by chunk, which was {train.loss}")
         case _:

@@ -74,9 +74,11 @@ def work(run: Run, job: Callable[..., None] | None = None) -> Ran:
     # A worker leaves it out where it isn't needed, for good; in this process the next test may need it.
     import bitsandbytes  # noqa: F401
 
-    from ftui.worker.__main__ import main
+    from ftui.worker.__main__ import AGAIN, main
 
-    return Ran(run, main(run.path, job))
+    while (code := main(run.path, job)) == AGAIN:
+        pass
+    return Ran(run, code)
 
 
 @pytest.fixture(name="work")

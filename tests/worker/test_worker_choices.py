@@ -112,7 +112,6 @@ def test_bitsandbytes_is_loaded_only_where_something_is_quantized() -> None:
     assert not libraries.needs_bitsandbytes(LORA)
     assert libraries.needs_bitsandbytes(QLORA)
     assert libraries.needs_bitsandbytes(assign(FULL, {"train.optimizer": "adamw_8bit"}))
-    assert libraries.needs_bitsandbytes(assign(LORA, {"recovery.out_of_memory": ["paged_8bit"]}))
 
 
 def test_a_run_takes_the_card_with_the_most_free_memory_or_none_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
