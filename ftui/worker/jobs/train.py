@@ -8,7 +8,7 @@ import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ftui.data import Prepared, prepare
 from ftui.errors import BadInput, FtuiError, RunFailed
@@ -16,7 +16,6 @@ from ftui.files import write_atomic
 from ftui.methods import OBJECTIVES
 from ftui.models.document import ModelShape
 from ftui.planner.document import Plan
-from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
@@ -27,13 +26,14 @@ from ftui.worker.base import (
     choose_device,
     device_of,
     folder_of,
+    has_fp8,
     load_model,
     load_tokenizer,
     public_name,
     set_allocator,
     set_threads,
 )
-from ftui.worker.context import JobContext
+from ftui.worker.context import JobContext, StartAgain
 from ftui.worker.memory import peak_bytes
 
 if TYPE_CHECKING:
@@ -94,20 +94,15 @@ def run(context: JobContext) -> None:
         from ftui.worker.adapters.tasks import check_tasks
 
         check_tasks(recipe, prepared)
-    while True:
-        if context.stop_asked:
-            context.finish("Stopped before the first step; nothing more was trained.")
-            return
-        try:
-            trained = _attempt(context, recipe, folder, prepared)
-            break
-        except Exception as error:
-            if not recovery.is_out_of_memory(error):
-                raise
-            problem = str(error)
-        # Outside of the handler, for the exception's frames hold on to the model and its activations.
-        recovery.free()
-        recipe = _recover(context, recipe, problem)
+    if context.stop_asked:
+        context.finish("Stopped before the first step; nothing more was trained.")
+        return
+    try:
+        trained = _attempt(context, recipe, folder, prepared)
+    except Exception as error:
+        if not recovery.is_out_of_memory(error):
+            raise
+        _recover(context, recipe, error)
     _finish(context, recipe, folder, prepared, trained)
 
 
@@ -273,17 +268,19 @@ def _against_plan(peak: int, plan: Plan | None) -> str:
     return f"{gib(peak)}{planned}"
 
 
-def _recover(context: JobContext, recipe: Recipe, problem: str) -> Recipe:
-    """The recipe with the next remedy applied and told of; RunFailed where none is left or allowed."""
+def _recover(context: JobContext, recipe: Recipe, error: Exception) -> NoReturn:
+    """Tell of the next remedy and go on with it in a fresh process; RunFailed where none is left or allowed."""
+    problem = str(error).splitlines()[0].rstrip(".")
+    if not isinstance(error, TrialFailed):
+        problem = f"{problem}; it ran out at {_against_plan(peak_bytes(device_of(recipe)[0]), context.run.plan())}"
     has_checkpoint = bool(checkpoints.found(context.folder / "checkpoints"))
     change = recovery.remedy(recipe, has_checkpoint=has_checkpoint)
     if change is None:
-        raise RunFailed(f"{problem.splitlines()[0].rstrip('.')}.", recovery.advice(recipe))
+        raise RunFailed(f"{problem}.", recovery.advice(recipe)) from None
     context.emit(
-        "recovery", text=f"Out of memory: {change.text}. {problem.splitlines()[0]}", change=change.settings,
-        attempt=context.attempt,
+        "recovery", text=f"Out of memory: {change.text}. {problem}.", change=change.settings, attempt=context.attempt,
     )
-    return assign(recipe, change.settings)
+    raise StartAgain
 
 
 def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, trained: Trained) -> None:
