@@ -462,7 +462,7 @@ class Evaluate(Document):
     )
 
 
-Remedy = Literal["halve_batch", "checkpointing", "chunked_loss", "paged_8bit"]
+Remedy = Literal["halve_batch", "checkpointing", "chunked_loss", "paged_8bit", "quantize_base"]
 
 
 class Recovery(Document):
