@@ -90,6 +90,8 @@ class Setup:
     loss: Loss = "chunked"
     rounded: bool = False
     """Weights are rounded in every forward pass, which keeps a rounded copy of them for the backward pass."""
+    float8: bool = False
+    """Products of weights that train are in 8-bit floats."""
     compute_capability: tuple[int, int] | None = None
     stack: Stack = CURRENT
 
@@ -258,7 +260,7 @@ def assemble(
         projected_rank=recipe.train.galore_rank, averaged=recipe.train.ema is not None,
         anchored=bool(recipe.continual.pull or recipe.continual.ewc), weighed=bool(recipe.continual.ewc),
         accumulation=accumulation, loss=recipe.train.loss,
-        rounded=recipe.train.qat != "none",
+        rounded=recipe.train.qat != "none", float8=recipe.train.float8,
         compute_capability=gpu.compute_capability if gpu else None, stack=stack,
         trainer=recipe.train.trainer, upcast=recipe.model.upcast if quantized else "none",
         activation_offload=recipe.train.activation_offload and device == "cuda",

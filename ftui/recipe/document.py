@@ -372,6 +372,11 @@ class Train(Document):
         False, title="TF32", help="Lets float32 matrix products round their factors to 10 bits, on Ampere or newer.",
         why="float32 runs become several times faster; 16-bit runs hardly change.", advanced=True,
     )
+    float8: bool = setting(
+        False, title="8-bit products", help="Multiplies trained linear modules in 8-bit floats: Ada, Hopper, newer.",
+        why="Full tuning of billions of parameters becomes faster, with train.compile; it saves no memory.",
+        term="fp8", advanced=True,
+    )
     compile: bool = setting(
         False, title="Compile", help="Compiles the model's operations with torch.compile before the first steps.",
         why="Long runs of one row length become faster; the first steps take minutes.", advanced=True,

@@ -24,9 +24,9 @@ def planned_only(recipe: Recipe) -> Only | None:
     return next(_planned_only(recipe), None)
 
 
-def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
+def missing(recipe: Recipe, *, gpu: bool, fp8: bool = False) -> Only | None:
     """What `recipe` needs and this machine or installation lacks for its loss, optimizer or operations; `gpu` says
-    whether a GPU trains.
+    whether a GPU trains, `fp8` whether that multiplies 8-bit floats.
     """
     name = recipe.train.optimizer
     if name in PACKAGES and find_spec(PACKAGES[name].replace("-", "_")) is None:
@@ -39,6 +39,13 @@ def missing(recipe: Recipe, *, gpu: bool) -> Only | None:
     if recipe.train.qat != "none" and find_spec("torchao") is None:
         return (f"train.qat: {recipe.train.qat} needs the package torchao, which is not installed.",
                 "Run pip install torchao, or write train.qat: none.")
+    if recipe.train.float8 and not fp8:
+        return ("train.float8 needs a GPU that multiplies 8-bit floats (compute capability 8.9: L4, RTX 40, H100 and "
+                f"later), and {'this one does not' if gpu else 'none trains here'}.",
+                "Write train.float8: false; bfloat16 trains the same.")
+    if recipe.train.float8 and find_spec("torchao") is None:
+        return ("train.float8 needs the package torchao, which is not installed.",
+                "Run pip install torchao, or write train.float8: false.")
     if recipe.train.loss != "liger":
         return None
     if not gpu:

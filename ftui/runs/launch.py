@@ -170,7 +170,8 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         return
     if untrainable := planned_only(layout.recipe):
         yield Obstacle(*untrainable)
-    if found := missing(layout.recipe, gpu=layout.hardware.gpu is not None and layout.recipe.compute.gpus != 0):
+    gpu = layout.hardware.gpu if layout.recipe.compute.gpus != 0 else None
+    if found := missing(layout.recipe, gpu=gpu is not None, fp8=gpu is not None and gpu.fp8):
         yield Obstacle(*found)
     yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)

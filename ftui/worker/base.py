@@ -92,6 +92,15 @@ def device_of(recipe: Recipe) -> tuple[str, bool]:
     return "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def has_fp8() -> bool:
+    """Whether the GPU that trains multiplies 8-bit floats; loads torch."""
+    import torch
+
+    from ftui.hardware.cards import FP8
+
+    return torch.cuda.get_device_capability() >= FP8
+
+
 def load_model(
     recipe: Recipe, folder: Path, precision: Precision, device: str, labels: Sequence[str] = ()
 ) -> PreTrainedModel:
