@@ -155,7 +155,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)
-    if found := missing(recipe, gpu=device == "cuda"):
+    if found := missing(recipe, gpu=device == "cuda", fp8=device == "cuda" and has_fp8()):
         raise BadInput(*found)
     precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
     context.emit("status", state="preparing", text=f"Loading the base model in {precision.weights}.")
@@ -172,6 +172,10 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
         from ftui.worker import qat
 
         model = qat.prepare(model, recipe.train.qat)
+    if recipe.train.float8:
+        from ftui.worker import float8
+
+        model = float8.convert(model)
     checkpoint_first(model, recipe)
     kept = context.folder / "checkpoints"
     trainer = builder(recipe.objective.kind)(model, recipe, prepared, tokenizer, precision, device, kept)
