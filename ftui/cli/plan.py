@@ -53,6 +53,7 @@ def command(
     from ftui.errors import BadInput
     from ftui.installed import noted
     from ftui.models import describe
+    from ftui.recipe.stages import has_stages
     from ftui.runs.command import ask
 
     if reference and recipe:
@@ -61,7 +62,7 @@ def command(
     asked = ask(reference or recipe, data=data, settings=settings, flags=flags)
     tell_translation(asked.said)
     draft = asked.recipe
-    if draft.stages:
+    if has_stages(draft):
         raise BadInput("This recipe has stages, each with a plan of its own.", "Add --dry-run: ftui launch plans them.")
     if not draft.model.base:
         raise BadInput("No base model to plan for.", "Add --model MODEL: a hub id, a folder, a config.json, or demo.")

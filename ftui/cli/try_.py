@@ -6,13 +6,16 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ftui.cli.output import print_json
 from ftui.errors import Refused, RunFailed
 from ftui.units import plain
+
+if TYPE_CHECKING:
+    from ftui.runs.folder import Run
 
 SHOWN_LABELS = 5
 """Of a classifier's labels the likeliest."""
@@ -34,7 +37,7 @@ def command(
 
     trained = find(run)
     if trained.info.kind == "stages" and (stages := trained.stages()):
-        trained = stages[-1]
+        trained, task = _stage(trained, stages, task)
     if trained.info.kind != "train":
         raise Refused(f"The run {trained.id} trained nothing that could be asked.", "Name a training: ftui runs list")
     if not trained.output.is_dir():
@@ -70,6 +73,18 @@ def command(
         print_json({"run": trained.id, "job": job.id, "answers": answers})
         return
     _show(answers)
+
+
+def _stage(parent: Run, stages: list[Run], task: str | None) -> tuple[Run, str | None]:
+    """The stage that is asked, and the task of it: the last one, or of tasks that trained apart the wanted one's."""
+    recipe = parent.recipe()
+    if recipe is None or recipe.data.tasks != "apart":
+        return stages[-1], task
+    by_name = {str(stage.info.args["name"]): stage for stage in stages}
+    if task not in by_name:
+        said = f"has no task {plain(task)}" if task else "has an adapter for each task"
+        raise Refused(f"The run {parent.id} {said}.", f"Name one: --task {' or --task '.join(map(plain, by_name))}")
+    return by_name[task], None
 
 
 def _image(path: str) -> str:

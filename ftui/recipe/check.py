@@ -61,7 +61,7 @@ def build(raw: Mapping[str, Any], where: str = "The recipe", lines: Mapping[str,
     else:
         if not problems:
             problems = {problem.path: problem for problem in (Problem(*pair) for pair in impossible_pairs(recipe))}
-        if not problems and recipe.stages:
+        if not problems and (recipe.stages or recipe.data.tasks == "apart"):
             problems = {problem.path: problem for problem in _wrong_stages(recipe)}
     if problems:
         raise BadRecipe(tuple(_placed(problem, lines) for problem in problems.values()), where)

@@ -234,6 +234,13 @@ class Data(Document):
         ge=0,
         le=1,
     )
+    tasks: Literal["together", "apart"] = setting(
+        "together",
+        title="Tasks",
+        help="Whether the sources' tasks train one adapter together, or apart: an adapter for each from the same base.",
+        why="'apart' where tasks have little in common, or are to be changed one by one; a run for each, one launch.",
+        advanced=True,
+    )
     curriculum: str | None = setting(
         None,
         title="Curriculum",

@@ -1,11 +1,13 @@
 """A recipe's stages: each a recipe of its own that takes from the one above what it leaves out, and says whence it
-starts."""
+starts.  Where its tasks train apart, each of them is such a stage, from the base model.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal
 
 from ftui.methods import ADAPTERS, OBJECTIVES, LoraOptions
@@ -25,6 +27,8 @@ OWN = ("name", "from", "after")
 STAGE = "stage:"
 """Before a stage's name where a result stands that there isn't yet."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
+"""What of a task's name can't stand in a stage's."""
 _REWARD = re.compile(r"(\s*(?:[-+]?[\d.eE+-]+\s*\*\s*)?)stage:(.*)", re.DOTALL)
 
 
@@ -43,9 +47,60 @@ class Stage:
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages of `recipe`, in order; BadRecipe with every problem of the first stage that has some."""
     found: list[Stage] = []
-    for number, written in enumerate(recipe.stages):
+    for number, written in enumerate(_by_task(recipe) if recipe.data.tasks == "apart" else recipe.stages):
         found.append(_stage(recipe, number, written, found))
     return tuple(found)
+
+
+def has_stages(recipe: Recipe) -> bool:
+    """Whether `recipe` means several trainings, each a run of its own."""
+    return bool(recipe.stages) or recipe.data.tasks == "apart"
+
+
+def _by_task(recipe: Recipe) -> list[dict[str, object]]:
+    """A stage for each task, with the sources that name it and what a stage of that name says besides."""
+    given = recipe.model_dump(exclude_unset=True).get("data", {}).get("sources", ())
+    tasks: dict[str, list[dict[str, object]]] = {}
+    for name, source in zip(_names(recipe), given, strict=True):
+        tasks.setdefault(name, []).append(source)
+    if isinstance(recipe.data.validation, str) and len(tasks) > 1:
+        raise _refused("data.validation", "is one file for tasks that train apart; write a share such as 0.05, or a "
+                       "file in a stage of the task's name")
+    for number, stage in enumerate(recipe.stages if tasks else ()):
+        if stage.get("name") not in tasks or stage.keys() & {"from", "after"}:
+            raise _refused(f"stages.{number}", "data.tasks is apart, so that a stage says what one task has of its "
+                           f"own, under its name: {', '.join(tasks)}")
+    return [_for_task(name, sources, recipe) for name, sources in tasks.items()]
+
+
+def _names(recipe: Recipe) -> list[str]:
+    """Each source's task as a stage can be called; where no source names one, each is one, called as its file is."""
+    sources, found = recipe.data.sources, list[str]()
+    named = any(source.task is not None for source in sources)
+    for number, source in enumerate(sources):
+        where, task = f"data.sources.{number}.task", source.task if named else PurePath(source.path).stem
+        if task is None:
+            raise _refused(where, "is missing, and other sources name theirs; write the name of its task")
+        if task.startswith("column:"):
+            raise _refused(where, "names a column, and which tasks there are is known only when it is read; write a "
+                           "file for each task, with its name")
+        name = _UNNAMED.sub("-", task).strip("-_")
+        if not name:
+            raise _refused(where, "is a name without letters or digits, which no run can have")
+        if not named and name in found:
+            raise _refused(where, f"is missing, and two sources are called {name}; write each one's")
+        found.append(name)
+    return found
+
+
+def _refused(path: str, reason: str) -> BadRecipe:
+    return BadRecipe((Problem(path, reason),), "The recipe")
+
+
+def _for_task(name: str, sources: list[dict[str, object]], recipe: Recipe) -> dict[str, object]:
+    own = next((stage for stage in recipe.stages if stage["name"] == name), {})
+    data: Any = own.get("data", {})
+    return {**own, "name": name, "from": "base", "data": {"tasks": "together", "sources": sources, **data}}
 
 
 def _stage(recipe: Recipe, number: int, written: Mapping[str, object], before: list[Stage]) -> Stage:
@@ -82,7 +137,7 @@ def _merged(recipe: Recipe, written: Mapping[str, object], name: str) -> dict[st
     """The raw values of a stage: those of the recipe above, section by section under its own; another kind of
     objective or adapter begins afresh."""
     raw = recipe.model_dump(exclude_unset=True)
-    del raw["stages"]
+    raw.pop("stages", None)
     for section in UNIONS:
         if section in raw:
             raw[section] = {"kind": getattr(recipe, section).kind, **raw[section]}

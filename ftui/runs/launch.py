@@ -21,6 +21,7 @@ from ftui.paths import hub_cache_dir, runs_dir
 from ftui.planner.document import Estimate, Plan, Risk
 from ftui.recipe.document import DataSource, Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
+from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.companions import unfetchable, wrong_companions
 from ftui.runs.continuing import continued
@@ -86,7 +87,7 @@ def lay_out(
     from ftui.recipe import asked as asked_paths
     from ftui.recipe import write
 
-    if asked.stages:
+    if has_stages(asked):
         from ftui.runs.stages import lay_out_stages
 
         return lay_out_stages(asked, asked_text=asked_text, preset=preset, hardware=hardware)

@@ -47,6 +47,8 @@ def lay_out_stages(
             draft = with_absolute_paths(stage.recipe)
             laid.append(StageLayout(stage, _laid(stage, draft, last, laid, hardware)))
         hardware = laid[0].layout.hardware
+    if not laid:
+        raise Refused("The recipe names no data.", "Add --data FILE, once for each task.")
     heaviest = max((each.layout for each in laid), key=lambda layout: layout.estimate.memory.process_bytes)
     draft = with_absolute_paths(recipe)
     first = laid[0].layout.recipe.model_copy(update={"name": draft.name, "stages": draft.stages})

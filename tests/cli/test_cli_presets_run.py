@@ -16,6 +16,7 @@ import pytest
 from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe import Preset, assign, preset, presets
 from ftui.recipe.document import Recipe
+from ftui.recipe.stages import has_stages
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.torch,
@@ -99,7 +100,7 @@ def test_there_is_a_preset_for_every_kind_of_project() -> None:
     assert all(ADAPTERS[entry.recipe.adapter.kind].trains for entry in presets())
 
 
-ALONE = [entry for entry in presets() if not entry.recipe.stages]
+ALONE = [entry for entry in presets() if not has_stages(entry.recipe)]
 """Those of one training; one with stages is run in tests/worker/test_worker_stages.py."""
 
 

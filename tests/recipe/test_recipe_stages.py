@@ -95,3 +95,39 @@ def test_what_can_not_follow_is_said_with_its_place_and_what_to_write(stages: st
     assert problem.path == path
     assert said in problem.reason
     assert problem.line == 3
+
+
+def apart(sources: str, more: str = "") -> str:
+    return f"name: t\nmodel: {{base: demo}}\ndata: {{tasks: apart, sources: {sources}}}\n{more}"
+
+
+def test_tasks_that_train_apart_are_stages_from_the_base_model() -> None:
+    recipe = parse(apart("[{path: a.jsonl, task: sum up}, {path: b.jsonl, task: qa}, {path: c.jsonl, task: qa}]",
+                         "stages: [{name: qa, train: {epochs: 3}}]"))  # fmt: skip
+    first, second = stages_of(recipe)
+    assert (first.name, first.start, [source.path for source in first.recipe.data.sources]) == (
+        "sum-up", "base", ["a.jsonl"])  # fmt: skip
+    assert (second.name, second.start, [source.path for source in second.recipe.data.sources]) == (
+        "qa", "base", ["b.jsonl", "c.jsonl"])  # fmt: skip
+    assert (first.recipe.train.epochs, second.recipe.train.epochs) == (1, 3)
+    assert second.recipe.data.tasks == "together"
+
+
+def test_a_source_that_names_no_task_is_one_by_its_file() -> None:
+    assert [stage.name for stage in stages_of(parse(apart("[my/sums.jsonl, qa.csv]")))] == ["sums", "qa"]
+    assert stages_of(parse(apart("[]"))) == ()
+
+
+@pytest.mark.parametrize(("sources", "more", "path", "said"), [
+    ("[{path: a.jsonl, task: a}, b.jsonl]", "", "data.sources.1.task", "is missing, and other sources name theirs"),
+    ("[a/x.jsonl, b/x.jsonl]", "", "data.sources.1.task", "two sources are called x"),
+    ("[{path: a.jsonl, task: column:kind}]", "", "data.sources.0.task", "known only when it is read"),
+    ("[a.jsonl, b.jsonl]", "stages: [{name: c}]", "stages.0", "under its name: a, b"),
+    ("[a.jsonl, b.jsonl]", "stages: [{name: a, from: merged}]", "stages.0", "under its name: a, b"),
+    ("[a.jsonl, b.jsonl]", "adapter: {kind: nonsense}", "adapter.kind", "nonsense"),
+])
+def test_tasks_that_cannot_train_apart_are_said(sources: str, more: str, path: str, said: str) -> None:
+    with pytest.raises(BadRecipe) as error:
+        parse(apart(sources, more))
+    assert [problem.path for problem in error.value.problems] == [path]
+    assert said in str(error.value)

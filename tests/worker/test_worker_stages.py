@@ -183,3 +183,67 @@ def test_a_reward_model_of_one_stage_scores_the_answers_of_the_next(
     values = [event.data["values"] for event in history(policy) if event.kind == "metric"]
     assert len(values) == 2
     assert all(f"rewards/model:{score.id}/mean" in each for each in values)
+
+
+def written(folder: Path, **answers: str) -> list[str]:
+    """A file for each task, in which it has its own answer to the same questions."""
+    paths = [folder / f"{task}.jsonl" for task in answers]
+    for path, answer in zip(paths, answers.values(), strict=True):
+        rows = [{"prompt": f"What is {number}?", "completion": answer} for number in range(8)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [str(path) for path in paths]
+
+
+def test_tasks_that_train_apart_leave_an_adapter_each_on_one_base(
+    here: dict[int, Callable[..., None]], work: Callable[..., Any], commanded: Callable[..., Any],
+    resolved: Callable[..., Recipe], tmp_path: Path, random_demo: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.setattr("ftui.runs.stages.start", lambda run: None)
+    recipe = assign(resolved(compute__gpus=0, train__max_steps=3, train__eval_steps=3, train__save_steps=2), {
+        "data.sources": written(tmp_path, one="It is one.", two="They are two."), "data.tasks": "apart",
+        "stages": [{"name": "two", "adapter": {"rank": 4}}],
+    })  # fmt: skip
+    run = launch(lay_out(recipe), command="ftui launch tasks.yaml", force=True)
+    # The second task breaks; a resume leaves the first as it is.
+    here[2] = commanded({3: RuntimeError("the power went")})
+    assert work(run).end["text"].startswith("Stage 2 of 2, two: RuntimeError")
+    ended = work(run)
+    assert ended.end["text"] == "All 2 tasks are trained: one, two."
+    first, second = run.stages()
+    assert [(status(stage).attempt, stage.recipe().adapter.rank) for stage in (first, second)] == [(1, 8), (2, 4)]
+    assert [stage.recipe().adapter.start_from for stage in (first, second)] == [None, None]
+    report = run.report.read_text()
+    assert f'model.load_adapter("{run.output}/two", adapter_name="two")' in report
+
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(random_demo), run.output / "one", adapter_name="one"
+    )
+    model.load_adapter(str(run.output / "two"), adapter_name="two")
+    ids = torch.arange(3, 15)[None]
+    with torch.no_grad():
+        said = []
+        for name in ("one", "two"):
+            model.set_adapter(name)
+            said.append(model(input_ids=ids).logits)
+    assert not torch.equal(*said)
+
+
+def test_the_preset_of_tasks_apart_trains_in_miniature(
+    here: dict[int, Callable[..., None]], work: Callable[..., Any], tmp_path: Path, random_demo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ftui.recipe import preset
+
+    monkeypatch.setattr("ftui.runs.stages.start", lambda run: None)
+    recipe = assign(preset("multitask-adapters").recipe, {
+        "model.base": "demo", "model.dtype": "float32", "data.max_length": 64, "train.effective_batch": 2,
+        "data.sources": written(tmp_path, one="It is one.", two="They are two."), "train.max_steps": 2,
+        "train.micro_batch": 2, "evaluate.max_new_tokens": 2, "compute.gpus": 0,
+    })  # fmt: skip
+    run = launch(lay_out(recipe), command="ftui launch multitask-adapters")
+    assert work(run).end["status"] == "finished"
+    assert sorted(path.parent.name for path in run.output.glob("*/adapter_model.safetensors")) == ["one", "two"]

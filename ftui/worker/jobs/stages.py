@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ftui.errors import BadInput, RunFailed
 from ftui.files import write_atomic
+from ftui.methods import ADAPTERS
 from ftui.runs import heartbeat, inbox
 from ftui.runs.control import start
 from ftui.runs.folder import Run
@@ -25,7 +26,8 @@ LOOK_SECONDS = 0.3
 
 
 def run(context: JobContext) -> None:
-    """Lead every stage that hasn't finished; the last one's result becomes this run's."""
+    """Lead every stage that hasn't finished; the last one's result becomes this run's, or those of all where each
+    trained a task of its own."""
     stages = context.run.stages()
     if not stages:
         raise BadInput(f"The stages of the run {context.run.id} are gone.", "Launch it anew from its recipe.")
@@ -46,9 +48,12 @@ def run(context: JobContext) -> None:
             hint = ended.hint if ended.state == "failed" and ended.hint else f"Read why: ftui runs log {stage.id}"
             raise RunFailed(f"{title}: {ended.text}", f"{hint} Then go on: ftui runs resume {context.run.id}")
     context.progress("Saving the result", 0, None, unit="row")
-    last = stages[-1]
-    _publish(last.output, context.output)
-    _report(context, stages)
+    last, apart = stages[-1], context.recipe().data.tasks == "apart"
+    _publish({_name(stage): stage.output for stage in stages} if apart else {"": last.output}, context.output)
+    _report(context, stages, apart=apart)
+    if apart:
+        context.finish(f"All {len(stages)} tasks are trained: {', '.join(map(_name, stages))}.")
+        return
     context.finish(f"All {len(stages)} stages are done. {_name(last)}: {status(last).text}", status(last).metrics)
 
 
@@ -83,10 +88,12 @@ def _show(context: JobContext, now: RunStatus, title: str) -> None:
         context.progress(text, now.done or 0, 1 if now.done is not None else None, unit="row")
 
 
-def _publish(result: Path, target: Path) -> None:
-    """The last stage's result under the parent's name, too: the same files, where the disk can name one twice."""
+def _publish(results: Mapping[str, Path], target: Path) -> None:
+    """Stages' results under the parent's name, too, each in the folder that it stands under here: the same files, where
+    the disk can name one twice."""
     with aside(target) as folder:
-        shutil.copytree(result, folder, copy_function=_linked, dirs_exist_ok=True)
+        for name, result in results.items():
+            shutil.copytree(result, folder / name, copy_function=_linked, dirs_exist_ok=True)
 
 
 def _linked(source: str, target: str) -> None:
@@ -97,13 +104,30 @@ def _linked(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _report(context: JobContext, stages: Sequence[Run]) -> None:
-    """report.md: how each stage ended, and then the report of the last, which says how the result is used."""
+def _report(context: JobContext, stages: Sequence[Run], *, apart: bool) -> None:
+    """report.md: how each stage ended, and then how the result is used: what the report of the last says, or of tasks
+    that trained apart the Python that switches between their adapters."""
     lines = [f"- **{_name(stage)}** ([{stage.id}]({stage.path})): {status(stage).text}" for stage in stages]
     last = stages[-1].report
-    rest = last.read_text(encoding="utf-8") if last.exists() else ""
-    text = f"# {context.info.name}: {len(stages)} stages\n\n" + "\n".join(lines) + f"\n\n{rest}"
+    rest = _switching(context, stages) if apart else last.read_text(encoding="utf-8") if last.exists() else ""
+    what = "tasks" if apart else "stages"
+    text = f"# {context.info.name}: {len(stages)} {what}\n\n" + "\n".join(lines) + f"\n\n{rest}"
     write_atomic(context.run.report, text)
+
+
+def _switching(context: JobContext, stages: Sequence[Run]) -> str:
+    """How the tasks' results are used: adapters on one base, or whole models."""
+    folder, names = context.output, [_name(stage) for stage in stages]
+    recipe = stages[0].recipe()
+    if recipe is None or ADAPTERS[recipe.adapter.kind].saved == "model":
+        return f"Each task's model is a folder of {folder}.\n"
+    lines = [
+        f'model = PeftModel.from_pretrained(base, "{folder}/{names[0]}", adapter_name="{names[0]}")',
+        *(f'model.load_adapter("{folder}/{name}", adapter_name="{name}")' for name in names[1:]),
+        f'model.set_adapter("{names[-1]}")  # the task that is asked next',
+    ]
+    code = "\n".join(lines)
+    return f"One base, and an adapter for each task; each task's own report has the rest.\n\n```python\n{code}\n```\n"
 
 
 def _name(stage: Run) -> str:
