@@ -86,6 +86,32 @@ async def attempt_for(
     return result
 
 
+class OneAtATime:
+    """Calls of one kind, never two at once: of those asked for while one runs, only the last is made.
+
+    A thread can't be stopped.  Without this, each key of an edit would leave one behind that computes what nobody waits
+    for any more, and takes the core from the one that is waited for.  Its callers are workers of one exclusive group, of
+    which Textual cancels those that are superseded.
+    """
+
+    def __init__(self) -> None:
+        self._running: asyncio.Task[Any] | None = None
+
+    async def attempt_for(
+        self, node: Widget, function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
+    ) -> Found | Problem:
+        """As `attempt_for`, once the call before has come back, which who is cancelled does not take with it."""
+        while self._running is not None and not self._running.done():
+            await asyncio.wait([self._running])
+        if _taken_away(node):
+            raise asyncio.CancelledError
+        self._running = asyncio.ensure_future(attempt(function, *args, **kwargs))
+        result: Found | Problem = await asyncio.shield(self._running)
+        if _taken_away(node):
+            raise asyncio.CancelledError
+        return result
+
+
 def _taken_away(node: Widget) -> bool:
     screen = next((each for each in node.ancestors_with_self if isinstance(each, Screen)), None)
     if screen is None or not node.app.is_running or screen not in node.app.screen_stack:

@@ -18,7 +18,7 @@ from ftui.data.document import FormatName
 from ftui.units import plain
 
 from .. import lookups
-from ..background import Problem, attempt_for
+from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import MapColumns, Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.path_input import PathSuggester, near
@@ -53,6 +53,7 @@ class DataStep(Step):
         super().__init__(state)
         self._row = 1
         self._previewed: tuple[Any, ...] = ()
+        self._previews = OneAtATime()
         self._checked: object = None
         """What was asked to be checked last."""
         self._checking = False
@@ -237,7 +238,7 @@ class DataStep(Step):
         asked = (draft.data, draft.objective, shown.data.max_length, shape.ref if shape else None, self._row)
         if asked == self._previewed:
             return
-        found = await attempt_for(self, lookups.preview, shown, self._row, shape)
+        found = await self._previews.attempt_for(self, lookups.preview, shown, self._row, shape)
         self._previewed = asked
         lines = [problem_text(found)] if isinstance(found, Problem) else preview_lines(found)
         self.query_one("#row", Static).update(Content("\n").join(lines))

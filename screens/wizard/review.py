@@ -19,7 +19,7 @@ from ftui.runs.logout import survival
 from ftui.units import gib
 
 from .. import lookups
-from ..background import Problem, attempt_for
+from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import Ask, Confirm
 from .cost import cost_line
 from .state import KINDS, WizardState
@@ -47,6 +47,7 @@ class ReviewStep(Step):
         self._against: list[Problem] = []
         self._warnings: list[Content] = []
         self._checked: Layout | None = None
+        self._checks = OneAtATime()
         self._launching = False
         self._due = False
         """Whether enter was pressed before the last edit was planned."""
@@ -86,7 +87,7 @@ class ReviewStep(Step):
     @work(exclusive=True, group="check")
     async def _check(self, layout: Layout) -> None:
         self._checked = layout
-        found = await attempt_for(self, lookups.obstacles, layout)
+        found = await self._checks.attempt_for(self, lookups.obstacles, layout)
         if isinstance(found, Problem):
             self._against = [found]
         else:

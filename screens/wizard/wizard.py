@@ -21,7 +21,7 @@ from ftui.planner.document import Trace
 from ftui.units import plain
 
 from .. import lookups
-from ..background import Problem, attempt_for
+from ..background import OneAtATime, Problem, attempt_for
 from ..memory import forget, recall, remember
 from ..page import Page
 from ..widgets.choice_table import ChoiceTable
@@ -78,6 +78,7 @@ class WizardScreen(Page[None]):
         self._reading = Event()
         """Set to stop the reading of data that is no longer wanted."""
         self._checks = Checks(self)
+        self._plans = OneAtATime()
 
     @staticmethod
     def _opening(demo: bool, preset: str | None, resume: bool) -> WizardState:
@@ -247,7 +248,7 @@ class WizardScreen(Page[None]):
         if not can_plan(self.state):
             return
         asked = self.state
-        found = await attempt_for(self, replan, asked)
+        found = await self._plans.attempt_for(self, replan, asked)
         if self.state.draft is not asked.draft or self.state.option != asked.option:
             return
         self._learn("plan", found, lambda state, new: state.having(**{name: getattr(new, name) for name in PLANNED}))

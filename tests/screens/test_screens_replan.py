@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from threading import Event
 from typing import Any
 
 import pytest
-from screens_help import cpu_box, small_profile
+from screens_help import cpu_box, small_profile, until
 
 from ftui import models, planner
+from ftui.screens.app import FtuiApp
 from ftui.screens.wizard.replan import at_once, replan
 from ftui.screens.wizard.state import WizardState
-from ftui.screens.wizard.wizard import from_preset
+from ftui.screens.wizard.step import Assigned
+from ftui.screens.wizard.wizard import WizardScreen, from_preset
 
 
 @pytest.fixture
@@ -77,3 +80,45 @@ def test_an_edit_is_answered_within_milliseconds(planned: WizardState) -> None:
 
     # A frame of the terminal, on the busiest of machines; benchmarks/plan.py says what it takes.
     assert min(seconds(rank) for rank in range(20, 30)) < 0.03
+
+
+class Slow:
+    """A planner that takes its time, and knows how often it was asked and by how many at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.most = self.now = 0
+        self.go = Event()
+
+    def __call__(self, state: WizardState) -> WizardState:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.asked.append(state.draft.adapter.rank)  # type: ignore[union-attr]
+        assert self.go.wait(20)
+        self.now -= 1
+        return replan(state)
+
+
+async def test_of_edits_in_a_row_only_the_first_and_the_last_are_planned(
+    planned: WizardState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow()
+    monkeypatch.setattr("ftui.screens.wizard.wizard.replan", slow)
+    for name in ("_probe", "_describe", "_profile"):
+        monkeypatch.setattr(WizardScreen, name, lambda self: None)
+    app = FtuiApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = WizardScreen()
+        screen.set_reactive(WizardScreen.state, planned.having(step="settings"))
+        await app.push_screen(screen)
+        for rank in range(20, 30):
+            screen.post_message(Assigned({"adapter.rank": rank}))
+            await pilot.pause(0.01)
+        await until(pilot, lambda: slow.asked)
+        assert screen.state.outdated
+        slow.go.set()
+        await until(pilot, lambda: not screen.state.outdated)
+        assert (slow.asked[-1], slow.most) == (29, 1)
+        assert len(slow.asked) == 2
+        assert screen.state.layout is not None
+        assert screen.state.layout.recipe.adapter.rank == 29  # type: ignore[union-attr]
