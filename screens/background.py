@@ -90,8 +90,8 @@ class OneAtATime:
     """Calls of one kind, never two at once: of those asked for while one runs, only the last is made.
 
     A thread can't be stopped.  Without this, each key of an edit would leave one behind that computes what nobody waits
-    for any more, and takes the core from the one that is waited for.  Its callers are workers of one exclusive group, of
-    which Textual cancels those that are superseded.
+    for any more, and takes the core from the one that is waited for.  Its callers are workers of one exclusive group,
+    of which Textual cancels those that are superseded.
     """
 
     def __init__(self) -> None:
