@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ftui.data.checking import check
     from ftui.data.given import Given
     from ftui.data.loading import load
-    from ftui.data.preparation import Prepared, prepare, validation_source
+    from ftui.data.preparation import Prepared, held_out_by, prepare, validation_source
     from ftui.data.previewing import preview
     from ftui.data.profiling import profile
     from ftui.data.repairing import repairs_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Given": "given",
     "Prepared": "preparation",
+    "held_out_by": "preparation",
     "Tokenizer": "tokenizer",
     "check": "checking",
     "check_apart": "apart",
@@ -49,6 +50,6 @@ def demo_path() -> Path:
 
 
 __all__ = [
-    "Given", "Prepared", "Tokenizer", "check", "check_apart", "demo_path", "load", "load_tokenizer", "prepare",
-    "preview", "profile", "profile_apart", "repairs_of", "validation_source",
+    "Given", "Prepared", "Tokenizer", "check", "check_apart", "demo_path", "held_out_by", "load", "load_tokenizer",
+    "prepare", "preview", "profile", "profile_apart", "repairs_of", "validation_source",
 ]

@@ -33,6 +33,8 @@ class Row:
     """Its place in a curriculum by a column of the file; 0 without one."""
     task: str | None = None
     """The task that it belongs to, where its source names any."""
+    by: str | float | None = None
+    """What it is held out by, where that is a column of the file: a name, or a time in seconds."""
 
     @property
     def is_empty(self) -> bool:
@@ -41,7 +43,8 @@ class Row:
 
 
 def make_row(
-    source: str, line: int, kind: RowKind, value: dict[str, Any], order: float = 0.0, task: str | None = None
+    source: str, line: int, kind: RowKind, value: dict[str, Any], order: float = 0.0, task: str | None = None,
+    by: str | float | None = None,
 ) -> Row:
     """Raises RowError where the value holds something that is no Unicode text."""
     try:
@@ -53,7 +56,7 @@ def make_row(
         # Parquet may hold dates, decimals and bytes where a template would see them.
         raise RowError(f"holds a value that is no JSON: {error}") from None
     key = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
-    return Row(source, line, kind, value, key, order, task)
+    return Row(source, line, kind, value, key, order, task, by)
 
 
 def messages_of(row: Row) -> list[Message]:

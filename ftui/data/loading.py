@@ -17,6 +17,7 @@ from ftui.data.encoding import conversion_hint, name_of
 from ftui.data.folders import files_in, is_pattern, matching
 from ftui.data.formats import SAMPLE_ROWS, choose, columns_of
 from ftui.data.given import SourceLike
+from ftui.data.hold_out import HoldOut
 from ftui.data.images import found
 from ftui.data.own_loader import is_loader, loader
 from ftui.data.reading import Broken, DataFile, RawRow, open_file
@@ -38,6 +39,8 @@ class Loaded:
     available_columns: tuple[str, ...]
     order: str | None = None
     """The column by whose numbers rows are ordered."""
+    hold_out: HoldOut | None = None
+    """The column by which rows are held out."""
 
     @property
     def kind(self) -> RowKind:
@@ -65,7 +68,7 @@ class Loaded:
                     value = format.convert(raw, columns)
                     if "images" in value:
                         value["images"] = found(value["images"], file.path.parent)
-                    row = make_row(source, line, format.kind, value, self._order(raw), self._task(raw))
+                    row = make_row(source, line, format.kind, value, self._order(raw), self._task(raw), self._by(raw))
                 except RowError as error:
                     yield BadRow(source=source, line=line, reason=plain(str(error)))
                     continue
@@ -94,6 +97,10 @@ class Loaded:
             raise RowError(f"its column {column} names no task")
         return sys.intern(str(name).strip())
 
+    def _by(self, raw: dict[str, Any]) -> str | float | None:
+        by = self.hold_out.of(raw) if self.hold_out else None
+        return sys.intern(by) if isinstance(by, str) else by
+
     def described(self, rows: int) -> Source:
         """The source as the profile shows it, with `rows` good ones."""
         return Source(
@@ -114,8 +121,9 @@ def column_in(text: str | None) -> str | None:
     return text.removeprefix("column:").strip() if text and text.startswith("column:") else None
 
 
-def load(given: SourceLike, order: str | None = None) -> Loaded:
-    """Find a source's files and its format; with `order`, each row brings along the number in that column.
+def load(given: SourceLike, order: str | None = None, hold_out: HoldOut | None = None) -> Loaded:
+    """Find a source's files and its format; with `order`, each row brings along the number in that column, with
+    `hold_out` what it is held out by.
 
     Raises BadInput, in one sentence with what to do, where there are no files, no rows, or no format that fits.
     """
@@ -137,7 +145,13 @@ def load(given: SourceLike, order: str | None = None) -> Loaded:
     format, alternatives = choose(sample, name=given.format, columns=given.columns, source=given.path)
     if FORMATS[format.format].kind == "text" and len(files) == 1:
         _refuse_wrong_encoding(files[0], sample, format.columns["text"])
-    return Loaded(given, files, format, alternatives, tuple(columns_of(sample)), order)
+    columns = columns_of(sample)
+    if hold_out and hold_out.column not in columns:
+        raise BadInput(
+            f"{plain(given.path)} has no column {plain(hold_out.column)}, by which rows are to be held out.",
+            f"It has: {', '.join(map(plain, columns))[:300]}. See data.hold_out.",
+        )
+    return Loaded(given, files, format, alternatives, tuple(columns), order, hold_out)
 
 
 def find_files(given: SourceLike) -> list[Path]:

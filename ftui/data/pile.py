@@ -1,4 +1,4 @@
-"""Tokenized rows of one side of a dataset: what is kept of each, and which of them are held out."""
+"""Tokenized rows of one side of a dataset: what is kept of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ftui.data.document import BadRow
 from ftui.data.masking import Tokens
 from ftui.data.token_rows import TokenStore
 from ftui.documents import RowForm
-from ftui.errors import BadInput
 
 SAMPLE_PROMPTS = 8
 KEPT_BAD_ROWS = 100
@@ -37,6 +36,8 @@ class Pile:
     keys: array[int] = field(default_factory=lambda: array("Q"))
     sources: array[int] = field(default_factory=lambda: array("i"))
     order: array[float] = field(default_factory=lambda: array("d"))
+    by: list[str | float | None] = field(default_factory=list)
+    """By row what it is held out by: a name, a time, or nothing but its content."""
     dropped: Counter[str] = field(default_factory=Counter)
     bad: list[BadRow] = field(default_factory=list)
     truncated: int = 0
@@ -83,6 +84,7 @@ def add(
     pile.keys.append(key)
     pile.sources.append(source)
     pile.order.append(row.order)
+    pile.by.append(row.by)
     if row.kind not in ("text", "class"):
         entry = (-key, -len(pile.pieces), row)
         if len(pile.samples) < SAMPLE_PROMPTS:
@@ -90,66 +92,6 @@ def add(
         elif entry > pile.samples[0]:
             heapq.heapreplace(pile.samples, entry)
     return None
-
-
-def split(pile: Pile, wanted: float | int, seed: int) -> tuple[list[int], list[int]]:
-    """(training rows, held-out rows): those of the lowest keys are held out, equal rows together.
-
-    Of rows with labels, the same share of each label's, as nearly as whole rows allow, but never the last of them.
-    """
-    rows = len(pile.pieces)
-    if isinstance(wanted, int):
-        count = wanted
-        if count >= rows:
-            raise BadInput(
-                f"data.validation asks for {count} rows, but there are only {rows}.", "Lower it, or give a share: 0.05."
-            )
-    else:
-        count = min(max(1, round(wanted * rows)), rows - 1) if wanted else 0
-    if count <= 0:
-        return list(range(rows)), []
-    held_out: set[int] = set()
-    groups = _groups(pile)
-    for group, share in zip(groups, _shares(groups, count), strict=True):
-        held_out |= _lowest(pile, group, share)
-    return [row for row in range(rows) if row not in held_out], sorted(held_out)
-
-
-def _groups(pile: Pile) -> list[list[int]]:
-    """Rows by their label, or all of them together; one with several labels belongs to the rarest of them."""
-    if pile.form != "class":
-        return [list(range(len(pile.pieces)))]
-    labels: list[list[str]] = [pile.beside[first]["labels"] for first, _ in pile.pieces]
-    counts = Counter(label for own in labels for label in own)
-    groups: dict[str, list[int]] = {}
-    for row, own in enumerate(labels):
-        groups.setdefault(min(own, key=lambda label: (counts[label], label), default=""), []).append(row)
-    return list(groups.values())
-
-
-def _shares(groups: list[list[int]], count: int) -> list[int]:
-    """How many of each group are held out, `count` in all where that leaves each of them a row: whole parts first, then
-    to those that lack the most."""
-    rows = sum(map(len, groups))
-    exact = [count * len(group) / rows for group in groups]
-    shares = [int(share) for share in exact]
-    lacking = sorted(range(len(groups)), key=lambda index: (shares[index] - exact[index], -len(groups[index]), index))
-    for index in lacking[: count - sum(shares)]:
-        shares[index] += 1
-    return [min(share, len(group) - 1) for share, group in zip(shares, groups, strict=True)]
-
-
-def _lowest(pile: Pile, rows: list[int], count: int) -> set[int]:
-    """The `count` of `rows` with the lowest keys and those that are copies of them, but never all."""
-    if count <= 0:
-        return set()
-    order = sorted(rows, key=lambda row: (pile.keys[row], row))
-    last = pile.keys[order[count - 1]]
-    held_out = {row for row in order if pile.keys[row] <= last}
-    if len(held_out) == len(rows):
-        # All the rows that would be left are copies of held-out ones.
-        held_out = {row for row in order if pile.keys[row] < last}
-    return held_out
 
 
 def bad_row(row: Row, reason: str) -> BadRow:

@@ -15,6 +15,8 @@ from ftui.data.document import BadRow, SourceVersion
 from ftui.data.filling import Filling, Progress
 from ftui.data.form_rows import AnsweredRows, ClassRows, LabelledRows, PairRows, PicturedRows, PromptRows
 from ftui.data.given import Given, SourceLike
+from ftui.data.hold_out import HoldOut
+from ftui.data.hold_out import parse as parse_hold_out
 from ftui.data.images import MARKER
 from ftui.data.kept_rows import find, keep, key_of, stamps, versions_of
 from ftui.data.loading import column_in, load
@@ -22,9 +24,10 @@ from ftui.data.mask_check import MEND_MASK, mask_fault
 from ftui.data.masking import Writer
 from ftui.data.mixing import mixed, ordered
 from ftui.data.packing import pack
-from ftui.data.pile import KEPT_BAD_ROWS, Pile, split
+from ftui.data.pile import KEPT_BAD_ROWS, Pile
 from ftui.data.repairing import good_rows, tokens_of
 from ftui.data.repairs import Context, mended, parse, repaired, shuffles
+from ftui.data.splitting import split
 from ftui.data.template import ChatTemplate, LossOn, choose_template
 from ftui.data.token_rows import StoredRows, TokenRows, TokenStore
 from ftui.data.tokenizer import Tokenizer, load_tokenizer
@@ -48,6 +51,8 @@ class DataSettings(Protocol):
     def template(self) -> str: ...
     @property
     def validation(self) -> float | int | str: ...
+    @property
+    def hold_out(self) -> str: ...
     @property
     def max_length(self) -> int | Literal["auto"]: ...
     @property
@@ -162,7 +167,8 @@ def prepare(
     writer = Writer(tokenizer, template, getattr(recipe.objective, "loss_on", "assistant"))
     store = TokenStore()
     everything = Pile(store, form)
-    loaded = [load(source, column_in(data.curriculum)) for source in data.sources]
+    wanted, by = _validation(data.validation), held_out_by(recipe)
+    loaded = [load(source, column_in(data.curriculum), by) for source in data.sources]
     if form in _BY_TURNS and any(source.kind not in ("text", "class") for source in loaded):
         _refuse_wrong_mask(template, writer.loss_on)
     file = validation_source(recipe)
@@ -178,7 +184,6 @@ def prepare(
     context = Context(seed, lambda: good_rows(file), lambda row: tokens_of(row, form, writer))
     filling = Filling(writer, max_length, seed, lambda items, drop: repaired(items, repairs, context, drop))
     filling.fill(everything, loaded, on_progress)
-    wanted = _validation(data.validation)
     if held is not None:
         apart = Pile(store, form)
         filling.repair = lambda items, drop: mended(items, repairs, context, drop)
@@ -187,7 +192,7 @@ def prepare(
     else:
         apart = everything
         assert not isinstance(wanted, str), "a file is read above"
-        training, held_out = split(everything, wanted, seed)
+        training, held_out = split(everything, wanted, seed, by)
     training = mixed(training, everything, data.sources, data.balance, seed)
     if shuffles(repairs):
         # By their keys first: the order must not follow from that of the file.
@@ -308,6 +313,12 @@ def _validation(wanted: float | int | str) -> float | int | str:
             f"data.validation is {wanted}.", "It is a share below 1 (0.05), a number of rows (200), or a file."
         )
     return wanted
+
+
+def held_out_by(recipe: RecipeLike) -> HoldOut | None:
+    """The column by which rows are held out; None where their content decides, a file is validated on, or nothing."""
+    wanted = _validation(recipe.data.validation)
+    return parse_hold_out(recipe.data.hold_out) if wanted and not isinstance(wanted, str) else None
 
 
 def validation_source(recipe: RecipeLike) -> SourceLike | None:

@@ -1,9 +1,9 @@
 """Prepared data by the content of all that it follows from, so that a run on the same rows needn't tokenize them again.
 
 An entry is one file under the cache folder: a magic word, the length of its header, a header of JSON, the arrays that
-the header lists, and a digest of all of that.  It is written aside and renamed, so that it is there whole or not at all;
-one that is torn or damaged all the same is thrown away and prepared again.  The entries that were used last stay, as many
-as there is room for: `FTUI_PREPARED_GIB` (20), where 0 keeps none.
+the header lists, and a digest of all of that.  It is written aside and renamed, so that it is there whole or not at
+all; one that is torn or damaged all the same is thrown away and prepared again.  The entries used last stay, as many as
+there is room for: `FTUI_PREPARED_GIB` (20), where 0 keeps none.
 """
 
 from __future__ import annotations

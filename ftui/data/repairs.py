@@ -236,9 +236,13 @@ def _rewriting(rewrite: Rewrite) -> Stage:
         for source, row in items:
             value = rewrite(row.value)
             same = value == row.value
-            yield source, row if same else make_row(row.source, row.line, row.kind, value, row.order, row.task)
+            yield source, row if same else _anew(row, value)
 
     return stage
+
+
+def _anew(row: Row, value: dict[str, Any]) -> Row:
+    return make_row(row.source, row.line, row.kind, value, row.order, row.task, row.by)
 
 
 def _changed(name: str, part: Any, change: Callable[[str], str]) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ftui.recipe.adapter_combinations import wrong_adapter
 from ftui.recipe.continual_combinations import wrong_continual
+from ftui.recipe.data_combinations import wrong_data
 from ftui.recipe.document import Recipe
 from ftui.recipe.float8_combinations import wrong_float8
 from ftui.recipe.lora_combinations import wrong_lora
@@ -34,5 +35,5 @@ def wrong_combinations(recipe: Recipe) -> Iterator[Wrong]:
 
 RULES: tuple[Callable[[Recipe], Iterator[Wrong]], ...] = (
     wrong_lora, wrong_adapter, wrong_online, wrong_optimizer, wrong_preference, wrong_loss, wrong_start,
-    wrong_continual, wrong_training, wrong_qat, wrong_float8, wrong_repairs, wrong_tasks,
+    wrong_data, wrong_continual, wrong_training, wrong_qat, wrong_float8, wrong_repairs, wrong_tasks,
 )

@@ -133,8 +133,8 @@ class DataSource(Document):
         why="Several sources are mixed by weight.",
     )
     format: Literal[
-        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "safe-rlhf", "shp", "arena",
-        "ranked", "kto", "prompt", "classification",
+        "auto", "alpaca", "sharegpt", "messages", "prompt-completion", "text", "preference", "safe-rlhf", "shp",
+        "arena", "ranked", "kto", "prompt", "classification",
     ] = setting(
         "auto",
         title="Format",
@@ -207,6 +207,13 @@ class Data(Document):
         help="Held-out part: a share (0.05), a number of rows (200), or a file of its own.",
         why="It is how one sees over-fitting; 0 switches evaluation off.",
         term="validation loss",
+    )
+    hold_out: str = setting(
+        "random",
+        title="Hold out by",
+        help="Which rows are held out: random, stratified:COLUMN, group:COLUMN (whole ones), time:COLUMN (the newest).",
+        why="By group where rows of one document or customer are alike; by time to test on what comes later.",
+        advanced=True,
     )
     max_length: int | Auto = setting(
         "auto",

@@ -212,6 +212,7 @@ def _data_obstacles(layout: Layout) -> Iterator[Obstacle]:
         )
     yield from _template_obstacles(layout)
     yield from _validation_obstacles(layout)
+    yield from _held_out_obstacles(layout)
     if layout.profile.images:
         yield from _image_obstacles(layout)
 
@@ -259,6 +260,19 @@ def _validation_obstacles(layout: Layout) -> Iterator[Obstacle]:
             load(file)
     except FtuiError as error:
         yield Obstacle(f"data.validation: {error.what}", error.hint or "Name another file, or a share: 0.05.")
+
+
+def _held_out_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """A source without the column by which rows are to be held out."""
+    from ftui.data import held_out_by, load
+
+    if (by := held_out_by(layout.recipe)) is None:
+        return
+    for source in layout.recipe.data.sources:
+        try:
+            load(source, hold_out=by)
+        except FtuiError as error:
+            yield Obstacle(error.what, str(error.hint))
 
 
 def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -23,7 +23,7 @@ def recipe(*sources: Path | Given, **settings: Any) -> Any:
     given = [source if isinstance(source, Given) else Given(str(source)) for source in sources]
     data = {
         "sources": given, "prepare": (), "template": "auto", "validation": 0, "max_length": 512, "packing": False,
-        "balance": 0.0, "curriculum": None,
+        "balance": 0.0, "curriculum": None, "hold_out": "random",
     }
     return SimpleNamespace(data=SimpleNamespace(**data | settings), objective=SimpleNamespace(kind="dpo"))
 

@@ -25,7 +25,7 @@ def recipe(*sources: Any, loss_on: str = "assistant", **data: Any) -> Any:
     """As much of a recipe as `prepare` reads."""
     settings = {
         "prepare": (), "template": "auto", "validation": 0.0, "max_length": 200, "packing": False, "balance": 0.0,
-        "curriculum": None, **data,
+        "curriculum": None, "hold_out": "random", **data,
     }
     given = tuple(Given(source) if isinstance(source, str) else source for source in sources)
     return SimpleNamespace(

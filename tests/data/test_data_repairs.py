@@ -198,7 +198,7 @@ def test_the_recipe_refuses_it_when_it_is_read() -> None:
 def asking(path: str, *entries: dict[str, Any], validation: Any = 0) -> Any:
     data = SimpleNamespace(
         sources=(Given(path),), prepare=entries, template="auto", validation=validation, max_length=200, packing=False,
-        balance=0.0, curriculum=None,
+        balance=0.0, curriculum=None, hold_out="random",
     )  # fmt: skip
     return SimpleNamespace(data=data, objective=SimpleNamespace(loss_on="assistant"))
 

@@ -84,6 +84,7 @@ def test_each_obstacle_is_a_sentence_with_a_remedy(layout: Layout, monkeypatch: 
         (replace(layout, profile=profile(rows=0)), "No row of the data"),
         (replace(layout, profile=profile(kind="preference")), "preference rows"),
         (replace(layout, profile=profile().model_copy(update={"faults": ("Its mask is wrong.",)})), "mask is wrong"),
+        (replace(layout, recipe=assign(layout.recipe, {"data.hold_out": "group:doc"})), "has no column doc"),
         (replace(layout, estimate=layout.estimate.model_copy(update={"verdict": tight})), "Does not fit by 1.0 GiB"),
         (replace(layout, estimate=layout.estimate.model_copy(update={"disk_bytes": 1 << 60})), "GiB of disk"),
         (replace(layout, shape=SHAPE.model_copy(update={"remote_code": True})), "Python code of its own"),
