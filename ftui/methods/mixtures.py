@@ -30,6 +30,11 @@ class XloraOptions(AdapterOptions):
         (), title="Adapters", help="Output folders of finished LoRA runs on this base model.",
         why="Two or more whose skills are to be joined.",
     )
+    expert_parameters: float | None = setting(
+        None, title="Adapters' size", help="Millions of parameters of each, for the plan; empty takes rank 16 "
+        "on all linear modules.", why="State it where the finished LoRAs are larger or smaller.", advanced=True,
+        gt=0, le=100_000,
+    )
     depth: int = whole(1, "Depth", "Layers of the gate.", "Deeper for mixtures that depend on more.", most=64)
     width: int = whole(2048, "Width", "Inner width of a gate of two or more layers.", "Smaller trains less.",
                        most=1 << 20)

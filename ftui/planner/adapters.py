@@ -1,7 +1,7 @@
-"""What an adapter trains and what it holds besides: every trained tensor of every kind, and its frozen buffers.
+"""What an adapter trains: every trained tensor of every kind.
 
 Shapes are those of peft 0.21's layers (`peft/tuners/<kind>/layer.py`), read off the modules that `get_peft_model` puts
-on and tested against them.  `adapter_tapes` holds what each kind does to activations.
+on and tested against them.  `frozen` holds what a kind brings along untrained, `adapted` what it does to activations.
 """
 
 from __future__ import annotations
@@ -108,17 +108,6 @@ def trains_inputs(options: Any) -> bool:
     With BitFit the first layer's own first tensors begin the graph, which comes to the same.
     """
     return options is not None and options.kind in LENGTHENING | {"trainable_tokens", "bitfit"}
-
-
-def buffer_bytes(
-    kind: str, options: Any, targets: tuple[Target, ...], sizes: Geometry, weight_bytes: int
-) -> int:
-    """Frozen tensors that the adapter brings along, in bytes; `weight_bytes` is the base's width per element."""
-    if kind == "trainable_tokens":
-        return int(options.count) * sizes.hidden * weight_bytes  # the rows as they were
-    if kind == "cartridge":
-        return 4 * int(options.frozen_tokens) * sizes.layers * 2 * sizes.key
-    return BUFFERS[kind](options, targets, weight_bytes) if kind in BUFFERS and targets else 0
 
 
 # One function per kind that is put on single modules.
@@ -397,79 +386,4 @@ PER_MODEL: Mapping[str, Callable[[Any, tuple[Target, ...], Geometry], Iterator[T
     "prompt_tuning": _prompt_tuning, "p_tuning": _p_tuning, "prefix_tuning": _prefix_tuning,
     "adaption_prompt": _adaption_prompt, "trainable_tokens": _trainable_tokens, "cpt": _prompt_tuning,
     "multitask_prompt_tuning": _multitask, "cartridge": _cartridge, "xlora": _xlora,
-}
-
-
-# Frozen tensors, in bytes.  peft makes them float32 unless it says otherwise, and int64 where they are places.
-
-
-def _random_pair(o: Any, targets: tuple[Target, ...], down: int) -> int:
-    """VeRA's two random matrices, as wide as the widest module on either side, once for the whole model."""
-    return 4 * (down * max(t.inputs for t in targets) + o.rank * max(t.outputs for t in targets))
-
-
-def _randlora_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    """As wide as the widest input and output among the modules, whichever of the two is the narrower."""
-    least, most = sorted((max(t.inputs for t in targets), max(t.outputs for t in targets)))
-    return 4 * (o.rank * least + most * -(-least // o.rank) * o.rank)
-
-
-def _oft_places(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    blocks = ((t, oft_block(t.inputs, o.block_size)) for t in targets)
-    return sum(16 * t.count * (block * (block - 1) // 2) for t, block in blocks)
-
-
-def _psoft_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    return sum(
-        t.count * (16 * _psoft(o, t)[0][1] + 4 * min(o.rank, t.inputs, t.outputs) * (t.inputs + t.outputs))
-        for t in targets
-    )
-
-
-def _unilora_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    """For every entry of the two matrices its place in the vector (int64) and its scale."""
-    return sum(12 * t.count * o.rank * (t.inputs + t.outputs) for t in targets)
-
-
-def _tinylora_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    return sum(4 * t.count * (o.rank * (t.inputs + t.outputs) + o.length * o.rank * o.rank) for t in targets)
-
-
-def _frod_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    """For every module its left basis, for every kind of module the right one and the places of its entries."""
-    return sum(
-        weight * (t.count * t.weights + t.inputs * t.inputs) + 16 * _frod(o, t)[1][1] for t in targets
-    )
-
-
-def _shira_places(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    return sum(8 * t.count * o.rank * (t.inputs + t.outputs) for t in targets)
-
-
-def _osf_buffers(o: Any, targets: tuple[Target, ...], weight: int) -> int:
-    """The trained directions as they were, and the frozen ones of the longer side."""
-    total = 0
-    for t in targets:
-        high, low = osf_ranks(o, t)
-        longer = max(t.inputs, t.outputs) if t.inputs != t.outputs else 0
-        total += 4 * t.count * (low * (t.inputs + t.outputs + 1) + high * longer)
-    return total
-
-
-BUFFERS: Mapping[str, Callable[[Any, tuple[Target, ...], int], int]] = {
-    "vera": lambda o, targets, weight: _random_pair(o, targets, o.rank),
-    "pvera": lambda o, targets, weight: _random_pair(o, targets, 2 * o.rank),
-    "randlora": _randlora_buffers,
-    "oft": _oft_places,
-    "boft": lambda o, targets, weight: sum(4 * t.count * t.inputs * t.inputs for t in targets),
-    "psoft": _psoft_buffers,
-    "unilora": _unilora_buffers,
-    "tinylora": _tinylora_buffers,
-    "frod": _frod_buffers,
-    "shira": _shira_places,
-    "supertuning": lambda o, targets, weight: sum(4 * t.count * _supertuning(o, t)[0][1] for t in targets),
-    "osf": _osf_buffers,
-    "delora": lambda o, targets, weight: sum(4 * t.count * t.inputs for t in targets),
-    "glora": lambda o, targets, weight: sum(
-        weight * t.count * (0 if t.bias else t.inputs + 2 * t.outputs) for t in targets),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftui.methods import LoraOptions
-from ftui.planner import adapters, projected, stored
+from ftui.planner import adapters, frozen, projected, stored
 from ftui.planner.adapters import Trained
 from ftui.planner.lora import lora_frozen
 from ftui.planner.partial import in_place
@@ -53,12 +53,11 @@ def adapter_bytes(setup: Setup) -> int:
     if setup.full or in_place(setup.options):
         return 0
     if setup.options is None:
-        frozen = lora_frozen(setup.lora or LoraOptions(), setup.rank, setup.targets, setup.geometry)
-        return (setup.adapter_parameters + frozen) * setup.adapter_bytes
-    frozen = adapters.buffer_bytes(
+        still = lora_frozen(setup.lora or LoraOptions(), setup.rank, setup.targets, setup.geometry)
+        return (setup.adapter_parameters + still) * setup.adapter_bytes
+    return setup.adapter_parameters * setup.adapter_bytes + frozen.buffer_bytes(
         setup.adapter, setup.options, setup.targets, setup.geometry, setup.weight_bytes
     )
-    return setup.adapter_parameters * setup.adapter_bytes + frozen
 
 
 def gradient_bytes(setup: Setup) -> int:

@@ -13,12 +13,15 @@ Wrong = tuple[str, str]
 
 COMPILED = ("sft", "classify", "reward")
 """Objectives whose step is one pass through the model, which torch.compile can take whole."""
+ANSWERING = ("prompt", "answered")
+"""Forms of rows of which an objective draws its own batches, to be answered together."""
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 
 def wrong_training(recipe: Recipe) -> Iterator[Wrong]:
     """Everything in `recipe` that its steps can't be."""
     yield from _order(recipe)
+    yield from _padded(recipe)
     yield from _compiled(recipe)
     yield from _checkpointed(recipe)
     if recipe.evaluate.first and recipe.data.validation == 0:
@@ -35,13 +38,23 @@ def _order(recipe: Recipe) -> Iterator[Wrong]:
     if not recipe.train.group_by_length:
         return
     instead = "Write train.group_by_length: false."
-    if OBJECTIVES[recipe.objective.kind].form == "prompt":
+    if OBJECTIVES[recipe.objective.kind].form in ANSWERING:
         yield f"{recipe.objective.kind} draws groups of prompts, which train.group_by_length can't order.", instead
+    elif recipe.objective.kind == "kto":
+        yield ("KTO draws its batches beforehand, each answer beside one that another prompt was given: "
+               "train.group_by_length would part them.", instead)
     elif recipe.data.packing is True:
         yield "data.packing makes all sequences equally long: train.group_by_length has nothing to group.", instead
     elif recipe.data.padding != "longest":
         yield (f"data.padding: {recipe.data.padding} costs the same whichever rows share a batch: "
                "train.group_by_length saves nothing.", instead)
+
+
+def _padded(recipe: Recipe) -> Iterator[Wrong]:
+    row = OBJECTIVES[recipe.objective.kind]
+    if row.form in ANSWERING and recipe.data.padding == "max_length":
+        yield (f"{row.title} pads prompts and answers to the longest that are written together, and "
+               "data.padding: max_length would be passed over.", "Write data.padding: longest.")
 
 
 def _checkpointed(recipe: Recipe) -> Iterator[Wrong]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ftui.data.token_rows import UNTRAINED
+from ftui.recipe.document import Recipe
 
 SIDES = ("chosen", "rejected")
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
@@ -27,12 +28,14 @@ class PairCollator:
     pad_id: int
     multiple: int = 1
     """Widths are rounded up to this, as tensor cores like it."""
+    width: int = 0
+    """The least width of a micro-batch, whatever its rows."""
     masks: bool = True
     """A reward model scores the whole text and has no use for the mask."""
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         found = [_answer(row, side) for side in SIDES for row in rows]
-        batch = padded([ids for ids, _ in found], [mask for _, mask in found], self.pad_id, self.multiple)
+        batch = padded([ids for ids, _ in found], [mask for _, mask in found], self.pad_id, self.multiple, self.width)
         if not self.masks:
             batch.pop("completion_mask")
         return batch | _beside(rows, (*REFERENCE, "margin"))
@@ -44,12 +47,14 @@ class SidesCollator:
 
     pad_id: int
     multiple: int = 1
+    width: int = 0
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {"tokens": 0}
         for side in SIDES:
             answers = [_answer(row, side) for row in rows]
-            batch = padded([ids for ids, _ in answers], [mask for _, mask in answers], self.pad_id, self.multiple)
+            ids, masks = [ids for ids, _ in answers], [mask for _, mask in answers]
+            batch = padded(ids, masks, self.pad_id, self.multiple, self.width)
             found["tokens"] += batch.pop("tokens")
             batch["labels"] = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, UNTRAINED)
             found |= {f"{side}_{name}": values for name, values in batch.items()}
@@ -66,6 +71,7 @@ class LabelledCollator:
     pad_id: int
     max_length: int
     multiple: int = 1
+    width: int = 0
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         batch = self._texts(rows, "completion")
@@ -79,14 +85,19 @@ class LabelledCollator:
         cut = slice(self.max_length)
         ids = [(row["prompt_ids"] + row[f"{name}_ids"])[cut] for row in rows]
         masks = [([0] * len(row["prompt_ids"]) + row[f"{name}_mask"])[cut] for row in rows]
-        return padded(ids, masks, self.pad_id, self.multiple)
+        return padded(ids, masks, self.pad_id, self.multiple, self.width)
+
+
+def least_width(recipe: Recipe) -> int:
+    """The width that a recipe asks every micro-batch to have; 0 where its rows decide."""
+    return int(recipe.data.max_length) if recipe.data.padding == "max_length" else 0
 
 
 def padded(
-    ids: Sequence[list[int]], masks: Sequence[list[int]], pad_id: int, multiple: int = 1
+    ids: Sequence[list[int]], masks: Sequence[list[int]], pad_id: int, multiple: int = 1, width: int = 0
 ) -> dict[str, Any]:
     """Rows of ids and masks as tensors of one width, with the attention mask and the number of real tokens."""
-    width = -(-max(map(len, ids)) // multiple) * multiple
+    width = -(-max(width, *map(len, ids)) // multiple) * multiple
     batch = {
         "input_ids": torch.full((len(ids), width), pad_id),
         "attention_mask": torch.zeros((len(ids), width), dtype=torch.long),

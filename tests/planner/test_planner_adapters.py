@@ -20,7 +20,7 @@ from ftui.methods import ADAPTERS, Targeted
 from ftui.models import demo
 from ftui.models.document import ModelShape
 from ftui.models.shape import Origin, build
-from ftui.planner import adapted, adapters, estimate, plan, resolve
+from ftui.planner import adapted, adapters, estimate, frozen, plan, resolve
 from ftui.planner.activations import at, peak
 from ftui.planner.blocks import Writer
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
@@ -155,7 +155,7 @@ def adapted_model(options: Any, family: str, folder: Path) -> Any:
 def test_every_planned_adapter_has_its_counts() -> None:
     kinds = set(ADAPTERS) - {"lora", "none", *SURROUNDING, *PARTIAL}
     assert kinds == set(adapters.PER_MODULE) | set(adapters.PER_MODEL) == set(OPTIONS)
-    assert set(adapters.BUFFERS) <= kinds
+    assert set(frozen.BUFFERS) | set(frozen.PER_MODEL) <= kinds
 
 
 @pytest.mark.torch
@@ -189,11 +189,23 @@ def held_against_peft(kind: str, family: str, stated: Mapping[str, Any], wanted:
         if "inv_freq" not in name and "frod_s_size" not in name:  # FRoD's two numbers per kind of module lie on the CPU
             seen[buffer.untyped_storage()._cdata] = buffer.untyped_storage().nbytes()
     if kind == "cartridge" and options.frozen_tokens:
-        frozen = model.prompt_encoder["default"].frozen_embedding
-        seen[0] = frozen.numel() * 4
-    held = adapters.buffer_bytes(kind, options, targets, sizes, 4)
+        seen[0] = 4 * model.prompt_encoder["default"].frozen_embedding.numel()
+    if kind == "cpt":
+        seen[0] = 4 * model.prompt_encoder["default"].embedding.weight.numel()
+    if kind == "xlora":
+        experts = sum(one.numel() for name, one in model.named_parameters() if "lora_" in name)
+        seen[0] = 4 * experts
+        options = options.model_copy(update={"expert_parameters": experts / len(options.adapters) / 1e6})
+    held = frozen.buffer_bytes(kind, options, targets, sizes, 4)
     # SHiRA's places are no buffers to torch, but lie on the device all the same.
     assert kind == "shira" or held == sum(seen.values())
+
+
+def test_finished_adapters_of_no_stated_size_are_taken_for_loras_on_all_linear_modules() -> None:
+    sizes = shaped("llama")
+    options = ADAPTERS["xlora"].options(kind="xlora", adapters=("one", "two"))
+    each = sum(16 * (t.inputs + t.outputs) * t.count for t in chosen(sizes, "all-linear"))
+    assert frozen.buffer_bytes("xlora", options, (), sizes, 2) == 2 * 4 * each
 
 
 @pytest.mark.parametrize("kind", sorted(set(ADAPTERS) - {"none", *PARTIAL}))

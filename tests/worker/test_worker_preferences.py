@@ -282,6 +282,32 @@ def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         assert (ours[name] == tensor).all(), name
 
 
+def test_every_micro_batch_is_as_wide_as_padding_to_the_sequence_length_asks_for() -> None:
+    from ftui.recipe import Recipe, assign
+    from ftui.worker.collate_pairs import LabelledCollator, PairCollator, SidesCollator, least_width
+    from ftui.worker.objectives.classify import ClassCollator
+
+    wide = least_width(assign(Recipe(), {"data.padding": "max_length", "data.max_length": 20}))
+    assert least_width(assign(Recipe(), {"data.max_length": 20})) == 0
+    rows = [ROW, OTHER]
+    labelled = [{"input_ids": [5, 6], "label": 0}, {"input_ids": [7], "label": 1}]
+    assert PairCollator(0, width=wide)(rows)["input_ids"].shape == (4, 20)
+    assert PairCollator(0, multiple=8, width=wide)(rows)["attention_mask"].shape == (4, 24)
+    assert SidesCollator(0, width=wide)(rows)["rejected_labels"].shape == (2, 20)
+    assert LabelledCollator(0, 100, width=wide)(rows)["KL_input_ids"].shape == (2, 20)
+    assert ClassCollator(0, width=wide)(labelled)["input_ids"].shape == (2, 20)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto", "orpo", "cpo", "reward"])
+def test_every_preference_trainer_pads_as_its_recipe_says(
+    objective: str, resolved: Callable[..., Any], random_demo: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(objective, tmp_path, data__padding="max_length", data__max_length=200)
+    trainer = _built(resolved(**settings))
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(2)])
+    assert {value.shape[1] for value in batch.values() if getattr(value, "ndim", 0) == 2} == {200}
+
+
 def test_an_answer_meets_the_next_prompt_and_never_its_own() -> None:
     from ftui.worker.mismatched import Mismatched
 

@@ -19,7 +19,7 @@ from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments
 from ftui.worker.class_scores import CLASSES, Tally
 from ftui.worker.collate import task_ids
-from ftui.worker.collate_pairs import padded
+from ftui.worker.collate_pairs import least_width, padded
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer, settled
 
@@ -30,12 +30,14 @@ class ClassCollator:
 
     pad_id: int
     multiple: int = 1
+    width: int = 0
+    """The least width of a micro-batch, whatever its rows."""
     tasks: bool = False
     """Say which task each text belongs to, where the rows say it."""
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ids = [row["input_ids"] for row in rows]
-        batch = padded(ids, [[0] * len(each) for each in ids], self.pad_id, self.multiple)
+        batch = padded(ids, [[0] * len(each) for each in ids], self.pad_id, self.multiple, self.width)
         batch.pop("completion_mask")
         wanted = torch.tensor([row["label"] for row in rows])
         return {**batch, "wanted": wanted, **(task_ids(rows) if self.tasks else {})}
@@ -130,7 +132,8 @@ def build(
     model.config.problem_type = ("multi" if prepared.multi_label else "single") + "_label_classification"
     made = arguments(TrainingArguments, recipe, precision, device, folder)
     collator = ClassCollator(
-        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, tasks=hasattr(recipe.adapter, "tasks")
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, width=least_width(recipe),
+        tasks=hasattr(recipe.adapter, "tasks"),
     )
     weights = class_weights(prepared) if options.class_weights == "balanced" else None
     with settled(model, precision):

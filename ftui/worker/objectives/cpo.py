@@ -10,7 +10,7 @@ from trl.experimental.cpo import CPOConfig, CPOTrainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments
-from ftui.worker.collate_pairs import SidesCollator
+from ftui.worker.collate_pairs import SidesCollator, least_width
 from ftui.worker.experimental import ExperimentalTrainer
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import settled
@@ -30,6 +30,8 @@ def build(
         loss_type=options.loss_type, cpo_alpha=options.cpo_alpha, simpo_gamma=options.simpo_gamma,
         label_smoothing=options.label_smoothing,
     )
-    collator = SidesCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1)
+    collator = SidesCollator(
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, width=least_width(recipe)
+    )
     with settled(model, precision):
         return CpoTrainer(model, made, prepared, tokenizer, collator)

@@ -12,7 +12,7 @@ from trl.trainer import dpo_trainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments, offloads
-from ftui.worker.collate_pairs import REFERENCE, PairCollator
+from ftui.worker.collate_pairs import REFERENCE, PairCollator, least_width
 from ftui.worker.precision import Precision
 from ftui.worker.reference import ReferenceTrainer, reference_of
 from ftui.worker.trainer import settled
@@ -46,6 +46,8 @@ def build(
         f_divergence_type=options.divergence, ld_alpha=options.tail_weight, use_weighting=options.weighting,
         precompute_ref_log_probs=options.precompute_reference, router_aux_loss_coef=0.0,
     )
-    collator = PairCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1)
+    collator = PairCollator(
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, width=least_width(recipe)
+    )
     with settled(model, precision), reference_of(model, recipe, dpo_trainer):
         return DpoTrainer(model, made, prepared, tokenizer, collator)

@@ -12,7 +12,7 @@ from trl.trainer import kto_trainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments, offloads
-from ftui.worker.collate_pairs import REFERENCE_LABELLED, LabelledCollator
+from ftui.worker.collate_pairs import REFERENCE_LABELLED, LabelledCollator, least_width
 from ftui.worker.mismatched import Mismatched
 from ftui.worker.precision import Precision
 from ftui.worker.reference import ReferenceTrainer, reference_of
@@ -53,7 +53,8 @@ def build(
         router_aux_loss_coef=0.0, train_sampling_strategy="sequential",
     )
     collator = LabelledCollator(
-        tokenizer.pad_token_id, int(recipe.data.max_length), multiple=8 if device == "cuda" else 1
+        tokenizer.pad_token_id, int(recipe.data.max_length), multiple=8 if device == "cuda" else 1,
+        width=least_width(recipe),
     )
     with settled(model, precision), reference_of(model, recipe, kto_trainer):
         return KtoTrainer(model, made, prepared, tokenizer, collator)

@@ -10,7 +10,7 @@ from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments
-from ftui.worker.collate_pairs import SidesCollator
+from ftui.worker.collate_pairs import SidesCollator, least_width
 from ftui.worker.experimental import ExperimentalTrainer
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import settled
@@ -28,6 +28,8 @@ def build(
     made = arguments(
         ORPOConfig, recipe, precision, device, folder, max_length=int(recipe.data.max_length), beta=options.beta
     )
-    collator = SidesCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1)
+    collator = SidesCollator(
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, width=least_width(recipe)
+    )
     with settled(model, precision):
         return OrpoTrainer(model, made, prepared, tokenizer, collator)

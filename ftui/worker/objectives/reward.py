@@ -11,7 +11,7 @@ from trl import RewardConfig, RewardTrainer
 from ftui.data import Prepared
 from ftui.recipe.document import Recipe
 from ftui.worker.arguments import arguments, offloads
-from ftui.worker.collate_pairs import PairCollator
+from ftui.worker.collate_pairs import PairCollator, least_width
 from ftui.worker.precision import Precision
 from ftui.worker.trainer import RunTrainer, settled
 
@@ -38,6 +38,8 @@ def build(
         RewardConfig, recipe, precision, device, folder, activation_offloading=offloads(recipe, device),
         max_length=None, center_rewards_coefficient=options.center_rewards_coefficient,
     )
-    collator = PairCollator(tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, masks=False)
+    collator = PairCollator(
+        tokenizer.pad_token_id, multiple=8 if device == "cuda" else 1, width=least_width(recipe), masks=False
+    )
     with settled(model, precision):
         return RewardModelTrainer(model, made, prepared, tokenizer, collator)
