@@ -35,9 +35,9 @@ def command(
     from ftui.runs.document import Event
     from ftui.runs.folder import find
 
-    trained = find(run)
+    trained, wanted = find(run), task or None
     if trained.info.kind == "stages" and (stages := trained.stages()):
-        trained, task = _stage(trained, stages, task)
+        trained, wanted = _stage(trained, stages, task)
     if trained.info.kind != "train":
         raise Refused(f"The run {trained.id} trained nothing that could be asked.", "Name a training: ftui runs list")
     if not trained.output.is_dir():
@@ -49,11 +49,11 @@ def command(
                       f"Python that asks it stands in {trained.report}.")
     files = [_image(path) for path in images or ()]
     asked = [(prompt, files) for prompt in prompts or ()] or _samples(trained, files)
-    more = [*(["--task", task] if task else []), *(part for file in files for part in ("--image", file))]
+    more = [*(["--task", wanted] if wanted else []), *(part for file in files for part in ("--image", file))]
     line = shlex.join(["ftui", "try", trained.id, *(prompt for prompt, _ in asked), *more])
     args = {
         "run": trained.id, "prompts": [prompt for prompt, _ in asked], "max_new_tokens": max_new_tokens,
-        **({"task": task} if task else {}),
+        **({"task": wanted} if wanted else {}),
         **({"images": [files for _, files in asked]} if any(files for _, files in asked) else {}),
     }
     job = start_job("generate", args, f"try-{trained.info.name}", parent=trained.id, command=line)

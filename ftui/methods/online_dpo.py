@@ -9,8 +9,10 @@ from ftui.methods.scoring import (
     CompletionOptions,
     beta,
     completion_length,
+    criterion,
     eval_prompts,
     generation_steps,
+    judges,
     rewards,
     runs_code,
     scorer_parameters,
@@ -23,7 +25,7 @@ PAIR = 2
 
 
 class OnlineDpoOptions(CompletionOptions):
-    """Two answers of the model's own to each prompt: the one that the reward prefers is chosen, the other rejected."""
+    """Two answers of the model's own to each prompt: the one that judge or reward prefers is chosen."""
 
     kind: Literal["online_dpo"] = setting(
         "online_dpo",
@@ -33,6 +35,8 @@ class OnlineDpoOptions(CompletionOptions):
         term="online DPO",
     )
     rewards: tuple[str, ...] = rewards()
+    judge: tuple[str, ...] = judges()
+    criterion: str = criterion()
     run_code: bool = runs_code()
     max_completion_length: int = completion_length()
     temperature: float = temperature()
@@ -55,6 +59,11 @@ class OnlineDpoOptions(CompletionOptions):
     def generations(self) -> int:
         """Answers to a prompt, under the name that other objectives let one set."""
         return PAIR
+
+    @property
+    def best(self) -> str:
+        """The value of an evaluation by which the best checkpoint is known: a judge has no scale but who wins."""
+        return "win_rate" if self.judge else "reward"
 
 
 ROW = ObjectiveRow(

@@ -94,6 +94,24 @@ def rewards() -> Any:
     )
 
 
+def judges() -> Any:
+    """What compares two answers: see `ftui.methods.judges`."""
+    return setting(
+        (), title="Judge", help="What tells the better of two answers, as a list, of which the first that is no draw "
+        "decides: shorter, longer, asks:MODEL, module:function, or any reward.",
+        why="Where nothing scores an answer by itself, but two can be held against each other.", term="online DPO",
+    )
+
+
+def criterion() -> Any:
+    """What a model goes by that is asked which answer is better."""
+    return setting(
+        "The better answer is the one that is right, helpful and clear.", title="Criterion",
+        help="What the model that a judge asks:MODEL asks is told to go by.",
+        why="Say what you want more of, such as: the better answer is the friendlier one.", advanced=True,
+    )
+
+
 def runs_code() -> Any:
     """Whether a reward may execute what the model writes."""
     return setting(

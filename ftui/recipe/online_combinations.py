@@ -8,6 +8,7 @@ from typing import Any
 
 from ftui.errors import BadInput
 from ftui.methods import GrpoOptions, OnlineDpoOptions, PpoOptions, RlooOptions
+from ftui.methods.judges import parse_all as judges_of
 from ftui.methods.rewards import parse_all
 from ftui.recipe.document import Recipe
 
@@ -25,6 +26,9 @@ def wrong_online(recipe: Recipe) -> Iterator[Wrong]:
 
 
 def _rewards(options: Online, recipe: Recipe) -> Iterator[Wrong]:
+    judge = getattr(options, "judge", ())
+    if not options.rewards and judge:
+        return
     if not options.rewards:
         yield (f"objective.rewards is empty, and {options.kind} learns from nothing else.",
                "Write what makes an answer good: objective.rewards: [exact, 0.2*format].")
@@ -37,9 +41,25 @@ def _rewards(options: Online, recipe: Recipe) -> Iterator[Wrong]:
     if any(reward.kind == "code" for reward in rewards) and not options.run_code:
         yield ("objective.rewards has code, which executes on this machine what the model writes.",
                "Where nothing can be harmed, allow it with objective.run_code: true.")
-    if not any(reward.weight for reward in rewards):
+    if not judge and not any(reward.weight for reward in rewards):
         yield ("objective.rewards has no weight other than 0, so that every answer is as good as any.",
                "Give one of them a weight: 1*exact.")
+
+
+def _judge(options: Online, recipe: Recipe) -> Iterator[Wrong]:
+    if not isinstance(options, OnlineDpoOptions) or not options.judge:
+        return
+    try:
+        judges = judges_of(options.judge)
+    except BadInput as error:
+        yield error.what, str(error.hint)
+        return
+    if any(judge.reward is not None and judge.reward.kind == "code" for judge in judges) and not options.run_code:
+        yield ("objective.judge has code, which executes on this machine what the model writes.",
+               "Where nothing can be harmed, allow it with objective.run_code: true.")
+    if sum(judge.kind == "asks" for judge in judges) > 1:
+        yield ("objective.judge asks several models, each of which would be held beside the policy.",
+               "Ask one of them.")
 
 
 def _groups(options: Online, recipe: Recipe) -> Iterator[Wrong]:
@@ -95,7 +115,7 @@ def _reference(options: Online, recipe: Recipe) -> Iterator[Wrong]:
 
 
 RULES: tuple[Callable[[Any, Recipe], Iterator[Wrong]], ...] = (
-    _rewards, _groups, _noise, _activations, _value_head, _reference,
+    _rewards, _judge, _groups, _noise, _activations, _value_head, _reference,
 )
 
 

@@ -5,7 +5,7 @@ The worker looks again: days may lie between, and it alone can load them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,41 @@ def wrong_companions(recipe: Recipe, shape: ModelShape) -> Iterator[Wrong]:
     for reward in rewards:
         if wrong := _wrong_reward(reward):
             yield f"objective.rewards: {wrong[0]}", wrong[1]
+    yield from _wrong_judges(getattr(recipe.objective, "judge", ()))
+
+
+def _wrong_judges(texts: Iterable[str]) -> Iterator[Wrong]:
+    """Judges that the worker would not find: a function, a model to ask, a reward's."""
+    from ftui.methods.judges import parse_all as judges_of
+
+    try:
+        judges = judges_of(texts)
+    except BadInput:
+        # Refused with the recipe.
+        return
+    for judge in judges:
+        wrong = None
+        if judge.reward is not None:
+            wrong = _wrong_reward(judge.reward)
+        elif judge.kind == "function":
+            wrong = wrong_function(judge.argument)
+        elif judge.kind == "asks":
+            wrong = _wrong_asked(judge.argument)
+        if wrong:
+            yield f"objective.judge: {wrong[0]}", wrong[1]
+
+
+def _wrong_asked(name: str) -> Wrong | None:
+    """A chat model that is asked for its judgement: known, and to be had."""
+    from ftui import models
+
+    if (Path(name).expanduser() / "adapter_config.json").exists():
+        return f"{name} holds an adapter, not a model.", "Merge it into its base first, and name that folder."
+    try:
+        models.describe(name)
+    except FtuiError as error:
+        return error.what, error.hint or "Name a hub id or the folder of a model."
+    return unfetchable(name)
 
 
 def _wrong_teacher(teacher: str, student: ModelShape) -> Iterator[Wrong]:

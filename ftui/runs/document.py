@@ -26,7 +26,7 @@ class _Written(Document):
 
     model_config = ConfigDict(extra="ignore")
 
-MAIN_VALUES = ("accuracy", "f1", "reward", "rewards/margins", "rewards/accuracies", "margin", "kl")
+MAIN_VALUES = ("accuracy", "f1", "reward", "win_rate", "rewards/margins", "rewards/accuracies", "margin", "kl")
 """Of the values that objectives measure those that say at a glance how it goes, the most telling ones first."""
 
 

@@ -15,6 +15,7 @@ from ftui.errors import FtuiError, Refused
 from ftui.hardware.document import Hardware
 from ftui.installed import noted
 from ftui.methods import LoraOptions, Targeted
+from ftui.methods.judges import with_paths as judge_with_paths
 from ftui.methods.rewards import with_paths
 from ftui.models.document import ModelShape
 from ftui.paths import hub_cache_dir, runs_dir
@@ -358,10 +359,13 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
 
 
 def _objective(recipe: Recipe) -> dict[str, object]:
-    """What an objective names on this disk, absolutely, where it doesn't yet: rewards, a teacher."""
+    """What an objective names on this disk, absolutely, where it doesn't yet: rewards, judges, a teacher."""
     objective = recipe.objective
     rewards, teacher = getattr(objective, "rewards", ()), getattr(objective, "teacher", "")
-    absolute = {"rewards": tuple(with_paths(text, _absolute) for text in rewards), "teacher": _absolute(teacher)}
+    absolute = {
+        "rewards": tuple(with_paths(text, _absolute) for text in rewards), "teacher": _absolute(teacher),
+        "judge": tuple(judge_with_paths(text, _absolute) for text in getattr(objective, "judge", ())),
+    }
     return {name: value for name, value in absolute.items() if value != getattr(objective, name, value)}
 
 

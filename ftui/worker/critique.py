@@ -17,6 +17,7 @@ from ftui.data.canonical import Message, RowError
 from ftui.data.template import ChatTemplate
 from ftui.recipe.constitution import Principle
 from ftui.worker.answers import Prompt, answer, first_shares
+from ftui.worker.comparing import asked_which, letters
 
 ALONE = "Write the new answer alone, without a word about the change."
 """Follows every request for a revision: small models would otherwise talk about what they do."""
@@ -76,12 +77,10 @@ class Speaker:
 
         The mean of both orders takes out a liking for one of the two places.
         """
-        letters = [self.tokenizer(self.template.generation_prompt + letter, add_special_tokens=False)["input_ids"][-1]
-                   for letter in "AB"]
         both = [[self._prompt(row, messages, 1) for messages in pair] for row, pair in zip(rows, asked, strict=True)]
         fit = [index for index, pair in enumerate(both) if None not in pair]
         prompts = [prompt for index in fit for prompt in both[index] if prompt is not None]
-        shares = first_shares(self.model, self.tokenizer, prompts, letters)
+        shares = first_shares(self.model, self.tokenizer, prompts, letters(self.tokenizer, self.template))
         for place, index in enumerate(fit):
             rows[index].share = (shares[2 * place][0] + shares[2 * place + 1][1]) / 2
 
@@ -151,19 +150,10 @@ def _criticised(row: Revised, principle: Principle) -> list[Message]:
 
 def _compared(row: Revised, principles: Sequence[Principle]) -> tuple[list[Message], list[Message]]:
     """The judge's question with the revision as answer A, and with the first answer as answer A."""
-    talk = "\n\n".join(f"{message['role']}: {message['content']}" for message in row.question)
-    measure = "\n".join(f"- {text}" for text in dict.fromkeys(principle.critique for principle in principles))
+    critiques = "\n".join(f"- {text}" for text in dict.fromkeys(principle.critique for principle in principles))
+    measure = f"An answer is the better one the less there is to say on this:\n{critiques}"
     first, last = row.answers[0], row.answers[-1]
-    return _judged(talk, last, first, measure), _judged(talk, first, last, measure)
-
-
-def _judged(talk: str, one: str, other: str, measure: str) -> list[Message]:
-    return [_user(
-        f"Here is a conversation, with two answers to its last turn.\n\n{talk}\n\n"
-        f"Answer A: {one}\n\nAnswer B: {other}\n\n"
-        f"An answer is the better one the less there is to say on this:\n{measure}\n\n"
-        "Which answer is better? Say A or B, nothing else."
-    )]
+    return asked_which(row.question, last, first, measure), asked_which(row.question, first, last, measure)
 
 
 def _user(text: str) -> Message:

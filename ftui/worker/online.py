@@ -88,7 +88,8 @@ class OnlineTrainer(RunTrainer, _Base):
         columns = columns_of(self.rows) | {"tokens": [len(ids) for ids in completion_ids_list]}
         none = float("nan")
         scores = [[none if score is None else score for score in scorer(texts, columns)] for scorer in self.scorers]
-        return torch.tensor(scores, dtype=torch.float32, device=self.accelerator.device).T
+        found = torch.tensor(scores, dtype=torch.float32, device=self.accelerator.device)
+        return found.view(len(self.scorers), len(texts)).T
 
     def _text(self, ids: list[int]) -> str:
         own = ids[:-1] if ids and ids[-1] in self.eos_token_ids else ids
@@ -107,6 +108,8 @@ class OnlineTrainer(RunTrainer, _Base):
 
     def told(self, scores: torch.Tensor) -> dict[str, float]:
         """The means of (answers, rewards) by name, and of their sum."""
+        if not self.scorers:
+            return {}
         means = scores.nanmean(dim=0).tolist()
         return {
             "reward": float(self.total(scores).nanmean()),
@@ -214,18 +217,43 @@ class OnlineTrainer(RunTrainer, _Base):
         model = self._trained_model()
         was_training = model.training
         model.eval()
-        scores, tokens = [], []
+        asked: list[Any] = []
+        scores, given = [], []
         with torch.no_grad(), self._greedily():
             for rows in dataloader:
                 _, answers, scored = self.answered(rows)
                 scores.append(scored)
-                tokens += [len(answer) for answer in answers]
+                asked += rows
+                given += answers
+            compared = self.compared(asked, given)
         self._metrics["eval"].clear()
         model.train(was_training)
-        metrics = {**self.told(torch.cat(scores)), "completions/mean_length": sum(tokens) / len(tokens)}
+        tokens = [len(answer) for answer in given]
+        metrics = {
+            **self.told(torch.cat(scores)), **compared, "completions/mean_length": sum(tokens) / len(tokens)
+        }
         nothing: Any = None
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(nothing, nothing, named, len(self.eval_dataset))
+
+    def compared(self, rows: Sequence[dict[str, Any]], answers: Sequence[list[int]]) -> dict[str, float]:
+        """What else an evaluation measures of the answers to the held-out prompts `rows`."""
+        return {}
+
+    @contextlib.contextmanager
+    def untrained(self) -> Iterator[None]:
+        """Answers within are those of the model as it was before the training."""
+        with contextlib.ExitStack() as stack:
+            if self.ref_model is None:
+                model = self.accelerator.unwrap_model(self.model)
+                stack.enter_context(use_adapter(model, COPY if COPY in model.peft_config else None))
+                yield
+                return
+            trained, self.model_wrapped = self.model_wrapped, self.ref_model
+            try:
+                yield
+            finally:
+                self.model_wrapped = trained
 
     def _generate_with(self, changes: dict[str, Any]) -> None:
         self.generation_kwargs = {**self.generation_kwargs, **changes}

@@ -97,9 +97,12 @@ def _numbers(
         for key, name in (("train_loss", "Training loss, mean of all steps"), ("eval_loss", "Validation loss, best"))
         if metrics.get(key) is not None
     ]
-    judged = OBJECTIVES[recipe.objective.kind].best if recipe.evaluate.best_by == "auto" else recipe.evaluate.best_by
-    if (value := metrics.get(judged.removeprefix("eval_"))) is not None:
-        losses.append(f"- {judged.removeprefix('eval_')} of the held-out rows, best: {value:.4f}")
+    # Not above: it loads transformers, and the device is chosen before.
+    from ftui.worker.session import judged_by
+
+    judged = judged_by(recipe)
+    if (value := metrics.get(judged)) is not None:
+        losses.append(f"- {judged} of the held-out rows, best: {value:.4f}")
     return "## Expected and measured\n\n" + "\n".join([*table, "", *losses]) + "\n"
 
 

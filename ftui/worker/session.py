@@ -43,7 +43,8 @@ _OWN_NAMES = ("loss", "learning_rate", "grad_norm", "epoch", "runtime", "samples
 def judged_by(recipe: Recipe) -> str:
     """The name of the value by which the best checkpoint is known."""
     wanted = recipe.evaluate.best_by
-    return OBJECTIVES[recipe.objective.kind].best if wanted == "auto" else wanted.removeprefix("eval_")
+    own: str = getattr(recipe.objective, "best", OBJECTIVES[recipe.objective.kind].best)
+    return own if wanted == "auto" else wanted.removeprefix("eval_")
 
 
 def is_better(name: str, value: float, than: float | None) -> bool:

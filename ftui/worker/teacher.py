@@ -33,6 +33,14 @@ def ensure(context: JobContext, recipe: Recipe, student: Path) -> bool:
     return True
 
 
+def ensure_judge(context: JobContext, recipe: Recipe) -> bool:
+    """Have the model on this disk that a judge asks; False where a stop was asked for meanwhile."""
+    from ftui.methods.judges import parse_all
+
+    asked = [judge.argument for judge in parse_all(getattr(recipe.objective, "judge", ())) if judge.kind == "asks"]
+    return all(folder_of(context, name, None) is not None for name in asked)
+
+
 def load_teacher(recipe: Recipe, precision: Precision, device: str) -> Any:
     """The teacher, frozen, on `device`, in the number format that the student computes in, or quantized.
 

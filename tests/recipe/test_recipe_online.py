@@ -100,3 +100,35 @@ def test_a_reward_list_is_the_same_from_yaml_and_from_the_command_line() -> None
     written = assign(Recipe(), {"objective.kind": "grpo", "objective.rewards": ["exact", "0.2*format"]})
     typed = assign(Recipe(), {"objective.kind": "grpo", "objective.rewards": "exact, 0.2*format"})
     assert get(written, "objective.rewards") == get(typed, "objective.rewards") == ("exact", "0.2*format")
+
+
+def test_a_judge_stands_in_for_rewards() -> None:
+    assert refused("online_dpo", objective__rewards=[], objective__judge=["exact", "shorter"]) is None
+    assert refused("online_dpo", objective__rewards=[], objective__judge="my.module:better, asks:demo") is None
+    assert refused("online_dpo", objective__rewards=["0*format"], objective__judge=["longer"]) is None
+
+
+@pytest.mark.parametrize(("judge", "said"), [
+    (["exakt"], "objective.judge: 'exakt' is no reward. Did you mean exact"),
+    (["asks"], "names no model to ask"),
+    (["shorter:3"], "shorter takes no argument"),
+    (["0.5*exact"], "has a weight, and a judge only says which answer is better"),
+    (["shorter", "shorter"], "has shorter twice"),
+    (["code"], "objective.judge has code, which executes"),
+    (["asks:a/b", "asks:c/d"], "asks several models"),
+])
+def test_a_judge_that_cannot_be_is_refused(judge: list[str], said: str) -> None:
+    assert said in str(refused("online_dpo", objective__rewards=[], objective__judge=judge))
+
+
+def test_the_files_of_judges_are_named_absolutely() -> None:
+    from ftui.methods.judges import with_paths
+
+    def absolute(path: str) -> str:
+        return f"/here/{path}"
+
+    assert with_paths("own.py:better", absolute) == "/here/own.py:better"
+    assert with_paths("my.module:better", absolute) == "my.module:better"
+    assert with_paths("asks:judge", absolute) == "asks:/here/judge"
+    assert with_paths("json:schema.json", absolute) == "json:/here/schema.json"
+    assert with_paths("shorter", absolute) == "shorter"

@@ -87,6 +87,9 @@ def run(context: JobContext) -> None:
     if not teacher.ensure(context, recipe, folder):
         context.finish("Stopped before the teacher was here; nothing was trained.")
         return
+    if not teacher.ensure_judge(context, recipe):
+        context.finish("Stopped before the judge's model was here; nothing was trained.")
+        return
     prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
     _tell_which_data(context, prepared)

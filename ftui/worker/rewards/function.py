@@ -23,20 +23,26 @@ def build(argument: str, place: Place) -> Score:
     It is called with `completions` (texts) and those of the columns that its signature names: `answer`, `prompt`,
     `tokens`, ..., each a list as long; with ** it gets all of them, with `columns` their mapping.
     """
+    return _called(load_function(argument, "objective.rewards"), argument)
+
+
+def load_function(argument: str, setting: str) -> Callable[..., Any]:
+    """The function that `argument` of `setting` names; BadInput where it can't be had."""
     module, _, name = argument.rpartition(":")
-    function = getattr(_module(module, argument), name, None)
+    function = getattr(_module(module, argument, setting), name, None)
     if not callable(function):
-        raise BadInput(f"objective.rewards: {module} has no function {name}.", "Write module:function.")
-    return _called(function, argument)
+        raise BadInput(f"{setting}: {module} has no function {name}.", "Write module:function.")
+    found: Callable[..., Any] = function
+    return found
 
 
-def _module(name: str, argument: str) -> ModuleType:
+def _module(name: str, argument: str, setting: str) -> ModuleType:
     try:
         if not name.endswith(".py"):
             return importlib.import_module(name)
         file = Path(name).expanduser()
         if not file.is_file():
-            raise BadInput(f"objective.rewards: there is no file {file.absolute()}.", "Give its whole path.")
+            raise BadInput(f"{setting}: there is no file {file.absolute()}.", "Give its whole path.")
         spec = importlib.util.spec_from_file_location(f"ftui_reward_{file.stem}", file)
         # A file's name that ends in .py always has both.
         assert spec is not None
@@ -47,7 +53,7 @@ def _module(name: str, argument: str) -> ModuleType:
     except BadInput:
         raise
     except Exception as error:  # a user's module may fail in any way, and its name belongs into the sentence
-        raise BadInput(f"objective.rewards: {argument} can't be imported: {type(error).__name__}: {error}.",
+        raise BadInput(f"{setting}: {argument} can't be imported: {type(error).__name__}: {error}.",
                        "Install the module where ftui is, or write file.py:function.") from error  # fmt: skip
 
 
