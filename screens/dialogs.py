@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ftui.units import plain
+
 
 class Pick(ModalScreen[str | None]):
     """One of several values, each with a word on what it means."""
@@ -103,7 +105,7 @@ class MapColumns(ModalScreen[dict[str, str] | None]):
 
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Static(Content.assemble(("columns  ", "dim"), Content(", ".join(self._columns))))
+            yield Static(Content.assemble(("columns  ", "dim"), Content(plain(", ".join(self._columns)))))
             for role, column in self._roles.items():
                 with Horizontal(classes="field"):
                     yield Static(role, classes="label", markup=False)

@@ -10,6 +10,8 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ftui.units import plain
+
 SHOWN_KEYS = 6
 """More than this many keys in the bar are no longer read; the rest stand in the palette and the help."""
 SHARED_KEYS = ("back", "help")
@@ -41,7 +43,7 @@ class NextLine(Static):
     """What to do now, in one sentence."""
 
     def say(self, text: str) -> None:
-        self.update(Content.assemble(("→ ", "bold $text-accent"), Content(text)) if text else Content(""))
+        self.update(Content.assemble(("→ ", "bold $text-accent"), Content(plain(text))) if text else Content(""))
 
 
 class CommandLine(Static):
@@ -52,7 +54,8 @@ class CommandLine(Static):
     def say(self, command: str) -> None:
         self.command = command
         self.tooltip = "Click to copy" if command else None
-        self.update(Content.assemble(("same as: ", "dim"), Content(command)) if command else Content(""))
+        # What is copied is the command itself; a file's name in it must not steer the terminal.
+        self.update(Content.assemble(("same as: ", "dim"), Content(plain(command))) if command else Content(""))
 
     def on_click(self) -> None:
         if self.command:

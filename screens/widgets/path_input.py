@@ -29,7 +29,8 @@ def completed(text: str) -> str | None:
             fitting = sorted(
                 f"{entry.name}/" if entry.is_dir() else entry.name
                 for entry in islice(entries, MOST_ENTRIES)
-                if entry.name.startswith(name) and (entry.is_dir() or entry.name.lower().endswith(SUFFIXES))
+                if entry.name.startswith(name) and entry.name.isprintable()
+                and (entry.is_dir() or entry.name.lower().endswith(SUFFIXES))
                 and (name.startswith(".") or not entry.name.startswith("."))
             )
     except OSError:

@@ -63,7 +63,7 @@ class DataStep(Step):
         with Horizontal(id="line"):
             yield Static("data", id="label")
             yield Input(
-                ", ".join(source.path for source in self.state.draft.data.sources), id="path", compact=True,
+                plain(", ".join(source.path for source in self.state.draft.data.sources)), id="path", compact=True,
                 placeholder="a JSON, JSONL, CSV, Parquet or text file, a hub dataset, or demo",
                 suggester=PathSuggester(), select_on_focus=False,
             )
@@ -125,16 +125,17 @@ class DataStep(Step):
 
     @on(ChoiceTable.Picked, "#near")
     def _picked(self, event: ChoiceTable.Picked) -> None:
-        self.query_one(Input).value = event.key
-        self._take(event.key)
+        self.query_one(Input).value = plain(event.key)
+        self._take([event.key])
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        self._take(event.value)
+        # A name is shown without what would steer the terminal; what was taken already is known by how it is shown.
+        known = {plain(source.path): source.path for source in self.state.draft.data.sources}
+        self._take([known.get(part.strip(), part.strip()) for part in event.value.split(",") if part.strip()])
 
-    def _take(self, text: str) -> None:
-        """Read what `text` names; the same once more goes on."""
-        paths = [part.strip() for part in text.split(",") if part.strip()]
+    def _take(self, paths: list[str]) -> None:
+        """Read these; the same once more goes on."""
         sources = {source.path: source for source in self.state.draft.data.sources}
         if paths == list(sources) and self.state.profile:
             self.post_message(GoOn())
@@ -168,7 +169,7 @@ class DataStep(Step):
         found = {each.format: f"{each.confidence:.0%}: {each.reason}" for each in source.alternatives}
         values = {"auto": "as detected"} | {name: found.get(name, "") for name in get_args(FormatName)}
         values[source.format] = f"{source.confidence:.0%}, as it is read now"
-        self.app.push_screen(Pick(f"Read {source.ref} as", values, source.format), self._read_as)
+        self.app.push_screen(Pick(f"Read {plain(source.ref)} as", values, source.format), self._read_as)
 
     def _read_as(self, name: str | None) -> None:
         if name is not None:
@@ -195,7 +196,7 @@ class DataStep(Step):
         required, optional = FORMATS[name].required, FORMATS[name].optional
         now = dict(profiled.columns if profiled else source.columns)
         roles = {role: now.get(role, "") for role in (*required, *optional)}
-        dialog = MapColumns(f"Columns of {source.path} as {name}", roles, columns, required)
+        dialog = MapColumns(f"Columns of {plain(source.path)} as {name}", roles, columns, required)
         mapping = await self.app.push_screen_wait(dialog)
         if mapping is not None:
             self._change_source({"format": name, "columns": mapping})

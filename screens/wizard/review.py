@@ -16,7 +16,7 @@ from ftui import recipe
 from ftui.errors import BadInput, FtuiError
 from ftui.runs.command import launch_command
 from ftui.runs.logout import survival
-from ftui.units import gib
+from ftui.units import gib, plain
 
 from .. import lookups
 from ..background import OneAtATime, Problem, attempt_for
@@ -78,7 +78,7 @@ class ReviewStep(Step):
         against = [_title("In the way"), *map(problem_text, self._against)] if self._against else []
         lines = [*summary(state, layout), *against, *changes(state, layout), *self._warnings, Content("")]
         self.query_one("#summary", Static).update(Content("\n").join(lines))
-        text = Content("\n").join([_title("Recipe, whole"), Content(recipe.write(layout.recipe))])
+        text = Content("\n").join([_title("Recipe, whole"), Content(plain(recipe.write(layout.recipe)))])
         self.query_one("#recipe", Static).update(text)
 
     def set_focus(self) -> None:
@@ -196,7 +196,7 @@ def _planning(state: WizardState) -> Content | None:
 def summary(state: WizardState, layout: Layout) -> list[Content]:
     """What would run, what it costs, and the disk it needs, in a few lines."""
     run = layout.recipe
-    sources = ", ".join(source.path for source in run.data.sources)
+    sources = plain(", ".join(source.path for source in run.data.sources))
     option = state.chosen
     lines = [
         Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} by "

@@ -12,6 +12,7 @@ from textual.message import Message
 from ftui.planner.document import Method
 from ftui.recipe import Recipe
 from ftui.recipe.cards import Section
+from ftui.units import plain
 
 from ..background import Problem
 from .state import StepName, WizardState
@@ -119,8 +120,8 @@ class Step(Vertical):
 
 def problem_text(problem: Problem) -> Content:
     """A problem as a line or two: what, then what to do."""
-    hint = Content.assemble("\n  ", Content(problem.hint)) if problem.hint else Content("")
-    return Content.assemble(("✗ ", "bold $text-error"), Content(problem.what).stylize("$text-error"), hint)
+    hint = Content.assemble("\n  ", Content(plain(problem.hint))) if problem.hint else Content("")
+    return Content.assemble(("✗ ", "bold $text-error"), Content(plain(problem.what)).stylize("$text-error"), hint)
 
 
 def said(state: WizardState, subject: str) -> Content | None:

@@ -213,6 +213,7 @@ class WizardScreen(Page[None]):
         model = self.state.draft.model
         self._change(self.state.having(shape=None))
         if not model.base:
+            self._profile()
             return
         self._change(self.state.waiting("model", f"looking at {model.base}"))
         found = await attempt_for(self, lookups.describe, model.base, model.revision)
