@@ -128,9 +128,11 @@ def _refuse_other_encodings(path: Path, head: bytes) -> None:
     nulls = head.count(0)
     if nulls == 0:
         return
-    if head[1::2].count(0) > len(head) * 0.3:
+    # Letters of most scripts have a zero for one of their two bytes; a stretch of zeros is no text.
+    even, odd = (head[start::2].count(0) > len(head) * 0.3 for start in (0, 1))
+    if odd and not even:
         raise BadInput(f"{name} is UTF-16, not UTF-8.", conversion_hint(path, "UTF-16LE"))
-    if head[::2].count(0) > len(head) * 0.3:
+    if even and not odd:
         raise BadInput(f"{name} is UTF-16, not UTF-8.", conversion_hint(path, "UTF-16BE"))
     raise BadInput(f"{name} is a binary file.", _TAKES)
 

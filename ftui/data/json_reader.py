@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ftui.data.encoding import open_bytes, open_text
-from ftui.data.reading import Broken, RawRow
+from ftui.data.json_window import BLOCK, Window
+from ftui.data.reading import LONGEST, Broken, RawRow, lines_of, too_long
+from ftui.units import MiB
 
 _DECODER = json.JSONDecoder()
 LOOKED_OVER = 1000
 """Rows whose keys are looked over for one that stands twice: who writes such rows does so from the first."""
+_WHOLE = 64 * MiB
+"""Characters up to which an object is looked at as a whole for where its rows stand."""
+_ENDS_WITHIN = 16
+"""Characters before the end where a value that goes on behind it may seem broken: half a number, half an escape."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SEPARATOR = re.compile(r"[ \t\r\n,]*")
 _MEMBER = re.compile(r'[ \t\r\n,]*"(?:[^"\\\n]|\\.)*"\s*:\s*')
@@ -41,7 +47,10 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_object)
 def read_json_lines(path: Path) -> Iterator[RawRow]:
     """One JSON object per line; blank lines are passed over."""
     with open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines_of(file), 1):
+            if isinstance(line, Broken):
+                yield number, line
+                continue
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
@@ -66,13 +75,24 @@ def _parse_line(line: bytes, decoder: json.JSONDecoder) -> dict[str, Any] | Brok
 
 def read_json_array(path: Path) -> Iterator[RawRow]:
     """`[{...}, {...}]`: the elements, each with the line it starts at."""
-    text = _text_of(path)
-    yield from _elements(text, _skip(_SPACE, text, 0) + 1, array=True)
+    with open_text(path) as file:
+        window = Window(file.read(BLOCK), file.read)
+        yield from _elements(window, window.skip(_SPACE, 0) + 1, array=True)
 
 
 def read_json_object(path: Path) -> Iterator[RawRow]:
     """`{"data": [...]}`, `{"column": [...], ...}`, objects one after another over several lines, or a single row."""
-    text = _text_of(path)
+    with open_text(path) as file:
+        text = file.read(_WHOLE + 1)
+        if len(text) > _WHOLE:
+            inside, turns = _broken_list(text, _skip(_SPACE, text, 0))
+            window = Window(text, file.read)
+            yield from _elements(window, inside if inside and not turns else 0, array=bool(inside and not turns))
+        else:
+            yield from _rows_of_object(path, text)
+
+
+def _rows_of_object(path: Path, text: str) -> Iterator[RawRow]:
     start = _skip(_SPACE, text, 0)
     try:
         whole, end = _DECODER.raw_decode(text, start)
@@ -80,25 +100,25 @@ def read_json_object(path: Path) -> Iterator[RawRow]:
         # One row is broken, or the file is cut off; the others may still be read.
         inside, turns = _broken_list(text, start)
         if inside is not None and not turns:
-            yield from _elements(text, inside, array=True)
+            yield from _elements(Window(text), inside, array=True)
         elif turns and "\n{" not in text and isinstance(error, json.JSONDecodeError) and _cut_off(error, text):
-            yield _broken_off(text, start, 1 + text.count("\n", 0, start))
+                yield _broken_off(Window(text), 1 + text.count("\n", 0, start))
         elif "\n{" in text:
             yield from read_json_lines(path)
         else:
-            yield from _elements(text, start, array=False)
+            yield from _elements(Window(text), start, array=False)
         return
     if _skip(_SPACE, text, end) < len(text) or not isinstance(whole, dict):
-        yield from _elements(text, start, array=False)
+        yield from _elements(Window(text), start, array=False)
         return
     if rows_at := _list_inside(text, start):
-        yield from _elements(text, rows_at + 1, array=True)
+        yield from _elements(Window(text), rows_at + 1, array=True)
     elif columns := _columns_of(whole):
         names = list(columns)
         for number, values in enumerate(zip(*columns.values(), strict=True), 1):
             yield number, dict(zip(names, values, strict=True))
     else:
-        yield from _elements(text, start, array=False)
+        yield from _elements(Window(text), start, array=False)
 
 
 def _broken_list(text: str, start: int, depth: int = 0) -> tuple[int | None, bool]:
@@ -166,41 +186,58 @@ def _columns_of(whole: dict[str, Any]) -> dict[str, list[Any]] | None:
     return dict(whole) if scalars else None
 
 
-def _elements(text: str, position: int, *, array: bool) -> Iterator[RawRow]:
+def _elements(window: Window, position: int, *, array: bool) -> Iterator[RawRow]:
     """Objects from `position` on, separated by commas or space; after a broken one, reading goes on with the next."""
-    line, counted, rows = 1, 0, 0
+    rows = 0
     indent: str | None = None
-    while (position := _skip(_SEPARATOR, text, position)) < len(text):
-        if array and text[position] == "]":
+    while (position := window.skip(_SEPARATOR, position)) < len(window.text):
+        if array and window.text[position] == "]":
             return
-        line += text.count("\n", counted, position)
-        counted = position
+        line = window.line_at(position)
         if indent is None:
-            indent = text[text.rfind("\n", 0, position) + 1 : position]
+            indent = window.text[window.text.rfind("\n", 0, position) + 1 : position]
+        if position > BLOCK:
+            window.drop(position)
+            position = 0
+        rows += 1
         try:
-            rows += 1
-            value, position = (_STRICT if rows <= LOOKED_OVER else _DECODER).raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            following = _resume(text, position, indent)
-            if following is None and _cut_off(error, text):
-                yield _broken_off(text, position, line)
-                return
-            why = error.msg.removesuffix(" at")
-            yield line, Broken(f"broken JSON: {why} at line {error.lineno} column {error.colno}")
-            if following is None:
-                return
-            position = following
+            value, position = _decoded(window, position, _STRICT if rows <= LOOKED_OVER else _DECODER)
         except (ValueError, RecursionError) as error:
-            yield line, Broken(_other_reason(error))
-            following = _resume(text, position, indent)
+            cut_off = isinstance(error, json.JSONDecodeError) and window.ended and _cut_off(error, window.text)
+            why = Broken(_reason(error, window))
+            following = _resume(window, position, line, indent)
+            if following is None and cut_off:
+                yield _broken_off(window, line)
+                return
+            yield line, why
             if following is None:
                 return
             position = following
         else:
             yield line, _row(value)
     if array:
-        line += text.count("\n", counted)
-        yield line, Broken("broken JSON: the file ends before the list is closed")
+        yield window.line_at(position), Broken("broken JSON: the file ends before the list is closed")
+
+
+class _TooLong(ValueError):
+    """An element that is longer than any row."""
+
+
+def _decoded(window: Window, position: int, decoder: json.JSONDecoder) -> tuple[Any, int]:
+    """The value at the position and where it ends; the window grows until it holds it, or more than a row may take."""
+    while True:
+        try:
+            value, end = decoder.raw_decode(window.text, position)
+        except json.JSONDecodeError as error:
+            ends = error.pos >= len(window.text) - _ENDS_WITHIN or error.msg.startswith("Unterminated")
+            if not ends or window.ended:
+                raise
+            if len(window.text) - position > LONGEST:
+                raise _TooLong from None
+            window.grow()
+        else:
+            if end < len(window.text) or not window.grow():
+                return value, end
 
 
 def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
@@ -208,20 +245,17 @@ def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
     return error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
 
 
-def _broken_off(text: str, position: int, line: int) -> RawRow:
-    """The row that begins at `position`, in this line, as one that the file ends within."""
-    last = line + text.rstrip().count("\n", position)
+def _broken_off(window: Window, line: int) -> RawRow:
+    """The row that begins in this line as one that the file ends within."""
+    last = window.first_line + window.text.rstrip().count("\n")
     where = f" in line {last}," if last > line else ""
     return line, Broken(f"broken JSON: the file ends{where} in the middle of this row")
 
 
-def _resume(text: str, position: int, indent: str) -> int | None:
+def _resume(window: Window, position: int, line: int, indent: str) -> int | None:
     """Where the next object starts after the one at `position`: by the rows' own indentation, else by `}, {`."""
-    if not indent.strip() and "\n" in text[:position]:
-        found = text.find(f"\n{indent}{{", position + 1)
-        return None if found < 0 else found + 1 + len(indent)
-    match = _NEXT_OBJECT.search(text, position + 1)
-    return match.end() if match else None
+    by_indent = not indent.strip() and line > 1
+    return window.search(re.compile(f"\n{indent}(?=\\{{)") if by_indent else _NEXT_OBJECT, position + 1)
 
 
 def _row(value: Any) -> dict[str, Any] | Broken:
@@ -231,18 +265,22 @@ def _row(value: Any) -> dict[str, Any] | Broken:
     return Broken(f"{kind} where an object with columns should be")
 
 
+def _reason(error: ValueError | RecursionError, window: Window) -> str:
+    """Why an element can't be read, with its place in the file."""
+    if isinstance(error, _TooLong):
+        return too_long(len(window.text))
+    if not isinstance(error, json.JSONDecodeError):
+        return _other_reason(error)
+    line, column = window.first_line + error.lineno - 1, error.colno + (window.column if error.lineno == 1 else 0)
+    return f"broken JSON: {error.msg.removesuffix(' at')} at line {line} column {column}"
+
+
 def _other_reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, _Repeated):
         return str(error)
     return f"unreadable value: {str(error).partition(';')[0]}"
-
-
-def _text_of(path: Path) -> str:
-    """The whole text; bytes that aren't UTF-8 stay as lone surrogates, so that only their rows are lost."""
-    with open_text(path) as file:
-        return file.read()
 
 
 def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:

@@ -268,3 +268,52 @@ def test_no_bytes_whatever_raise_anything_but_an_error_for_people(tmp_path: Path
     path = written(tmp_path, name, content)
     with contextlib.suppress(FtuiError):
         assert profile(str(path)).rows > 0
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("before", ["", '{"version": "1", "data": '])
+def test_a_long_array_is_read_in_stretches_as_it_would_be_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, before: str
+) -> None:
+    rows = [
+        {"prompt": f"Frage {i} ü\\ud83d \" }}, {{ " + "x" * (i % 97), "completion": [i, -1.5e3, None]}
+        for i in range(300)
+    ]  # fmt: skip
+    content = before + json.dumps(rows, indent=indent)
+    # Two broken ones, of which one lacks its quote.
+    content = content.replace('"Frage 100', "Frage 100").replace('"completion": [', '"completion: [', 1)
+    path = written(tmp_path, "a.json", content + ("}" if before else ""))
+    at_once = read(path)
+    for block in (7, 100, 5000):
+        monkeypatch.setattr("ftui.data.json_window.BLOCK", block)
+        monkeypatch.setattr("ftui.data.json_reader.BLOCK", block)
+        monkeypatch.setattr("ftui.data.json_reader._WHOLE", 200)
+        assert read(path) == at_once
+    assert len(rows_of(at_once)) >= 297
+    assert sum(isinstance(row, Broken) for _, row in at_once) >= 2
+
+
+def test_of_what_is_longer_than_a_row_only_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("reading", "json_reader", "csv_reader"):
+        monkeypatch.setattr(f"ftui.data.{module}.LONGEST", 10_000)
+    monkeypatch.setattr("ftui.data.json_window.BLOCK", 1000)
+    monkeypatch.setattr("ftui.data.json_reader.BLOCK", 1000)
+    rows = [{"text": "first"}, {"text": "long " * 20_000}, {"text": "last"}]
+    lines = "\n".join(map(json.dumps, rows))
+    texts = "\n".join(row["text"] for row in rows)
+    for name, content, number in (
+        ("a.jsonl", lines, 2), ("a.json", json.dumps(rows), 1), ("b.json", json.dumps(rows, indent=1), 5),
+        ("a.txt", texts, 2), ("a.csv", f"text,x\n{texts.replace(chr(10), ',1' + chr(10))},1", 3),
+    ):  # fmt: skip
+        found = read(written(tmp_path, name, content))
+        assert [row["text"] for row in rows_of(found)] == ["first", "last"], name
+        [(line, said)] = [(line, row) for line, row in found if isinstance(row, Broken)]
+        assert (line, "where a row may have" in said) == (number, True), name
+
+
+def test_a_text_without_blank_lines_for_long_is_several_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftui.data.reading.LONGEST", 100)
+    found = rows_of(read(written(tmp_path, "a.txt", "one\n\n" + "word\n" * 60 + "\ntwo\n")))
+    assert [len(row["text"].split()) for row in found] == [1, 26, 26, 8, 1]

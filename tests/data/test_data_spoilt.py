@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -13,7 +15,6 @@ import pytest
 pytest.importorskip("pyarrow")
 
 from ftui.data import check
-from ftui.data.json_reader import read_json_lines
 from ftui.errors import FtuiError
 
 from .spoilt import MiB, Spoilt, corpus, large
@@ -85,14 +86,51 @@ def test_long_lines_and_bombs_are_told_soon_and_without_filling_memory(tmp_path:
     assert look_at(large(tmp_path)) >= 10
 
 
+PEAK = """
+import resource, sys
+from ftui.data import check
+from ftui.errors import FtuiError
+try:
+    said = ", ".join(finding.name for finding in check(sys.argv[1], max_length=2048, deep=True).findings)
+except FtuiError as error:
+    said = str(error)
+print(said)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+START, ROW, END = b'{"text": "first"}\n', b'{"text": "', b'"}\n{"text": "last"}\n'
+LONG: dict[str, tuple[bytes, bytes, bytes, str]] = {
+    "one line.jsonl": (START + ROW, b"a" * MiB, END, "bad-rows"),
+    "many words.jsonl": (START + ROW, b"five words of no sense " * (MiB // 23), END, "bad-rows"),
+    "never closed.jsonl": (START + ROW, b"a" * MiB, b"", "bad-rows"),
+    "numbers.jsonl": (START + b'{"text": [', b"1," * (MiB // 2), b"1]}\n", "bad-rows"),
+    "nested.jsonl": (START + b'{"text": ', b"[" * MiB, b"\n", "bad-rows"),
+    "in a list.json": (b'[{"text": "first"},\n' + ROW, b"a" * MiB, b'"}]', "bad-rows"),
+    "one object.json": (ROW, b"a" * MiB, b'"}', "where a row may have"),
+    "nested.json": (b"", b"[" * MiB, b"", "nested too deeply"),
+    "a field.csv": (b"text\nfirst\n", b"a" * MiB, b"\nlast\n", "bad-rows"),
+    "an open quote.csv": (b'text\nfirst\n"', (b"words " * 200 + b"\n") * (MiB // 1201), b"", "bad-rows"),
+    "a line.txt": (b"first\n", b"a" * MiB, b"\nlast\n", "bad-rows"),
+    "zeros.jsonl": (START, bytes(MiB), b"\n", "is a binary file"),
+}
+MOST_PEAK = 600 * MiB
+"""Of a process that checks any of them, itself included: a row of 32 MiB may stand there as bytes, text, and values."""
+
+
 @pytest.mark.slow
-def test_a_line_of_100_mib_is_one_row_among_others(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
+@pytest.mark.parametrize("name", LONG)
+def test_what_is_100_mib_long_is_told_and_takes_no_more_memory_than_a_long_row(tmp_path: Path, name: str) -> None:
+    start, piece, end, told = LONG[name]
+    path = tmp_path / name
     with path.open("wb") as file:
-        file.write(b'{"text": "first"}\n{"text": "')
+        file.write(start)
         for _ in range(100):
-            file.write(b"a" * MiB)
-        file.write(b'"}\n{"text": "last"}\n')
-    lengths = [len(row["text"]) for _, row in read_json_lines(path) if isinstance(row, dict)]
-    assert lengths == [5, 100 * MiB, 4]
-    assert outcome(path)[1]
+            file.write(piece)
+        file.write(end)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said, peak = done.stdout.strip().rsplit("\n", 1)
+    assert told in said
+    assert int(peak) < MOST_PEAK, f"{int(peak) / MiB:.0f} MiB"
+    path.unlink()
