@@ -38,6 +38,9 @@ Format = Annotated[str, typer.Option("--format", "-f", help="Read as this format
 Map = Annotated[list[str] | None, typer.Option("--map", help="PART=COLUMN, such as prompt=question; repeat it.")]
 Split = Annotated[str | None, typer.Option("--split", help="The split of a hub dataset (default: train).")]
 Revision = Annotated[str | None, typer.Option("--revision", help="The revision of a hub dataset.")]
+First = Annotated[
+    int | None, typer.Option("--first", min=1, help="Only the first rows; of a hub dataset, no more is downloaded.")
+]
 Template = Annotated[str, typer.Option("--template", help="auto, model, a name such as chatml, or a Jinja file.")]
 Loss = Annotated[LossOn, typer.Option("--loss-on", help="Which tokens are trained.")]
 Row = Annotated[int | None, typer.Option("--row", min=1, help="Show this row, rendered, with what is trained.")]
@@ -67,13 +70,14 @@ def show(
     loss_on: Loss = LossOn.assistant,
     split: Split = None,
     revision: Revision = None,
+    first: First = None,
     json: Json = False,
 ) -> None:
     """What the files hold: format, rows, lengths, bad rows; with --row one row as the model will see it."""
     from ftui.cli.data_tables import print_preview, print_profile
     from ftui.data import preview, profile
 
-    sources = _sources(paths, format, map, split, revision)
+    sources = _sources(paths, format, map, split, revision, first)
     shape = _shape(model)
     if row is not None:
         if len(sources) > 1:
@@ -102,6 +106,7 @@ def check(
     loss_on: Loss = LossOn.assistant,
     split: Split = None,
     revision: Revision = None,
+    first: First = None,
     deep: Deep = False,
     against: Against = None,
     rank: Rank = None,
@@ -120,7 +125,7 @@ def check(
 
     if write is not None and not repair:
         raise BadInput("--write writes the repairs that are chosen, and none is.", "Add --repair all, or a name.")
-    sources = _sources(paths, format, map, split, revision)
+    sources = _sources(paths, format, map, split, revision, first)
     found = check_apart(
         sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length, rank=rank, deep=deep,
         against=against or (), on_progress=_progress(json),
@@ -141,7 +146,7 @@ app.command("cache")(data_cache.cache)
 
 
 def _sources(
-    paths: list[str], format: str, mapped: list[str] | None, split: str | None, revision: str | None
+    paths: list[str], format: str, mapped: list[str] | None, split: str | None, revision: str | None, first: int | None
 ) -> list[Given]:
     from ftui.data import Given
 
@@ -151,7 +156,11 @@ def _sources(
         if not (part and equals and column):
             raise BadInput(f"--map {pair} is no PART=COLUMN.", "Write it as in: --map prompt=question")
         columns[part] = column
-    return [Given(path, format=format, columns=columns, split=split, revision=revision) for path in paths]
+    return [
+        Given(path, format=format, columns=columns, split=split, revision=revision, limit=first,
+              streaming=first is not None)
+        for path in paths
+    ]  # fmt: skip
 
 
 def _shape(model: str | None) -> ModelShape | None:

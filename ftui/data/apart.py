@@ -172,7 +172,7 @@ def _plain(source: SourceLike) -> dict[str, Any]:
     return {
         "path": source.path, "format": source.format, "columns": dict(source.columns), "split": source.split,
         "config": source.config, "revision": source.revision, "weight": source.weight, "limit": source.limit,
-        "task": source.task,
+        "task": source.task, "streaming": source.streaming,
     }  # fmt: skip
 
 

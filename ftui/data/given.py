@@ -29,6 +29,8 @@ class SourceLike(Protocol):
     @property
     def limit(self) -> int | None: ...
     @property
+    def streaming(self) -> bool: ...
+    @property
     def task(self) -> str | None: ...
 
 
@@ -45,6 +47,7 @@ class Given:
     weight: float = 1.0
     replay: float = 0.0
     limit: int | None = None
+    streaming: bool = False
     task: str | None = None
 
 

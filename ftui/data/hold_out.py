@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ftui.data.canonical import RowError
 from ftui.errors import BadInput
@@ -43,7 +43,7 @@ def parse(text: str) -> HoldOut | None:
     kind, _, column = text.partition(":")
     if kind not in KINDS or not column.strip():
         raise BadInput(f"data.hold_out is {plain(text)}.", _HINT)
-    return HoldOut(cast("Kind", kind), column.strip())
+    return HoldOut(kind, column.strip())
 
 
 def _moment(value: Any, column: str) -> float:

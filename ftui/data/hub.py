@@ -34,9 +34,11 @@ def is_hub_dataset(ref: str) -> bool:
 
 
 def fetch_dataset(
-    ref: str, *, split: str | None = None, config: str | None = None, revision: str | None = None
+    ref: str, *, split: str | None = None, config: str | None = None, revision: str | None = None,
+    rows: int | None = None,
 ) -> list[Path]:
-    """The local paths of a split's files, downloaded into the hub cache where they aren't there yet.
+    """The local paths of a split's files, downloaded into the hub cache where they aren't there yet; with `rows` those
+    of files that hold the first so many rows alone, fetched without the rest.
 
     `split` defaults to "train", `config` to the one that `ref` names after a colon. Raises BadInput that says what to
     do when the dataset is missing, gated, has no such split or no plain files, or when the hub can't be reached.
@@ -48,7 +50,7 @@ def fetch_dataset(
     split = split or "train"
     name = plain(repository)
     try:
-        return _fetch(repository, config, within, split, revision)
+        return _fetch(repository, config, within, split, revision, rows)
     except errors.GatedRepoError:
         raise BadInput(
             f"The dataset {name} is gated.",
@@ -87,18 +89,36 @@ def fetch_dataset(
         raise
 
 
-def _fetch(repository: str, config: str | None, within: str | None, split: str, revision: str | None) -> list[Path]:
+def _fetch(
+    repository: str, config: str | None, within: str | None, split: str, revision: str | None, rows: int | None
+) -> list[Path]:
     from huggingface_hub import HfApi, constants, hf_hub_download
 
-    def download(files: list[str], at: str | None) -> list[Path]:
-        return [Path(hf_hub_download(repository, file, repo_type="dataset", revision=at)) for file in files]
+    from ftui.data import hub_head
 
-    if within:
+    offline = constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    asked = (repository, config, within, split, revision, rows)
+
+    def download(files: list[str], at: str | None) -> list[Path]:
+        if rows is None:
+            return [Path(hf_hub_download(repository, file, repo_type="dataset", revision=at)) for file in files]
+        commit = at or "main"
+        found = hub_head.head_of(repository, files, commit, rows)
+        hub_head.remember(asked, repository, files, commit, rows)
+        return found
+
+    if offline and rows is not None:
+        if kept := hub_head.remembered(asked):
+            return kept
+        raise _not_here(repository)
+    if within and rows is None:
         return download([within], revision)
-    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+    if offline:
         return _cached(repository, config, split, revision)
     info = HfApi().dataset_info(repository, revision=revision)
     names = [sibling.rfilename for sibling in info.siblings or []]
+    if within:
+        return download([within], info.sha or revision)
     card = info.card_data.to_dict() if info.card_data else {}
     if files := choose_files(names, split, config, card):
         return download(files, info.sha or revision)
@@ -177,10 +197,7 @@ def _cached(repository: str, config: str | None, split: str, revision: str | Non
         names = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file()]
         if files := choose_files(names, split, config, {}):
             return [snapshot / name for name in files]
-    raise BadInput(
-        f"The dataset {plain(repository)} isn't on this disk, and HF_HUB_OFFLINE is set.",
-        "Unset it to download the dataset, or name a local file.",
-    )
+    raise _not_here(repository)
 
 
 def _parsed(ref: str) -> tuple[str, str | None, str | None]:
@@ -207,6 +224,13 @@ def _no_such_split(repository: str, config: str | None, split: str, names: list[
 
 def _page(repository: str) -> str:
     return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')}/datasets/{plain(repository)}"
+
+
+def _not_here(repository: str) -> BadInput:
+    return BadInput(
+        f"The dataset {plain(repository)} isn't on this disk, and HF_HUB_OFFLINE is set.",
+        "Unset it to download the dataset, or name a local file.",
+    )
 
 
 def _unreachable(name: str) -> BadInput:

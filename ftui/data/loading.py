@@ -165,7 +165,10 @@ def find_files(given: SourceLike) -> list[Path]:
     if is_hub_dataset(given.path):
         from ftui.data.hub import fetch_dataset
 
-        return fetch_dataset(given.path, split=given.split, config=given.config, revision=given.revision)
+        return fetch_dataset(
+            given.path, split=given.split, config=given.config, revision=given.revision,
+            rows=given.limit if given.streaming else None,
+        )
     # Unlike Path.expanduser, it takes the home of a user that there isn't for a name.
     path = Path(os.path.expanduser(given.path))
     if is_pattern(str(path)):

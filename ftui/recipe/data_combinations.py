@@ -22,6 +22,10 @@ def wrong_data(recipe: Recipe) -> Iterator[Wrong]:
     if by is not None and _is_file(recipe.data.validation):
         yield (f"data.hold_out {recipe.data.hold_out} says which rows are held out, and data.validation is a file.",
                "Leave out data.hold_out, or write a share: data.validation: 0.05.")
+    for number, source in enumerate(recipe.data.sources):
+        if source.streaming and source.limit is None:
+            yield (f"data.sources[{number}].streaming fetches the first rows alone, and limit doesn't say how many.",
+                   f"Write a limit for {source.path}, or leave out streaming.")
 
 
 def _is_file(validation: float | int | str) -> bool:

@@ -176,6 +176,10 @@ class DataSource(Document):
         help="At most this many rows are taken.",
         why="A few hundred make a quick trial.", unit="rows", ge=1
     )
+    streaming: bool = setting(
+        False, title="Streaming", help="Of a hub dataset, fetch the first rows (limit) alone rather than whole files.",
+        why="For a look at, or a trial on, a dataset too large to download; bad rows count, too.", advanced=True,
+    )
     task: str | None = setting(
         None, title="Task", help="The task that its rows belong to: a name, or column:NAME for one in each row.",
         why="Several tasks in one Poly or multitask prompt, or an adapter for each; data.balance then evens tasks out.",
