@@ -94,7 +94,12 @@ def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunSta
     before = status(run)
     if not before.live and before.state != "unreachable":
         raise Refused(f"The run {run.id} is not running ({before.state}).", f"ftui runs show {run.id}")
-    inbox.send(run, "stop")
+    try:
+        inbox.send(run, "stop")
+    except Refused:
+        # A signal needs no room on a disk.
+        if not now:
+            raise
     if not now:
         return status(run)
     beat = heartbeat.read(run.heartbeat)
@@ -247,7 +252,8 @@ def _close(run: Run, before: RunStatus) -> None:
     if status(run).state != "crashed":
         return
     at = f" at step {before.step:,}" if before.step is not None else ""
-    with RunWriter(run.path, same_attempt=True) as writer:
+    # Where even this can't be written, "crashed" stays, which is true as well.
+    with contextlib.suppress(Refused), RunWriter(run.path, same_attempt=True) as writer:
         writer.emit(
             "end", status="stopped", text=f"Stopped at once{at}, without saving.",
             hint=f"Go on from the last checkpoint: ftui runs resume {run.id}", metrics={}, output=None,

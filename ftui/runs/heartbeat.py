@@ -6,10 +6,13 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from ftui.hardware import cgroup, oom
 from ftui.runs.process import Identity
 
 INTERVAL = 2.0
@@ -26,11 +29,17 @@ class Heartbeat:
     attempt: int
     time: float
     progressed: float | None = None
+    free_bytes: int | None = None
+    """RAM that was to be had at the beat, and all there is, as far as this process may use it."""
+    total_bytes: int | None = None
+    oom_kills: dict[str, int] = field(default_factory=dict)
+    """See `ftui.hardware.oom`: a count that has risen since says who ended the worker."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, flat."""
         return {
             **self.worker.as_dict(), "attempt": self.attempt, "time": self.time, "progressed": self.progressed,
+            "free_bytes": self.free_bytes, "total_bytes": self.total_bytes, "oom_kills": self.oom_kills,
         }
 
     @property
@@ -49,11 +58,13 @@ def read(path: Path) -> Heartbeat | None:
     if worker is None:
         return None
     try:
-        progressed = data.get("progressed")
+        progressed, free, total = data.get("progressed"), data.get("free_bytes"), data.get("total_bytes")
         return Heartbeat(
-            worker, int(data.get("attempt", 0)), float(data["time"]), None if progressed is None else float(progressed)
+            worker, int(data.get("attempt", 0)), float(data["time"]), None if progressed is None else float(progressed),
+            None if free is None else int(free), None if total is None else int(total),
+            {str(path): int(number) for path, number in data.get("oom_kills", {}).items()},
         )
-    except (TypeError, ValueError, KeyError, OverflowError):
+    except (TypeError, ValueError, KeyError, OverflowError, AttributeError):
         return None
 
 
@@ -102,4 +113,18 @@ class Pulse:
                 continue
 
     def _beat(self) -> None:
-        write(self._path, Heartbeat(self._worker, self._attempt, time.time(), self._progressed))
+        free, total = _memory()
+        write(self._path, Heartbeat(
+            self._worker, self._attempt, time.time(), self._progressed, free, total, oom.counters()
+        ))
+
+
+def _memory() -> tuple[int | None, int | None]:
+    """(free, all) bytes of RAM within the limits of this process's memory group; None where it can't be told."""
+    try:
+        memory, limits = psutil.virtual_memory(), cgroup.limits()
+    except (OSError, psutil.Error, ValueError):
+        return None, None
+    if limits.memory is None or limits.memory >= memory.total:
+        return memory.available, memory.total
+    return min(memory.available, max(limits.memory - (limits.memory_used or 0), 0)), limits.memory

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ftui.errors import BadInput
+from ftui.errors import BadInput, Refused
 from ftui.files import write_atomic
 from ftui.runs.folder import Run
 
@@ -27,11 +27,17 @@ class Command:
 
 
 def send(run: Run, name: CommandName, **args: Any) -> None:
-    """Put a command into the inbox of `run`; raises BadInput for one that no worker knows."""
+    """Put a command into the inbox of `run`; raises BadInput for one that no worker knows, Refused on a full disk."""
     if name not in get_args(CommandName):
         raise BadInput(f"There is no command {name!r} for a run.", f"Known: {', '.join(get_args(CommandName))}.")
     # The name orders them; the random part keeps two senders of one instant apart.
-    write_atomic(run.inbox / f"{time.time_ns():020d}-{secrets.token_hex(4)}.json", json.dumps([name, args]))
+    try:
+        write_atomic(run.inbox / f"{time.time_ns():020d}-{secrets.token_hex(4)}.json", json.dumps([name, args]))
+    except OSError as error:
+        raise Refused(
+            f"The run {run.id} can't be told: {error.strerror} ({run.inbox}).",
+            f"Free some space or give write permission. To kill its worker all the same: ftui runs stop {run.id} --now",
+        ) from error
 
 
 def take(folder: Path) -> list[Command]:

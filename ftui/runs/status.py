@@ -14,6 +14,7 @@ from ftui.runs.folder import Run
 from ftui.runs.heartbeat import Heartbeat
 from ftui.runs.lines import backwards
 from ftui.runs.process import same_machine, whereabouts
+from ftui.runs.vanished import why
 
 OVER: frozenset[State] = frozenset({"finished", "stopped", "failed", "crashed"})
 """Nobody works on it, and nobody will unless it is resumed."""
@@ -92,7 +93,7 @@ def status(run: Run) -> RunStatus:
             hint=f"If that machine is gone: ftui runs resume {run.id} --force",
             **common,
         )
-    return _crashed(run, tail, attempt, common)
+    return _crashed(run, beat, tail, attempt, common)
 
 
 def _ended(end: Event, common: dict[str, Any]) -> RunStatus:
@@ -149,15 +150,16 @@ def _living(run: Run, beat: Heartbeat, tail: _Tail, where: str, common: dict[str
     )
 
 
-def _crashed(run: Run, tail: _Tail, attempt: int, common: dict[str, Any]) -> RunStatus:
+def _crashed(run: Run, beat: Heartbeat, tail: _Tail, attempt: int, common: dict[str, Any]) -> RunStatus:
     if tail.attempt < attempt:
         text = "Its worker ended before it could say a word."
         hint = f"Read why: ftui runs log {run.id}"
     else:
         at = f" at step {tail.step:,}" if tail.step is not None else ""
-        text = f"Its worker vanished{at}: killed by hand, by the kernel for want of RAM, or by a library's crash."
+        how, besides = why(beat)
+        text = f"Its worker vanished{at}: {how}."
         what = "Go on from the last checkpoint" if run.info.kind in ("train", "stages") else "Start it again"
-        hint = f"{what}: ftui runs resume {run.id}"
+        hint = " ".join(filter(None, (besides, f"{what}: ftui runs resume {run.id}")))
     return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
 
 

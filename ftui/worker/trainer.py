@@ -292,7 +292,8 @@ class RunTrainer(_Base):
         an adapter (LoRA-FA's first matrices) stays so, which peft's loading would have train."""
         trained = [(parameter, parameter.requires_grad) for parameter in self._trained_model().parameters()]
         if not load_state(self._trained_model(), Path(resume_from_checkpoint)):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            with _numbers_only(resume_from_checkpoint):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
         for parameter, trains in trained:
             parameter.requires_grad_(trains)
 

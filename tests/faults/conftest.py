@@ -75,7 +75,8 @@ class Warm:
     """The process that forks workers which have their libraries already."""
 
     def __init__(self, folder: Path) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        # A hub that nobody can reach: its address is read once, when the library is.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
         self._process = subprocess.Popen(
             [sys.executable, str(WARM), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=environment,

@@ -1,7 +1,8 @@
 """A worker with the house's frame around a job that counts: `python counting_worker.py RUN_FOLDER`.
 
 The job goes by run.json's args: `steps`, `seconds` per step, `save` every so many steps, `raise` an exception by name
-at step `at`.  Its loss is 1/step; what it has saved is a number in a file, written aside and renamed.
+at step `at`, take 256 MiB at step `eat`.  Its loss is 1/step; what it has saved is a number in a file, written aside
+and renamed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import time
 from ftui.runs.folder import Run
 from ftui.worker.__main__ import main
 from ftui.worker.context import JobContext
+
+hoard: list[bytearray] = []
+"""What the job has eaten."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -41,6 +45,8 @@ def count(context: JobContext) -> None:
         time.sleep(seconds)
         if step == args.get("at") and context.attempt == 1:
             raise FAULTS[args["raise"]]
+        if step == args.get("eat") and context.attempt == 1:
+            hoard.append(bytearray(b"x" * (256 << 20)))
         context.emit("metric", step, loss=1 / step)
         context.progress("Counting", step, steps)
         commands = {command.name for command in context.commands()}

@@ -97,6 +97,12 @@ def _no_number(trainer: Any, *_: Any) -> None:
         parameter.data.fill_(float("nan"))
 
 
+def _spoil(*_: Any) -> None:
+    """Cut the weights of every checkpoint."""
+    for file in _run().glob("checkpoints/*/*.safetensors"):
+        os.truncate(file, 10)
+
+
 def _note(trainer: Any, inputs: Any) -> None:
     """Write down which rows a micro-batch has, those of the trial step left out."""
     if trainer.session._mark is None:
@@ -112,5 +118,6 @@ def _run() -> Path:
 
 WHAT: dict[str, Callable[..., None]] = {
     "kill": _kill, "power": _power, "full": _full, "fill": _fill, "free": _free, "slow": _slow,
-    "yesterday": _yesterday, "bad_row": _bad_row, "no_number": _no_number, "note": _note,
+    "yesterday": _yesterday, "bad_row": _bad_row, "no_number": _no_number, "spoil": _spoil,
+    "note": _note,
 }

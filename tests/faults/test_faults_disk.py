@@ -174,6 +174,20 @@ def test_a_disk_that_is_full_for_a_while_costs_no_event(
     assert list(curve(events, "loss").steps) == list(range(1, 301))
 
 
+def test_a_full_disk_takes_no_command_and_keeps_nobody_from_killing_the_worker(
+    small_disk: Path, started: Callable[..., Run]
+) -> None:
+    run = started(save=10_000)
+    filler = fill(small_disk)
+    with pytest.raises(Refused, match="can't be told: No space left"):
+        control.stop(run)
+    assert status(run).live
+    assert control.stop(run, now=True, grace=0).over
+    filler.unlink()
+    control.resume(run)
+    control.stop(run, now=True, grace=0)
+
+
 def test_a_full_disk_at_the_start_is_refused_in_one_sentence(small_disk: Path) -> None:
     run = create("count", "count", args={}, command="x")
     fill(small_disk)
