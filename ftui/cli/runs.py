@@ -9,10 +9,12 @@ from typing import Any
 import typer
 
 from ftui.cli.diagnose import diagnose
+from ftui.cli.export import export
 from ftui.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 app.command()(diagnose)
+app.command()(export)
 
 ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
