@@ -52,6 +52,9 @@ Against = Annotated[
 Rank = Annotated[int | None, typer.Option("--rank", min=1, help="The adapter's rank: tell whether rows are too few.")]
 Repaired = Annotated[
     list[str] | None,
+AgainstMap = Annotated[
+    list[str] | None, typer.Option("--against-map", help="PART=COLUMN of the test files, such as prompt=question.")
+]
     typer.Option("--repair", help="Name of a finding or a repair, or 'all': print its data.prepare entry; repeat it."),
 ]
 Write = Annotated[str | None, typer.Option("--write", help="Add the chosen repairs to this recipe, or make one.")]
@@ -112,6 +115,7 @@ def check(
     rank: Rank = None,
     repair: Repaired = None,
     write: Write = None,
+    against_map: AgainstMap = None,
     json: Json = False,
 ) -> None:
     """What would harm a training, each with its lines, the reason and the repair.
@@ -128,7 +132,7 @@ def check(
     sources = _sources(paths, format, map, split, revision, first)
     found = check_apart(
         sources, _shape(model), template=template, loss_on=loss_on.value, max_length=max_length, rank=rank, deep=deep,
-        against=against or (), on_progress=_progress(json),
+        against=against or (), against_columns=_columns(against_map, "--against-map"), on_progress=_progress(json),
     )  # fmt: skip
     repairs = chosen_repairs(found, repair or [])
     if write is not None:
@@ -150,12 +154,7 @@ def _sources(
 ) -> list[Given]:
     from ftui.data import Given
 
-    columns: dict[str, str] = {}
-    for pair in mapped or []:
-        part, equals, column = pair.partition("=")
-        if not (part and equals and column):
-            raise BadInput(f"--map {pair} is no PART=COLUMN.", "Write it as in: --map prompt=question")
-        columns[part] = column
+    columns = _columns(mapped, "--map")
     return [
         Given(path, format=format, columns=columns, split=split, revision=revision, limit=first,
               streaming=first is not None)
@@ -166,6 +165,16 @@ def _sources(
 def _shape(model: str | None) -> ModelShape | None:
     if model is None:
         return None
+def _columns(mapped: list[str] | None, option: str) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for pair in mapped or []:
+        part, equals, column = pair.partition("=")
+        if not (part and equals and column):
+            raise BadInput(f"{option} {pair} is no PART=COLUMN.", f"Write it as in: {option} prompt=question")
+        columns[part] = column
+    return columns
+
+
     from ftui.models import describe
 
     return describe(model)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,7 @@ def check_apart(
     rank: int | None = None,
     deep: bool = False,
     against: Sequence[str] = (),
+    against_columns: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int | None, str], None] | None = None,
     on_found: Callable[[int, tuple[Finding, ...]], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -78,7 +79,7 @@ def check_apart(
     """
     options = {
         "template": template, "loss_on": loss_on, "max_length": max_length, "rank": rank, "deep": deep,
-        "against": list(against),
+        "against": list(against), "against_columns": dict(against_columns or {}),
     }  # fmt: skip
 
     def hear(answer: Answer) -> None:

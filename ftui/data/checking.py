@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ftui.data.canonical import Row
 from ftui.data.document import BadRow, CheckUp, Finding
@@ -39,13 +39,15 @@ def check(
     rank: int | None = None,
     deep: bool = False,
     against: Sequence[str] = (),
+    against_columns: Mapping[str, str] | None = None,
     on_progress: Callable[[int, int | None, str], None] | None = None,
     on_found: Callable[[int, tuple[Finding, ...]], None] | None = None,
 ) -> CheckUp:
     """Look through the data; rows that would be cut are told from `max_length`, else from the model's context length.
 
     `deep` looks for near copies, personal data and secrets as well, which takes about three times as long; rows that
-    stand in the files `against` are leaks.  With `rank`, that of the adapter, too few rows for it are told.
+    stand in the files `against` (read by `against_columns`) are leaks.  With `rank`, that of the adapter, too few rows
+    for it are told.
     `on_progress` gets the rows done, about how many there are (None where that can't be told), and "read" or
     "counted"; `on_found` now and then the rows read and what was found in them.
     Raises BadInput where a source can't be used at all.
@@ -55,7 +57,7 @@ def check(
     if deep:
         inspectors += [NearCopies(), PersonalData()]
     if against:
-        inspectors.append(Leaks(against))
+        inspectors.append(Leaks(against, against_columns))
 
     so_far, due = Survey(), time.monotonic() + _FIRST_FOUND_SECONDS
     wait = _FIRST_FOUND_SECONDS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from ftui.data import faults
@@ -280,10 +280,11 @@ _PERSONAL = {
 class Leaks:
     """Rows that stand in files which a model is to be tested on."""
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], columns: Mapping[str, str] | None = None) -> None:
         self._files, self._index, self._kind = list(files), LeakIndex(), Kind()
+        self._columns = dict(columns or {})
         for file in files:
-            self._index.add_file(file)
+            self._index.add_file(file, self._columns)
 
     def look(self, row: Row, copied: bool) -> None:
         if said := self._index.find(row):
@@ -295,7 +296,7 @@ class Leaks:
                 "leaks", "warning", self._kind,
                 f"{say_rows(self._kind.count)} standing in {plain(', '.join(self._files))}.",
                 "A test on what was trained on measures memory.", "Leave them out of training.",
-                {"drop_leaks": self._files},
+                {"drop_leaks": {"files": self._files, "columns": self._columns} if self._columns else self._files},
             )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def key_of(
         return None
     if any(file.container == "function" for source in given for file in source.files):
         return None
+    if any("function" in repair.options for repair in repairs):
+        return None
     from ftui.data.given import Given
     from ftui.data.loading import find_files
 

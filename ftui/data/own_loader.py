@@ -29,7 +29,12 @@ _NAME = re.compile(r"(?P<module>.+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<functi
 
 def is_loader(path: str) -> bool:
     """Whether `path` names a function rather than a file.  A name with a slash in it is a hub dataset's, unless .py."""
-    return bool(_NAME.fullmatch(path)) and not os.path.lexists(path)
+    return is_reference(path) and not os.path.lexists(path)
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` is written as a function's name is: module:function, or file.py:function."""
+    return bool(_NAME.fullmatch(text))
 
 
 def loader(reference: str) -> DataFile:
@@ -90,7 +95,7 @@ def _serve(reference: str, out: TextIO) -> None:
 
     name = plain(reference)
     try:
-        for row in _function(reference)():
+        for row in function_named(reference)():
             if not isinstance(row, dict):
                 say(row=f"a {type(row).__name__} where a dict should be")
                 continue
@@ -108,7 +113,8 @@ def _serve(reference: str, out: TextIO) -> None:
     out.flush()
 
 
-def _function(reference: str) -> Any:
+def function_named(reference: str) -> Any:
+    """The function, imported here: for a child process only.  Raises BadInput where there is none."""
     module, _, name = reference.rpartition(":")
     function = getattr(_module(module), name, None)
     if not callable(function):

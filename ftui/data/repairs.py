@@ -35,6 +35,8 @@ from ftui.data.canonical import (
 )
 from ftui.data.leaks import LeakIndex
 from ftui.data.near import THRESHOLD, NearIndex, runs_of
+from ftui.data.own_filter import OwnFilter
+from ftui.data.own_loader import is_reference
 from ftui.data.personal import mask_personal
 from ftui.data.turn_repairs import Rewrite, begin_with_user, fold_system, merge_turns
 from ftui.errors import BadInput
@@ -110,7 +112,10 @@ def with_files(entry: dict[str, object], change: Callable[[str], str]) -> dict[s
         asked = _parse_one(entry)
     except BadInput:
         return entry
-    files = asked.options.get("files")
+    files, function = asked.options.get("files"), asked.options.get("function")
+    if function:
+        file, _, name = function.rpartition(":")
+        return {asked.name: {"function": f"{change(file)}:{name}"}} if file.endswith(".py") else entry
     return {asked.name: {**asked.options, "files": [change(file) for file in files]}} if files else entry
 
 
@@ -192,6 +197,19 @@ def _files(value: Any) -> tuple[str, ...]:
     return files
 
 
+def _function(value: Any) -> str:
+    if not isinstance(value, str) or not is_reference(value):
+        raise ValueError
+    return value
+
+
+def _columns(value: Any) -> dict[str, str]:
+    columns = dict(value)
+    if not all(isinstance(text, str) and text.strip() for pair in columns.items() for text in pair):
+        raise ValueError
+    return columns
+
+
 def _expression(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -207,8 +225,10 @@ _VALUES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "characters": ("a whole number of at least 1", _count),
     "rows": ("a share below 1 (0.1) or a number of rows (1000)", _size),
     "keep": ("an expression, such as words(answer) >= 3", _expression),
+    "function": ("a file's function, such as filters.py:keep, or a module's", _function),
+    "columns": ("a mapping of parts to columns, such as {prompt: question}", _columns),
 }
-_EXAMPLES = {"sample": "1000", "filter": "words(answer) >= 3"}
+_EXAMPLES = {"sample": "1000", "filter": "words(answer) >= 3", "filter_python": "filters.py:keep"}
 
 
 def _dropping(reason: str, why: Callable[[Row], str | None]) -> Stage:
@@ -300,7 +320,7 @@ def _drop_leaks(options: Mapping[str, Any], context: Context) -> Stage:
     for row in context.validation():
         index.add(row, "the validation data")
     for file in options["files"]:
-        index.add_file(file)
+        index.add_file(file, options["columns"])
     return _dropping("leak", index.find)
 
 
@@ -322,6 +342,20 @@ def _drop_longer_than(options: Mapping[str, Any], context: Context) -> Stage:
 def _filter(options: Mapping[str, Any], context: Context) -> Stage:
     keep = filters.parse(options["keep"])
     return _dropping("filtered", lambda row: None if keep(row) else f"not {options['keep']}")
+
+
+def _filter_python(options: Mapping[str, Any], context: Context) -> Stage:
+    reference = options["function"]
+
+    def stage(items: Iterator[Item], drop: Drop) -> Iterator[Item]:
+        with OwnFilter(reference) as own:
+            for source, row in items:
+                if own.keep(row):
+                    yield source, row
+                else:
+                    drop(source, row, "filtered", f"not kept by {reference}")
+
+    return stage
 
 
 def _sample(options: Mapping[str, Any], context: Context) -> Stage:
@@ -379,7 +413,7 @@ REPAIRS: dict[str, Repair] = {
     ),
     "drop_leaks": Repair(
         "Leave out rows that stand, exactly or nearly, in the validation file or in the files named.", _drop_leaks,
-        {"files": (), "threshold": THRESHOLD}, "files",
+        {"files": (), "columns": {}, "threshold": THRESHOLD}, "files",
     ),
     "drop_refusals": Repair(
         'Leave out rows whose answer refuses, or says "as an AI language model".',
@@ -394,6 +428,10 @@ REPAIRS: dict[str, Repair] = {
         {"tokens": None, "words": None, "characters": None}, "tokens",
     ),
     "filter": Repair("Keep only the rows for which an expression holds.", _filter, {"keep": ...}, "keep"),
+    "filter_python": Repair(
+        "Keep only the rows for which a function of your own (filters.py:keep) says so.", _filter_python,
+        {"function": ...}, "function",
+    ),
     "sample": Repair("Keep a random share (0.1) or number (1000) of rows.", _sample, {"rows": ...}, "rows"),
     "shuffle": Repair("Put the training rows into a random order, after all else.", _unchanged),
     "mend_mojibake": Repair(

@@ -43,6 +43,25 @@ def test_show_prints_what_there_is_with_the_bad_rows_lines(run: Run, path: str) 
     assert "data.jsonl:2:brokenJSON" in "".join(out.split())
 
 
+def test_a_test_file_with_columns_of_its_own_is_compared_by_their_mapping(run: Run, jsonl: Callable[..., str]) -> None:
+    asked = "Explain in your own words how a steam engine turns heat into work, step by step"
+    trained = jsonl(*({"question": f"q{n}", "answer": "a"} for n in range(60)), {"question": asked, "answer": "So."})
+    test = jsonl({"frage": asked, "antwort": "It boils."}, name="test.jsonl")
+    code, _, err = run("check", trained, "--against", test, "--json")
+    assert code == 2, err
+    mapped = ("--against-map", "prompt=frage", "--against-map", "completion=antwort")
+    code, out, err = run("check", trained, "--against", test, *mapped, "--json")
+    assert code == 0, err
+    [leak] = [finding for finding in json.loads(out)["findings"] if finding["name"] == "leaks"]
+    assert (leak["count"], leak["examples"][0]["line"]) == (1, 61)
+    columns = {"prompt": "frage", "completion": "antwort"}
+    assert leak["repair"] == {"drop_leaks": {"files": [test], "columns": columns}}
+    _, out, _ = run("check", trained, "--against", test, *mapped, "--repair", "leaks")
+    assert "prompt: frage" in out
+    code, _, err = run("check", trained, "--against", test, "--against-map", "prompt")
+    assert (code, "is no PART=COLUMN" in err) == (2, True)
+
+
 def test_show_json_is_one_document_and_nothing_else(run: Run, path: str) -> None:
     code, out, err = run("show", path, "--json")
     assert (code, err) == (0, "")

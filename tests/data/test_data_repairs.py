@@ -242,7 +242,8 @@ def test_every_repair_takes_rows_of_every_kind() -> None:
         make_row("x", 4, "prompt", {"prompt": [turn], "columns": {"answer": "4"}}),
         make_row("x", 5, "class", {"text": "t", "labels": ["a"], "multi": False}),
     ]  # fmt: skip
-    options = {"filter": "words(text) > 0", "sample": 0.999999, "drop_longer_than": {"words": 9}}
+    options = {"filter": "words(text) > 0", "sample": 0.999999, "drop_longer_than": {"words": 9},
+               "filter_python": "builtins:bool"}  # fmt: skip
     for name in REPAIRS:
         left, gone = through(rows, {name: options.get(name)})
         assert (len(left), gone) == (6, []), name
