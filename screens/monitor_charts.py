@@ -36,7 +36,7 @@ class ChartsPane(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = View()
-        self.main = "loss"
+        self._chosen: str | None = None
         self._picture = Picture()
         self._limits: dict[str, Sequence[Limit]] = {}
 
@@ -52,6 +52,12 @@ class ChartsPane(Vertical):
         """Draw this picture; `limits` by panel key."""
         self._picture, self._limits = picture, limits
         self.draw()
+
+    @property
+    def main(self) -> str:
+        """The key of the large chart: the chosen one, else the reward where one is measured (the loss of a policy says
+        little of how it goes), else the loss."""
+        return self._chosen or ("reward" if "reward" in self._picture.metrics else "loss")
 
     @property
     def panels(self) -> list[Panel]:
@@ -78,7 +84,8 @@ class ChartsPane(Vertical):
                     panel = others[number]
                     chart.show(self._picture, self.view, self._limits.get(panel.key, ()), panel)
         else:
-            gauges.show(self._picture, others, self._limits)
+            # The large chart keeps most of a small screen; m leads through all of them.
+            gauges.show(self._picture, others[: gauges.fitting(self.size.width, self.size.height // 2)], self._limits)
 
     def look(self, view: View) -> None:
         """Look at the charts in another way."""
@@ -91,7 +98,7 @@ class ChartsPane(Vertical):
         """Make the next panel (`by` panels on) the main one."""
         keys = [panel.key for panel in self.panels]
         place = keys.index(self.main) if self.main in keys else 0
-        self.main = keys[(place + by) % len(keys)]
+        self._chosen = keys[(place + by) % len(keys)]
         self.draw()
         self.post_message(self.Changed())
 
@@ -99,8 +106,8 @@ class ChartsPane(Vertical):
         self.draw()
 
     @on(Chart.Chosen)
-    def _chosen(self, event: Chart.Chosen) -> None:
-        self.main = event.panel.key
+    def _picked(self, event: Chart.Chosen) -> None:
+        self._chosen = event.panel.key
         self.draw()
         self.post_message(self.Changed())
 

@@ -73,16 +73,51 @@ def panels_for(picture: Picture) -> list[Panel]:
     own = {name.removeprefix("eval_") for name in metrics - drawn}
     main = [name for name in MAIN_VALUES if name in own]
     found[1:1] = [_named(name, metrics) for name in main]
-    return found + [_named(name, metrics) for name in sorted(own - set(main))]
+    rest = sorted(own - set(main), key=lambda name: (_place(name), name))
+    return found + [_named(name, metrics) for name in rest]
 
 
 def _named(name: str, metrics: set[str]) -> Panel:
     """The panel of a value that the run's objective measures; one that only evaluations measure is drawn by them."""
-    title = plain(name.replace("_", " ").replace("/", ": "))
+    title = TITLES.get(name) or plain(_spelt(name))
     if name not in metrics:
         return Panel(name, f"{title}, evaluated", f"eval_{name}")
     return Panel(name, title, name, second=f"eval_{name}", second_name="evaluation", smooth=True)
 
+
+def _place(name: str) -> int:
+    """Where a value stands among the others: each reward of several first, then what has a title of its own."""
+    return -1 if name.startswith("rewards/") else list(TITLES).index(name) if name in TITLES else len(TITLES)
+
+
+def _spelt(name: str) -> str:
+    """A value's name in words; of a reward of several its own name comes first."""
+    kind, _, rest = name.partition("/")
+    reward, _, what = rest.rpartition("/")
+    if kind == "rewards" and reward:
+        return reward if what == "mean" else f"{reward}, spread" if what == "std" else f"{reward}, {what}"
+    return name.replace("_", " ").replace("/", ": ")
+
+
+TITLES = {
+    "reward_std": "reward spread",
+    "frac_reward_zero_std": "groups all alike",
+    "entropy": "entropy",
+    "completions/mean_length": "answer length",
+    "completions/clipped_ratio": "answers cut off",
+    "completions/max_length": "longest answer",
+    "completions/min_length": "shortest answer",
+    "clip_ratio/region_mean": "tokens clipped",
+    "clip_ratio/low_mean": "clipped below",
+    "clip_ratio/high_mean": "clipped above",
+    "input_seconds": "wait for rows",
+    "completions/mean_terminated_length": "length, ended",
+    "completions/max_terminated_length": "longest, ended",
+    "completions/min_terminated_length": "shortest, ended",
+    "clip_ratio/low_min": "least below",
+    "clip_ratio/high_max": "most above",
+}
+"""What values of trl's and ours are called, short enough for a line of gauges; what tells little stands last."""
 
 HIDDEN = {"tokens", "epoch", "gpu_allocated_bytes", "gpu_total_bytes"}
 """Metrics that are said elsewhere: in the header, as a limit, in the table of the plan."""

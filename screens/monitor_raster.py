@@ -225,10 +225,13 @@ def _step_axis(frame: Frame, width: int, margin: int) -> list[list[Run]]:
     """The line under the plot and the steps under that."""
     inside = width - margin - 1
     axis = Axis(frame.left, frame.right, inside)
-    marks = ticks(axis, max(2, inside // 8))
+    # There is no half of a step.
+    marks = [mark for mark in ticks(axis, max(2, inside // 8)) if abs(mark - round(mark)) < 1e-6]
+    small = frame.right < 10_000
+    names = [f"{mark:.0f}" for mark in marks] if small else labels(marks)
     line, text = ["─"] * inside, [" "] * (width + 1)
     end = 0
-    for value, label in zip(marks, labels(marks), strict=True):
+    for value, label in zip(marks, names, strict=True):
         column = round(axis.place(value))
         label = (frame.say_step(value) if frame.say_step else None) or label
         start = max(0, min(margin + 1 + column - len(label) // 2, width - len(label)))

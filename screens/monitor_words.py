@@ -22,7 +22,7 @@ SIGNS: dict[State, str] = {
 TONES: dict[State, str] = {"finished": "success", "failed": "error", "crashed": "error", "stopped": "warning",
                            "unreachable": "warning"}
 TERMS = {"learning_rate": "learning rate", "grad_norm": "gradient norm", "tokens_per_second": "token",
-         "gpu_memory": "VRAM"}
+         "gpu_memory": "VRAM", "reward": "reward", "kl": "KL divergence"}
 """The glossary's word for a chart that was chosen as the large one, by the panel's key; others lead to the keys."""
 SILENT_SECONDS = 120.0
 """A run that hasn't got on for so long, and for ten steps' time, may hang."""

@@ -13,6 +13,8 @@ from ..monitor_picture import Picture
 from ..monitor_raster import Limit, spark
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
+NAME = 16
+"""Columns of a panel's name in its line."""
 
 
 class ProgressLines(Widget):
@@ -77,12 +79,17 @@ class Gauges(Widget):
         rows = [Content("  ").join(cells[start : start + columns]) for start in range(0, len(cells), columns)]
         return Content("\n").join(rows)
 
+    def fitting(self, width: int, rows: int) -> int:
+        """How many panels have room in so many rows."""
+        return rows * self._columns(width)
+
     def _columns(self, width: int) -> int:
         return max(1, min(3, (width + 2) // (self.COLUMN + 2)))
 
     def _cell(self, panel: Panel, width: int) -> Content:
         value = panel.said(self._picture.last(panel.metric))
-        head = Content.assemble((f"{panel.title[:16]:<16} ", "dim"), (f"{value:>9}", "bold"), " ")
+        title = panel.title if len(panel.title) <= NAME else f"{panel.title[: NAME - 1]}…"
+        head = Content.assemble((f"{title:<{NAME}} ", "dim"), (f"{value:>9}", "bold"), " ")
         room = max(width - head.cell_length, 0)
         series = self._picture.series.get(panel.metric)
         limits = self._limits.get(panel.key, ())

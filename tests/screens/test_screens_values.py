@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from textual.app import App
+
 from ftui.cli import lines
 from ftui.runs.document import Event
 from ftui.runs.follow import Curves
+from ftui.screens.monitor_charts import ChartsPane
 from ftui.screens.monitor_panels import Averages, View, frame, panels_for
 from ftui.screens.monitor_picture import Picture
+from ftui.screens.monitor_raster import draw
+from ftui.screens.widgets.chart import Chart
+from ftui.screens.widgets.gauges import NAME
 
 
 def event(kind: str, step: int, **data: Any) -> Event:
@@ -73,3 +80,51 @@ def test_curves_keep_what_training_and_evaluation_measured_apart() -> None:
     curves.extend(preferences())
     assert list(curves["rewards/margins"].values) == [0.1, 0.2, 0.1 * 3]
     assert list(curves["eval_rewards/margins"].values) == [0.4, 0.2]
+
+
+def policy(*steps: int) -> list[Event]:
+    """Steps of a policy whose answers are rewarded: its loss stands still, and trl measures much beside."""
+    values = {"reward": 0.5, "rewards/exact/mean": 0.5, "rewards/exact/std": 0.1, "clip_ratio/high_max": 0.0,
+              "clip_ratio/high_mean": 0.0, "completions/max_length": 9.0, "completions/max_terminated_length": 9.0,
+              "completions/mean_length": 5.0, "frac_reward_zero_std": 0.2, "clip_ratio/region_mean": 0.0}  # fmt: skip
+    return [event("metric", step, loss=0.0, learning_rate=1e-4, grad_norm=0.1, values=values) for step in steps]
+
+
+def test_no_two_values_of_a_policy_have_the_same_name_in_a_line_of_gauges() -> None:
+    picture = Picture()
+    picture.take(policy(1, 2))
+    titles = [panel.title for panel in panels_for(picture)]
+    assert max(map(len, titles)) <= NAME
+    assert len(set(titles)) == len(titles)
+    assert titles[:2] == ["loss", "reward"]
+    assert titles.index("answer length") < titles.index("longest, ended")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_reward_is_the_large_chart_of_a_policy_and_keeps_its_room(size: tuple[int, int]) -> None:
+    picture = Picture()
+    app: App[None] = App()
+    async with app.run_test(size=size) as pilot:
+        pane = ChartsPane()
+        await app.screen.mount(pane)
+        picture.take(preferences())
+        pane.show(picture, {})
+        assert pane.main == "loss"
+        picture.take(policy(4, 5, 6))
+        pane.show(picture, {})
+        await pilot.pause()
+        assert pane.main == "reward"
+        assert pane.query_one("#main-chart", Chart).size.height >= size[1] // 3
+        pane.turn(1)
+        assert pane.main != "reward", "what one chose stays"
+        picture.take(policy(7))
+        pane.show(picture, {})
+        assert pane.main != "reward"
+
+
+def test_steps_are_whole_numbers_under_a_chart() -> None:
+    picture = Picture()
+    picture.take(policy(1, 2, 3))
+    drawn, _ = frame(panels_for(picture)[1], picture, View(), Averages())
+    below = "".join(text for text, _ in draw(drawn, 90, 10)[-1])
+    assert below.split() == ["1", "2", "3"]
