@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ from ftui.data.canonical import (
     text_of,
     words_of,
 )
+from ftui.data.grown import Numbers, Table
 from ftui.data.leaks import LeakIndex
 from ftui.data.near import THRESHOLD, NearIndex, runs_of
 from ftui.data.own_filter import OwnFilter
@@ -279,37 +281,36 @@ def _changed_turn(turn: Message, change: Callable[[str], str]) -> Message:
 
 
 def _drop_duplicates(options: Mapping[str, Any], context: Context) -> Stage:
-    seen: set[int] = set()
+    seen, numbers = Table(), itertools.count(1)
 
     def why(row: Row) -> str | None:
-        known = len(seen)
-        seen.add(row.key)
-        return "the same as an earlier row" if len(seen) == known else None
+        number = next(numbers)
+        return "the same as an earlier row" if seen.first(row.key, number) != number else None
 
     return _dropping("duplicate", why)
 
 
 def _drop_near_duplicates(options: Mapping[str, Any], context: Context) -> Stage:
-    index, lines = NearIndex(options["threshold"]), list[str]()
+    index, lines = NearIndex(options["threshold"]), Numbers()
 
     def why(row: Row) -> str | None:
         found = index.find_or_add(runs_of(words_of(row)))
         if found is None:
-            lines.append(f"line {row.line}")
+            lines.append(row.line)
             return None
-        return f"nearly the same as {lines[found]}"
+        return f"nearly the same as line {lines[found]}"
 
     return _dropping("near duplicate", why)
 
 
 def _drop_contradictions(options: Mapping[str, Any], context: Context) -> Stage:
-    answers: dict[bytes, bytes] = {}
+    answers = Table()
 
     def why(row: Row) -> str | None:
         if (pair := asked_and_answered(row)) is None:
             return None
-        question, answer = (hashlib.blake2b(part.encode(), digest_size=8).digest() for part in pair)
-        other = answers.setdefault(question, answer) != answer
+        question, answer = (_hash(part.encode()) or 1 for part in pair)
+        other = answers.first(question, answer) != answer
         return "the same question has another answer in an earlier row" if other else None
 
     return _dropping("contradiction", why)
@@ -387,6 +388,10 @@ def _unchanged(options: Mapping[str, Any], context: Context) -> Stage:
 def place(row: Row, seed: int) -> int:
     """64 bits that follow from the row's content and the seed: its place in a random order."""
     packed = row.key.to_bytes(8, "big") + seed.to_bytes(16, "big", signed=True)
+    return _hash(packed)
+
+
+def _hash(packed: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
 
 
