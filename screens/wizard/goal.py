@@ -187,7 +187,9 @@ class GoalStep(Step):
             if at and at[1].fit == "impossible":
                 return "It can't be: the line above says why; ? shows its card."
             return "Enter takes it, ? shows its card; ctrl+n goes on to the plan."
-        return "Enter chooses, and goes on after the second list; tab leads to the third."
+        if self.query_one("#priority", ChoiceTable).options.has_focus:
+            return "Enter chooses and goes on to the plan; tab leads to objective and adapter."
+        return "Enter chooses; tab twice leads to the objective and the adapter below."
 
     def command(self) -> str:
         goal = self.state.draft.goal

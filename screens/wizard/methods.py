@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .state import WizardState
 
 
-NAME = 24
+NAME = 25
 """Columns of a method's name."""
 
 
@@ -43,7 +43,10 @@ class Line(NamedTuple):
     @property
     def name(self) -> str:
         """The title, or where that is too long for a column the letters by which the method is known."""
-        return self.title if len(self.title) <= NAME else self.kind.replace("_", " ").upper()
+        if len(self.title) <= NAME:
+            return self.title
+        *words, letters = self.kind.split("_")
+        return " ".join([*map(str.capitalize, words), letters.upper()])
 
     @property
     def said(self) -> str:

@@ -17,7 +17,7 @@ from ftui.recipe.cards import card
 from ftui.screens.app import FtuiApp
 from ftui.screens.method_card import MethodCard
 from ftui.screens.widgets.choice_table import ChoiceTable
-from ftui.screens.wizard.methods import MethodPick
+from ftui.screens.wizard.methods import NAME, Line, MethodPick
 from ftui.screens.wizard.wizard import WizardScreen
 
 from .screens_help import rows, text, until
@@ -187,3 +187,23 @@ async def test_settings_choose_methods_by_the_same_list_and_explain_them_by_the_
         await pilot.press(*"dora", "escape")
         await until(pilot, lambda: isinstance(app.screen, WizardScreen))
         assert wizard(pilot).state.draft.adapter.kind == "lora"
+
+
+async def test_tab_goes_through_the_lists_as_they_stand_and_the_line_below_says_where(tmp_path: Path) -> None:
+    async with on_goal(tmp_path, "preference") as pilot:
+        for name, said in (("task", "tab twice leads to the objective"), ("priority", "tab leads to objective and"),
+                           ("ways", "Enter takes it"), ("task", "Enter chooses")):  # fmt: skip
+            await until(pilot, lambda said=said: said in text(pilot.app))
+            assert wizard(pilot).query_one(f"#{name}", ChoiceTable).options.has_focus
+            assert len(str(wizard(pilot).query_one("NextLine").render())) <= 78
+            await pilot.press("tab")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("online_dpo", "Online DPO"), ("grpo", "GRPO"), ("sft", "Supervised fine-tuning")]
+)
+def test_a_method_has_a_name_that_fits_its_column(kind: str, name: str) -> None:
+    line = Line(kind, OBJECTIVES[kind].title, "possible", "")
+    assert line.name == name
+    for other in (*OBJECTIVES.items(), *ADAPTERS.items()):
+        assert len(Line(other[0], other[1].title, "possible", "").name) <= NAME
