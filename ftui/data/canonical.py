@@ -35,6 +35,8 @@ class Row:
     """The task that it belongs to, where its source names any."""
     by: str | float | None = None
     """What it is held out by, where that is a column of the file: a name, or a time in seconds."""
+    topic: str | None = None
+    """What it is about, where a column of the file says so."""
 
     @property
     def is_empty(self) -> bool:

@@ -9,7 +9,7 @@ from ftui.data.canonical import Row
 from ftui.data.document import BadRow, CheckUp, Finding
 from ftui.data.expected import expected_rows
 from ftui.data.given import SourceLike, as_sources
-from ftui.data.inspecting import Inspector, Leaks, NearCopies, Pairs, PersonalData, Sizes, Wording
+from ftui.data.inspecting import Inspector, Leaks, NearCopies, Pairs, PersonalData, Sizes, Topics, Wording
 from ftui.data.lengths import Counted
 from ftui.data.licences import licences
 from ftui.data.profiling import MAX_ROWS_TOKENIZED, measure, summarize
@@ -53,7 +53,7 @@ def check(
     Raises BadInput where a source can't be used at all.
     """
     given = as_sources(sources)
-    inspectors: list[Inspector] = [Wording(), Pairs(), Sizes()]
+    inspectors: list[Inspector] = [Wording(), Pairs(), Sizes(), Topics()]
     if deep:
         inspectors += [NearCopies(), PersonalData()]
     if against:

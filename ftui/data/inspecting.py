@@ -158,6 +158,33 @@ class Pairs:
             )  # fmt: skip
 
 
+class Topics:
+    """Topics that are rare beside others, where a column or the sources' tasks say what rows are about."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Kind] = {}
+
+    def look(self, row: Row, copied: bool) -> None:
+        if (topic := row.task or row.topic) is not None and (topic in self._found or len(self._found) < _MOST_TOPICS):
+            self._found.setdefault(topic, Kind()).add(row, f"is about {plain(topic)[:60]}")
+
+    def findings(self) -> Iterator[Finding]:
+        if not 2 <= len(self._found) < _MOST_TOPICS:
+            # So many names are no topics.
+            return
+        often, seldom = (choose(self._found, key=lambda name: self._found[name].count) for choose in (max, min))
+        most, least = self._found[often].count, self._found[seldom]
+        if most >= _UNEVEN_TOPICS * least.count:
+            yield _finding(
+                "uneven-topics", "note", least,
+                f"{plain(seldom)} has {say_rows(least.count)}, {plain(often)} {count(most)} "
+                f"(of {len(self._found)} topics).",
+                "What is rare among the rows is learnt least, and a mean over all of them hides it.",
+                "Add rows of it, or even the topics out (a source's task: column:NAME with data.balance).", None,
+            )  # fmt: skip
+
+
+_MOST_TOPICS, _UNEVEN_TOPICS = 200, 20
 _LONGER = 0.75
 _ONE_SIDED = 4
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ftui.data.reading import Broken, DataFile, RawRow, open_file
 from ftui.errors import BadInput
 from ftui.units import plain
 
+TOPICS = ("topic", "category", "subject", "domain", "task_type", "skill")
+"""Names of columns that say what a row is about."""
 _SNIFFED_ROWS = 5 * SAMPLE_ROWS
 """How many rows are looked through at most for a sample of good ones."""
 
@@ -41,6 +43,8 @@ class Loaded:
     """The column by whose numbers rows are ordered."""
     hold_out: HoldOut | None = None
     """The column by which rows are held out."""
+    topic: str | None = None
+    """The column that says what a row is about."""
 
     @property
     def kind(self) -> RowKind:
@@ -75,7 +79,7 @@ class Loaded:
                 except RecursionError:
                     yield BadRow(source=source, line=line, reason="nested too deeply")
                     continue
-                yield row
+                yield row if self.topic is None else replace(row, topic=self._topic(raw))
                 good += 1
                 if limit is not None and good >= limit:
                     return
@@ -100,6 +104,10 @@ class Loaded:
     def _by(self, raw: dict[str, Any]) -> str | float | None:
         by = self.hold_out.of(raw) if self.hold_out else None
         return sys.intern(by) if isinstance(by, str) else by
+
+    def _topic(self, raw: dict[str, Any]) -> str | None:
+        name = raw.get(self.topic or "")
+        return sys.intern(name.strip()) if isinstance(name, str) and name.strip() else None
 
     def described(self, rows: int) -> Source:
         """The source as the profile shows it, with `rows` good ones."""
@@ -151,7 +159,9 @@ def load(given: SourceLike, order: str | None = None, hold_out: HoldOut | None =
             f"{plain(given.path)} has no column {plain(hold_out.column)}, by which rows are to be held out.",
             f"It has: {', '.join(map(plain, columns))[:300]}. See data.hold_out.",
         )
-    return Loaded(given, files, format, alternatives, tuple(columns), order, hold_out)
+    used = format.columns.values()
+    topic = next((name for name in columns if name.strip().lower() in TOPICS and name not in used), None)
+    return Loaded(given, files, format, alternatives, tuple(columns), order, hold_out, topic)
 
 
 def find_files(given: SourceLike) -> list[Path]:

@@ -18,7 +18,7 @@ import hashlib
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ftui.data import faults, filters
@@ -264,7 +264,8 @@ def _rewriting(rewrite: Rewrite) -> Stage:
 
 
 def _anew(row: Row, value: dict[str, Any]) -> Row:
-    return make_row(row.source, row.line, row.kind, value, row.order, row.task, row.by)
+    made = make_row(row.source, row.line, row.kind, value, row.order, row.task, row.by)
+    return made if row.topic is None else replace(made, topic=row.topic)
 
 
 def _changed(name: str, part: Any, change: Callable[[str], str]) -> Any:

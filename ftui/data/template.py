@@ -285,7 +285,10 @@ def choose_template(wanted: str, tokenizer: Tokenizer, when: float | None = None
             raise BadInput(f"The model {tokenizer.name} has no chat template.", f"Choose one of: {', '.join(NAMED)}.")
     if wanted == "auto":
         if all(tokenizer.is_single(marker) for marker in NAMED["chatml"].markers):
-            note = "The base model has no chat template; ChatML is used, whose tokens are in its vocabulary."
+            note = (
+                "The base model has no chat template; ChatML is used, whose tokens are in its vocabulary. Where it has "
+                "hardly been trained on them, LoRA's adapter.tokens: ['<|im_start|>', '<|im_end|>'] trains their rows."
+            )
             return _named("chatml", tokenizer, variables, (note,))
         note = (
             "The base model has no chat template, nor ChatML's tokens in its vocabulary; turns are written in plain "
@@ -303,7 +306,7 @@ def _named(name: str, tokenizer: Tokenizer, variables: dict[str, Any], notes: tu
     missing = [marker for marker in template.markers if not tokenizer.is_single(marker)]
     if missing:
         notes = (*notes, f"{', '.join(missing)} of the template {name} are no tokens of this vocabulary; they are "
-                         "trained as several each.")  # fmt: skip
+                         "trained as several each, and the embedding keeps its size.")  # fmt: skip
     if "eos_token" in source and not tokenizer.eos_token:
         notes = (*notes, "The tokenizer has no end-of-sequence token, so the model does not learn where to stop.")
     if not tokenizer.adds_bos:

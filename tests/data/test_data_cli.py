@@ -43,6 +43,22 @@ def test_show_prints_what_there_is_with_the_bad_rows_lines(run: Run, path: str) 
     assert "data.jsonl:2:brokenJSON" in "".join(out.split())
 
 
+def test_topics_of_which_one_is_rare_are_told(run: Run, jsonl: Callable[..., str]) -> None:
+    def uneven(**more: Any) -> list[dict[str, Any]]:
+        rows = [
+            {"question": f"q{n}", "answer": "a", "category": "sums" if n % 50 else "maps", **more} for n in range(200)
+        ]
+        _, out, _ = run("check", jsonl(*rows), "--json")
+        return [finding for finding in json.loads(out)["findings"] if finding["name"] == "uneven-topics"]
+
+    [found] = uneven()
+    assert (found["count"], found["examples"][0]["line"]) == (4, 1)
+    assert "maps has 4 rows, sums 196 (of 2 topics)" in found["text"]
+    assert uneven(category="sums") == []
+    many = jsonl(*({"question": f"q{n}", "answer": "a", "category": f"c{n}"} for n in range(300)))
+    assert "uneven-topics" not in run("check", many, "--json")[1], "a name for each row is no topic"
+
+
 def test_a_test_file_with_columns_of_its_own_is_compared_by_their_mapping(run: Run, jsonl: Callable[..., str]) -> None:
     asked = "Explain in your own words how a steam engine turns heat into work, step by step"
     trained = jsonl(*({"question": f"q{n}", "answer": "a"} for n in range(60)), {"question": asked, "answer": "So."})
