@@ -11,10 +11,11 @@ import typer
 from ftui.cli.diagnose import diagnose
 from ftui.cli.export import export
 from ftui.cli.output import print_json
+from ftui.cli.queue import hold, move, queue
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
-app.command()(diagnose)
-app.command()(export)
+for command in (diagnose, export, queue, hold, move):
+    app.command()(command)
 
 ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")
 JSON = typer.Option(False, "--json", help="Print one JSON document.")

@@ -23,6 +23,7 @@ from ftui.runs import inbox
 from ftui.runs.control import ENDS_WITH
 from ftui.runs.folder import Run
 from ftui.runs.writer import RunWriter
+from ftui.worker import turn
 from ftui.worker.context import BEGAN, JobContext, Outcome, StartAgain
 from ftui.worker.ending import explain
 
@@ -82,8 +83,9 @@ def _work(context: JobContext, writer: RunWriter, job: Job | None) -> str:
     _listen(context)
     writer.emit("status", state="preparing", text="Starting." if context.attempt == 1 else "Resuming.")
     try:
-        context.limit_hours(_max_hours(context))
-        (job or _find_job(context.info.kind))(context)
+        if turn.wait(context):
+            context.limit_hours(_max_hours(context))
+            (job or _find_job(context.info.kind))(context)
     except StartAgain:
         _deafen()
         return "again"

@@ -157,6 +157,10 @@ class JobContext:
         if self._stop_reason is None:
             self._stop_reason = reason
 
+    def begin(self) -> None:
+        """Count the hours from now on: what went before was waiting."""
+        self.began = time.monotonic()
+
     def limit_hours(self, hours: float | None) -> None:
         """Ask for a stop once this attempt has lasted `hours`."""
         self._deadline = None if hours is None else self.began + hours * 3600
