@@ -20,6 +20,7 @@ def command(
     name: str = typer.Option(None, "--name", help="A name by which to find the run again."),
     max_hours: float = typer.Option(None, "--max-hours", help="Stop with a checkpoint after so many hours."),
     on_end: str = typer.Option(None, "--on-end", metavar="CMD", help="A shell command run when the run has ended."),
+    queued: bool = typer.Option(False, "--queue", help="Wait in the queue until a device is free for it."),
     wait: bool = typer.Option(False, "--wait", help="Show the progress and return when the run has ended."),
     dry_run: bool = typer.Option(
         False, "--dry-run",
@@ -39,13 +40,15 @@ def command(
     }
     asked = ask(reference, data=data, settings=settings, flags=flags)
     tell_translation(asked.said)
-    layout = lay_out(asked.recipe, asked_text=asked.text, preset=asked.preset)
+    layout = lay_out(
+        asked.recipe, asked_text=asked.text, preset=asked.preset, hardware=_later() if queued else None,
+    )
     line = launch_command(layout.asked, reference=reference)
     if dry_run:
         found = list(obstacles(layout))
         _show(layout, line, found, as_json=as_json)
         sys.exit(Refused.exit_code if refuses(layout, found, force=force) else 0)
-    run = launch(layout, command=line, force=force)
+    run = launch(layout, command=line, force=force, queued=queued)
     for risk in layout.risks:
         print(f"ftui: {risk.path}: {risk.text}\n      {risk.hint}", file=sys.stderr)
     if warning := (outlives := survival()).warning:
@@ -62,11 +65,21 @@ def command(
         print_json(summary(run))
         return
     estimate = layout.estimate
-    print(f"Started {run.id} in the background: {estimate.time.steps:,} steps, "
+    print(f"{'Queued' if queued else 'Started'} {run.id} in the background: {estimate.time.steps:,} steps, "
           f"about {clock(estimate.time.total_seconds)}, {gib(estimate.memory.process_bytes)} expected.")
     print(f"  watch   ftui watch {run.id}")
+    if queued:
+        print("  queue   ftui runs queue")
     print(f"  stop    ftui runs stop {run.id}")
     print(f"  folder  {run.path}")
+
+
+def _later() -> Any:
+    """The machine as a queued run will find it."""
+    from ftui import hardware
+    from ftui.runs.queue import emptied
+
+    return emptied(hardware.probe())
 
 
 def _show(layout: Any, line: str, found: Sequence[Any], *, as_json: bool) -> None:
