@@ -121,8 +121,11 @@ def lay_out(
     )
 
 
-def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
+def launch(layout: Layout, *, command: str, force: bool = False, queued: bool = False) -> Run:
     """Write the run's folder, start its worker detached, and return at once.
+
+    With `queued` the worker waits for its turn and for its device to be free; `layout` must then be one for the machine
+    as it will be (`ftui.runs.queue.emptied`).
 
     `command` is the command line that makes the run again.  Raises Refused where the run would fail for a reason that
     can be seen now; `force` launches all the same, unless there is nothing that could train.
@@ -130,16 +133,22 @@ def launch(layout: Layout, *, command: str, force: bool = False) -> Run:
     if layout.stages:
         from ftui.runs.stages import launch_stages
 
+        if queued:
+            raise Refused("A recipe with stages can't wait in the queue.", "Launch it once the device is free.")
         return launch_stages(layout, command=command, force=force)
     if untrainable := planned_only(layout.recipe):
         raise Refused(*untrainable)
-    layout = refreshed(layout)
+    layout = layout if queued else refreshed(layout)
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
     run = create(
         "train", layout.recipe.name, command=command, recipe=layout.recipe, asked_text=layout.asked_text,
         plan=layout.plan, preset=layout.preset,
     )
+    if queued:
+        from ftui.runs import queue
+
+        queue.enter(run)
     start(run)
     return run
 
