@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from ftui.units import plain
+
 from .background import settled
 from .memory import recall, remember
-from .messages import NewRun, WatchRun
+from .messages import NewRun, RateAnswers, WatchRun
+
+if TYPE_CHECKING:
+    from ftui.data.rating import Rating
 
 THEME = "textual-dark"
 
@@ -34,7 +39,8 @@ class FtuiApp(App[int]):
     """ftui's app, which opens on the home screen.
 
     `open_run` is the id of a run whose monitor is shown first; `demo` opens the wizard on the embedded tiny model and
-    its data.  Screens are imported when they are first shown, so that the first paint waits for none of them.
+    its data; a `rating` is what is rated at once.  Screens are imported when they are first shown, so that the first
+    paint waits for none of them.
     """
 
     TITLE = "ftui"
@@ -49,11 +55,11 @@ class FtuiApp(App[int]):
         Binding("f2", "command_palette", "Commands", show=False, tooltip="Search every command"),
     ]
 
-    def __init__(self, open_run: str | None = None, demo: bool = False) -> None:
+    def __init__(self, open_run: str | None = None, demo: bool = False, rating: Rating | None = None) -> None:
         # Textual picks its colour filters while it is constructed, so the theme without colours must be known by then.
         plain = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if plain else None)
-        self.open_run, self.demo = open_run, demo
+        self.open_run, self.demo, self.rating = open_run, demo, rating
         kept = recall("app.json").get("theme")
         self.theme = "ansi-dark" if plain else kept if kept in self.available_themes else THEME
         self._keeps_theme = not plain
@@ -69,6 +75,8 @@ class FtuiApp(App[int]):
             self.watch_run(WatchRun(self.open_run))
         elif self.demo:
             self.new_run(NewRun(demo=True))
+        elif self.rating:
+            self.show_rating(self.rating)
 
     def settled(self) -> bool:
         """Whether no call beside the app hangs: where one does, the process must end without winding Python up."""
@@ -88,6 +96,7 @@ class FtuiApp(App[int]):
         yield SystemCommand("New run on the demo", demo, lambda: self.new_run(NewRun(demo=True)))
         yield SystemCommand("Runs", "List, show, stop, resume and delete runs", lambda: self.push_screen("runs"))
         yield SystemCommand("Glossary", "Every term in two sentences", lambda: self.push_screen("glossary"))
+        yield SystemCommand("Rate answers", "Two side by side, blind: pairs for DPO", self.rate)
         yield SystemCommand("Log in to the hub", "For gated models", self.log_in)
         named = {"New run", "Runs", "Glossary", "Quit", "Commands"}
         for node, binding, enabled, tooltip in screen.active_bindings.values():
@@ -111,6 +120,31 @@ class FtuiApp(App[int]):
         from .monitor import MonitorScreen
 
         self.push_screen(MonitorScreen(wanted.run))
+
+    def show_rating(self, rating: Rating) -> None:
+        from .rate import RateScreen
+
+        # Who came to rate leaves with the rating.
+        self.push_screen(RateScreen(rating), lambda _: self.exit(0) if rating is self.rating else None)
+
+    @on(RateAnswers)
+    @work(exclusive=True, group="rate")
+    async def rate(self) -> None:
+        """Ask for a file of answers, and rate them."""
+        from ftui.data.rating import open_rating
+
+        from .background import Problem, attempt
+        from .dialogs import Ask
+
+        hint = "JSON Lines with a prompt and two answers each: answers, answer_a and answer_b, chosen and rejected, ..."
+        value = ""
+        while file := await self.push_screen_wait(Ask("Rate the answers of which file?", value, hint, paths=True)):
+            found = await attempt(open_rating, file.strip())
+            if not isinstance(found, Problem):
+                self.show_rating(found)
+                return
+            # The question stands again, with what was wrong below it.
+            value, hint = file, plain(f"✗ {found.what} {found.hint}")
 
     def log_in(self) -> None:
         from .login import LoginDialog

@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -67,20 +68,25 @@ class Confirm(ModalScreen[bool]):
 
 
 class Ask(ModalScreen[str | None]):
-    """One line of text."""
+    """One line of text, completed where it is one of the `paths` to data files."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel")]
 
-    def __init__(self, title: str, value: str = "", hint: str = "") -> None:
+    def __init__(self, title: str, value: str = "", hint: str = "", paths: bool = False) -> None:
         super().__init__()
-        self._title, self._value, self._hint = title, value, hint
+        self._title, self._value, self._hint, self._paths = title, value, hint, paths
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="title", markup=False)
-            yield Input(self._value, compact=True)
+            yield Input(self._value, compact=True, suggester=self._suggester())
             yield Static(self._hint, classes="hint", markup=False)
+
+    def _suggester(self) -> Suggester | None:
+        from .widgets.path_input import PathSuggester
+
+        return PathSuggester() if self._paths else None
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

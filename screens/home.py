@@ -11,7 +11,7 @@ from textual.widgets import Static
 from . import lookups
 from .background import Problem, attempt_for
 from .memory import recall
-from .messages import NewRun, WatchRun
+from .messages import NewRun, RateAnswers, WatchRun
 from .page import Page
 from .widgets.choice_table import ChoiceTable, Column, Row
 
@@ -26,6 +26,7 @@ class HomeScreen(Page[None]):
     BINDINGS = [
         Binding("n", "new", "New run", id="home.new", tooltip="Open the wizard"),
         Binding("d", "demo", "Demo", id="home.demo", tooltip="The wizard on the embedded tiny model and its data"),
+        Binding("a", "rate", "Rate answers", show=False, tooltip="Say which of two answers is better: pairs for DPO"),
         Binding("r", "app.push_screen('runs')", "Runs", id="home.runs", tooltip="List, stop, resume, delete runs"),
         Binding("ctrl+o", "app.command_palette", "Commands", id="home.commands", tooltip="Search every command"),
         Binding("ctrl+q", "app.quit", "Quit", id="home.quit", tooltip="Leave; runs go on"),
@@ -86,6 +87,7 @@ class HomeScreen(Page[None]):
         rows += [
             Row("new", ("n", "New run", "choose a model and data; ftui works out what fits, and why")),
             Row("demo", ("d", "Try the demo", "a tiny model and its data: the whole way in minutes, on any machine")),
+            Row("rate", ("a", "Rate answers", "two side by side, blind: preference pairs for DPO, made by you")),
         ]
         if self._runs:
             rows += [Row(None, ("Runs",)), *self._runs]
@@ -98,7 +100,10 @@ class HomeScreen(Page[None]):
     @on(ChoiceTable.Moved)
     def _moved(self, event: ChoiceTable.Moved) -> None:
         kind, _, name = event.key.partition(":")
-        commands = {"run": f"ftui watch {name}", "preset": f"ftui launch {name}", "demo": "ftui demo"}
+        commands = {
+            "run": f"ftui watch {name}", "preset": f"ftui launch {name}", "demo": "ftui demo",
+            "rate": "ftui data rate FILE",
+        }  # fmt: skip
         self.say(command=commands.get(kind, "ftui"))
 
     @on(ChoiceTable.Picked)
@@ -109,12 +114,17 @@ class HomeScreen(Page[None]):
         kind, _, name = key.partition(":")
         if kind == "run":
             self.post_message(WatchRun(name))
+        elif kind == "rate":
+            self.post_message(RateAnswers())
         else:
             preset = name if kind == "preset" else None
             self.post_message(NewRun(demo=kind == "demo", preset=preset, resume=kind == "resume"))
 
     def action_new(self) -> None:
         self._open("new")
+
+    def action_rate(self) -> None:
+        self._open("rate")
 
     def action_demo(self) -> None:
         self._open("demo")

@@ -21,3 +21,7 @@ class WatchRun(Message):
     """Open the monitor of the run with this id."""
 
     run: str
+
+
+class RateAnswers(Message):
+    """Ask for a file of answers, and rate them."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ftui.data.rating import Rating
 
 
-def open_app(run: str | None = None, demo: bool = False) -> int:
-    """Open the app (on the monitor of `run`, or on the demo's wizard, where asked) and return its exit code.
+def open_app(run: str | None = None, demo: bool = False, rating: Rating | None = None) -> int:
+    """Open the app (on the monitor of `run`, the demo's wizard, or a `rating`, where asked) and return its exit code.
 
     Without a terminal, or on a dumb one, a plain message names the commands to use instead.  Where a call beside the
     app hangs (a driver, a network home), the process ends here.
@@ -22,7 +26,7 @@ def open_app(run: str | None = None, demo: bool = False) -> int:
         return 2
     from ftui.screens.app import FtuiApp
 
-    app = FtuiApp(open_run=run, demo=demo)
+    app = FtuiApp(open_run=run, demo=demo, rating=rating)
     app.run()
     code = app.return_code or 0
     if not app.settled():

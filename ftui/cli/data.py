@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ftui.cli import data_cache
+from ftui.cli.data_rate import agree, rate
 from ftui.cli.output import print_json
 from ftui.errors import BadInput
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ftui.models.document import ModelShape
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(rate)
+app.command()(agree)
 
 
 class LossOn(enum.StrEnum):

@@ -179,7 +179,7 @@ class Findings(Vertical):
     @work(exclusive=True, group="against")
     async def action_against(self) -> None:
         hint = "A JSON, JSONL, CSV, Parquet or text file whose rows may not stand in the training data."
-        file = await self.app.push_screen_wait(Ask("Compare with which test file?", hint=hint))
+        file = await self.app.push_screen_wait(Ask("Compare with which test file?", hint=hint, paths=True))
         if file and file.strip():
             self.post_message(CheckAsked(against=file.strip()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -45,6 +46,7 @@ class ByteTerminal:
 
     def close(self) -> None:
         """End it and whatever it started."""
-        os.killpg(self.child.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
         os.close(self._ours)

@@ -64,3 +64,19 @@ def test_rows_findings_and_names_never_steer_the_terminal(open_bytes: Open, tmp_
     terminal.press("d")
     terminal.wait_for(b"secrets too")
     harmless(terminal.sent)
+
+
+def test_answers_that_are_rated_never_steer_the_terminal(open_bytes: Open, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{HOSTILE} {n}", "answers": [f"good {HOSTILE}", f"bad {HOSTILE}"]} for n in range(3)]
+    (tmp_path / "answers.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    terminal = open_bytes("data", "rate", "answers.jsonl", "--rater", f"ann{HOSTILE}", "--out", "pairs.jsonl")
+    terminal.wait_for(b"Which is better")
+    terminal.press("1")
+    terminal.wait_for(b"1 of 3 rated")
+    terminal.press("t")
+    terminal.wait_for(b"2 of 3 rated")
+    terminal.press("2")
+    terminal.wait_for(b"Every pair is rated")
+    terminal.press("\x11")
+    terminal.child.wait(30)
+    harmless(terminal.sent)
