@@ -52,12 +52,12 @@ Deep = Annotated[bool, typer.Option("--deep", help="Look for near copies, person
 Against = Annotated[
     list[str] | None, typer.Option("--against", help="A test file whose rows may not stand here; repeat it.")
 ]
-Rank = Annotated[int | None, typer.Option("--rank", min=1, help="The adapter's rank: tell whether rows are too few.")]
-Repaired = Annotated[
-    list[str] | None,
 AgainstMap = Annotated[
     list[str] | None, typer.Option("--against-map", help="PART=COLUMN of the test files, such as prompt=question.")
 ]
+Rank = Annotated[int | None, typer.Option("--rank", min=1, help="The adapter's rank: tell whether rows are too few.")]
+Repaired = Annotated[
+    list[str] | None,
     typer.Option("--repair", help="Name of a finding or a repair, or 'all': print its data.prepare entry; repeat it."),
 ]
 Write = Annotated[str | None, typer.Option("--write", help="Add the chosen repairs to this recipe, or make one.")]
@@ -115,10 +115,10 @@ def check(
     first: First = None,
     deep: Deep = False,
     against: Against = None,
+    against_map: AgainstMap = None,
     rank: Rank = None,
     repair: Repaired = None,
     write: Write = None,
-    against_map: AgainstMap = None,
     json: Json = False,
 ) -> None:
     """What would harm a training, each with its lines, the reason and the repair.
@@ -165,9 +165,6 @@ def _sources(
     ]  # fmt: skip
 
 
-def _shape(model: str | None) -> ModelShape | None:
-    if model is None:
-        return None
 def _columns(mapped: list[str] | None, option: str) -> dict[str, str]:
     columns: dict[str, str] = {}
     for pair in mapped or []:
@@ -178,6 +175,9 @@ def _columns(mapped: list[str] | None, option: str) -> dict[str, str]:
     return columns
 
 
+def _shape(model: str | None) -> ModelShape | None:
+    if model is None:
+        return None
     from ftui.models import describe
 
     return describe(model)
