@@ -247,7 +247,8 @@ def _targets(draft: Draft) -> str | tuple[str, ...]:
 def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
     """Pairs of micro-batch and effective batch; where both are open the first divides the second.
 
-    An effective batch holds whole groups of answers to one prompt, and the two that online DPO compares stay together.
+    An effective batch holds whole groups of answers to one prompt, and the two that online DPO compares stay together;
+    KTO takes its baseline from the other rows of a micro-batch.
     """
     effective = frame.values["effective"]
     group = getattr(draft.recipe.objective, "generations", 1)
@@ -261,7 +262,8 @@ def _micro_batches(draft: Draft, frame: _Frame) -> list[tuple[int, int]]:
     if not fixed:
         effective = max(devices, effective // devices * devices)
     shares = max(1, effective // devices)
-    steps = range(together, min(shares, MOST_ROWS) + 1, together)
+    least = 2 if draft.recipe.objective.kind == "kto" and shares > 1 else together
+    steps = range(least, min(shares, MOST_ROWS) + 1, together)
     return [(rows, effective) for rows in steps if shares % rows == 0]
 
 

@@ -152,3 +152,12 @@ def test_answers_that_the_model_writes_itself_make_no_prompt_too_long(
     choice = next(choice for choice in planned.choices if choice.path == "data.max_length")
     assert int(str(choice.value)) <= 256
     assert "of prompts have at most" in choice.reason
+
+
+@pytest.mark.parametrize("box", ["none", "t4", "h200"])
+def test_what_is_planned_for_kto_has_a_baseline(
+    box: str, boxes: dict[str, Hardware], shapes: dict[str, ModelShape], rows: Callable[..., DataProfile]
+) -> None:
+    asked = {"objective.kind": "kto", "data.max_length": 1024}
+    found = found_in(boxes[box], shapes["qwen2-0.5b"], rows(kind="labelled"), asked)
+    assert not any("baseline" in risk.text for risk in found)
