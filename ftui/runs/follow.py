@@ -16,6 +16,8 @@ from ftui.runs.lines import parse_line
 from ftui.runs.status import RunStatus, status
 
 LIMIT_BYTES = 1 << 63
+PIECE_BYTES = 1 << 22
+"""Some thousand events, which take ten times that in memory."""
 
 
 class Follower:
@@ -61,6 +63,15 @@ class Follower:
             elif line:
                 self.garbage += 1
         return events
+
+
+def each(run: Run) -> Iterator[Event]:
+    """Every event so far, of all attempts, one by one: a run of a million steps need not be in memory whole."""
+    follower = Follower(run)
+    while True:
+        yield from follower.poll(PIECE_BYTES)
+        if not follower.behind:
+            return
 
 
 def history(run: Run) -> list[Event]:

@@ -6,6 +6,8 @@ import getpass
 import json
 import shlex
 import socket
+from array import array
+from collections.abc import Iterable
 from typing import Any
 
 from ftui.data import Prepared
@@ -16,7 +18,7 @@ from ftui.recipe import write as recipe_text
 from ftui.recipe.document import Recipe
 from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.folder import Run, versions
-from ftui.runs.follow import Curves, history
+from ftui.runs.follow import Curves, each
 from ftui.units import clock, count, gib, plain
 from ftui.worker.class_scores import CLASSES
 
@@ -28,13 +30,19 @@ def write(
     saved_step: int,
 ) -> None:
     """Write report.md into the run's folder; `base` is what the result calls its base model."""
-    events = history(run)
+    curves, steps, events = Curves(), array("d"), []
+    for event in each(run):
+        curves.add(event)
+        if event.kind == "metric":
+            steps.append(event.data.get("step_seconds") or 0.0)
+        elif event.kind != "progress":
+            events.append(event)
     plan = run.plan()
     parts = [
         f"# {recipe.name}\n\n{ending}\n",
         _what(run, recipe, prepared, base),
-        _numbers(recipe, metrics, plan, device, events),
-        _curves(events, saved_step),
+        _numbers(recipe, metrics, plan, device, steps),
+        _curves(curves, saved_step),
         _classes(run),
         _samples(events),
         _settings(recipe, plan),
@@ -78,12 +86,13 @@ def _written(prepared: Prepared) -> str:
 
 
 def _numbers(
-    recipe: Recipe, metrics: dict[str, Any], plan: Plan | None, device: str, events: list[Event]
+    recipe: Recipe, metrics: dict[str, Any], plan: Plan | None, device: str, steps: Iterable[float]
 ) -> str:
+    """What the plan said beside what was; `steps` are the seconds of each logged step, 0 where they are not known."""
     rows = [("", "expected", "measured")]
     memory = "peak memory of the card" if device == "cuda" else "peak memory of the process"
-    seconds = [e.data["step_seconds"] for e in events if e.kind == "metric" and e.data.get("step_seconds")]
-    median = sorted(seconds)[len(seconds) // 2] if seconds else None
+    seconds = sorted(filter(None, steps))
+    median = seconds[len(seconds) // 2] if seconds else None
     option = plan.recommendation if plan else None
     rows.append((memory, gib(option.memory.process_bytes, 2) if option else "–", gib(metrics["peak_bytes"], 2)))
     rows.append(("whole training", clock(option.time.total_seconds) if option else "–", clock(metrics["seconds"])))
@@ -106,9 +115,7 @@ def _numbers(
     return "## Expected and measured\n\n" + "\n".join([*table, "", *losses]) + "\n"
 
 
-def _curves(events: list[Event], saved_step: int) -> str:
-    curves = Curves()
-    curves.extend(events)
+def _curves(curves: Curves, saved_step: int) -> str:
     lines = []
     if "loss" in curves:
         points = list(curves["loss"])

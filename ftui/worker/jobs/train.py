@@ -19,7 +19,7 @@ from ftui.planner.document import Plan
 from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
-from ftui.runs.follow import history
+from ftui.runs.follow import each
 from ftui.units import gib, plain
 from ftui.worker import checkpoints, libraries, recovery, report, same_data, teacher
 from ftui.worker.base import (
@@ -75,7 +75,7 @@ class Trained:
 def run(context: JobContext) -> None:
     """Train, save the result, write the report.  Raises FtuiError with what to do where that can't be done."""
     recipe = context.recipe()
-    recipe = recovery.recovered(recipe, history(context.run)) if context.attempt > 1 else recipe
+    recipe = recovery.recovered(recipe, each(context.run)) if context.attempt > 1 else recipe
     if found := planned_only(recipe):
         raise BadInput(*found)
     set_allocator(recipe)
@@ -243,7 +243,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     reached = resumed.step if resumed is not None else -1
     watch_over(
         context, recipe, trainer, labels=len(prepared.labels) or None, judged_by=session.judged_by,
-        before=[event for event in history(context.run) if (event.step or 0) <= reached] if resumed else (),
+        before=(event for event in each(context.run) if (event.step or 0) <= reached) if resumed else (),
     )
     began = time.monotonic()
     with warnings.catch_warnings():
