@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ftui.runs.folder import Run
+from ftui.runs.follow import history
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
 
@@ -67,6 +74,65 @@ def test_remedies_are_tried_in_the_order_of_the_recipe(
     ran = train(recovery__out_of_memory=["checkpointing", "halve_batch"], train__max_steps=2)
     assert [event.data["change"] for event in ran.of("recovery")] == [{"train.checkpointing": True}]
     assert ran.end["status"] == "finished"
+
+
+def test_a_base_in_four_bits_is_the_last_remedy_and_says_that_it_changes_the_numbers(
+    train: Callable[..., Any], random_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from ftui.worker.objectives.sft import SftTrainer
+
+    plain = SftTrainer.compute_loss
+
+    def compute_loss(self: Any, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.model.training and not getattr(self.model, "is_loaded_in_4bit", False):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return plain(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(SftTrainer, "compute_loss", compute_loss)
+    ran = train(train__micro_batch=1, recovery__out_of_memory=["halve_batch", "quantize_base"], train__max_steps=2)
+    assert ran.end["status"] == "finished", ran.end
+    [recovery] = ran.of("recovery")
+    assert recovery.data["change"] == {"model.quantization": "nf4"}
+    assert "changes the numbers" in recovery.data["text"]
+
+
+def test_a_remedy_that_could_not_be_trained_with_is_skipped(
+    train: Callable[..., Any], small_card: Callable[..., None], random_demo: Path
+) -> None:
+    small_card(0)
+    ran = train(
+        adapter__init="pissa", recovery__out_of_memory=["quantize_base", "checkpointing"], train__max_steps=1,
+    )
+    assert [event.data["change"] for event in ran.of("recovery")] == [{"train.checkpointing": True}]
+    assert ran.end["status"] == "failed"
+
+
+def test_under_a_real_limit_of_memory_it_goes_on_with_smaller_batches_in_a_fresh_process(
+    make: Callable[..., Run], random_demo: Path
+) -> None:
+    """The limit lets the libraries load (1.3 GiB) and 200 rows train, but not 400 with whole logits."""
+    run = make(
+        train__micro_batch=400, train__effective_batch=400, train__loss="full", train__max_steps=3, train__warmup=0.0,
+        data__validation=0.1, data__max_length=256, evaluate__prompts=[], train__eval_steps=3,
+    )
+    limit = 2_300_000 << 10
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ftui.worker", str(run.path)], preexec_fn=limited, capture_output=True, text=True,
+        timeout=400, env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    events = history(run)
+    assert done.returncode == 0, events[-1].data.get("text")
+    changes = [event.data["change"] for event in events if event.kind == "recovery"]
+    assert changes[0] == {"train.micro_batch": 200}
+    assert all("ran out at " in event.data["text"] for event in events if event.kind == "recovery")
+    assert events[-1].attempt == 1 + len(changes)
+    assert [event.step for event in events if event.kind == "metric"] == [1, 2, 3]
 
 
 def test_without_remedies_it_fails_with_one_sentence_and_what_to_change(
