@@ -8,6 +8,8 @@ from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING
 
+from ftui.errors import FtuiError
+
 if TYPE_CHECKING:
     from ftui.data import Tokenizer
     from ftui.data.document import CheckUp, DataProfile, Finding, Preview
@@ -86,11 +88,17 @@ def preview(draft: Recipe, row: int, shape: ModelShape | None) -> Preview:
     from ftui import data
 
     length = draft.data.max_length
+    tokenizer, note = None, None
+    try:
+        tokenizer = _tokenizer(shape) if shape else None
+    except FtuiError as error:
+        note = f"Shown as text, without its tokens: {error}"
     first = data.Given(**draft.data.sources[0].model_dump())
-    return data.preview(
-        first, row, _tokenizer(shape) if shape else None, template=draft.data.template,
-        loss_on=draft.objective.loss_on, max_length=length if isinstance(length, int) else None,
+    found = data.preview(
+        first, row, tokenizer, template=draft.data.template, loss_on=draft.objective.loss_on,
+        max_length=length if isinstance(length, int) else None,
     )
+    return found.model_copy(update={"notes": (*found.notes, note)}) if note else found
 
 
 @lru_cache(maxsize=1)
@@ -139,8 +147,8 @@ def obstacles(layout: Layout) -> list[Obstacle]:
     return list(obstacles(layout))
 
 
-def launch(layout: Layout, command: str, force: bool) -> Run:
-    """Start the run in the background."""
+def launch(layout: Layout, command: str, force: bool, queued: bool = False) -> Run:
+    """Start the run in the background, or queue it."""
     from ftui import runs
 
-    return runs.launch(layout, command=command, force=force)
+    return runs.launch(layout, command=command, force=force, queued=queued)

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from ftui import recipe
 from ftui.errors import BadInput, FtuiError
+from ftui.methods import OBJECTIVES
 from ftui.runs.command import launch_command
 from ftui.runs.logout import survival
 from ftui.units import gib, plain
@@ -22,6 +23,7 @@ from .. import lookups
 from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import Ask, Confirm
 from .cost import cost_line
+from .methods import short_name
 from .state import KINDS, WizardState
 from .step import Assigned, Launched, Redrawn, Step, problem_text, said
 from .words import shown_value
@@ -35,6 +37,7 @@ class ReviewStep(Step):
 
     BINDINGS = [
         Binding("enter", "launch", "Launch", tooltip="Start the run in the background"),
+        Binding("w", "queue", "Queue", tooltip="Start it once a device is free, after the runs queued before it"),
         Binding("c", "copy_command", "Copy command", tooltip="Copy the command line to the clipboard (OSC 52)"),
         Binding("y", "copy_recipe", "Copy recipe", show=False, tooltip="Copy the recipe as YAML (OSC 52)"),
         Binding("s", "save", "Save", tooltip="Save the recipe to a file"),
@@ -102,29 +105,36 @@ class ReviewStep(Step):
     # What its keys do.
 
     def action_launch(self) -> None:
+        self._begin(queued=False)
+
+    def action_queue(self) -> None:
+        self._begin(queued=True)
+
+    def _begin(self, *, queued: bool) -> None:
         layout = self.state.layout
         if self._launching:
             return
         if layout is None or self.state.outdated:
             # What would start now is not what was asked for; it does as soon as that is planned.
-            self._due = "plan" not in self.state.problems
+            self._due = "plan" not in self.state.problems and not queued
             return
         if self._against:
             question = Confirm("Launch all the same?", "\n".join(problem.what for problem in self._against))
-            self.app.push_screen(question, lambda sure: self._agreed(layout, sure))
+            self.app.push_screen(question, lambda sure: self._agreed(layout, queued, sure))
         else:
-            self._launch(layout, force=False)
+            self._launch(layout, force=False, queued=queued)
 
-    def _agreed(self, layout: Layout, sure: bool | None) -> None:
+    def _agreed(self, layout: Layout, queued: bool, sure: bool | None) -> None:
         if sure:
-            self._launch(layout, force=True)
+            self._launch(layout, force=True, queued=queued)
 
     @work(exclusive=True, group="launch")
-    async def _launch(self, layout: Layout, force: bool) -> None:
+    async def _launch(self, layout: Layout, force: bool, queued: bool) -> None:
         self._launching = True
         self.query_one(".said").display = True
-        self.query_one(".said", Static).update(Content("… starting the run"))
-        found = await attempt_for(self, lookups.launch, layout, self.command(), force)
+        self.query_one(".said", Static).update(Content("… queueing the run" if queued else "… starting the run"))
+        command = f"{self.command()} --queue" if queued else self.command()
+        found = await attempt_for(self, lookups.launch, layout, command, force, queued)
         self._launching = False
         if isinstance(found, Problem):
             self.query_one(".said", Static).update(problem_text(found))
@@ -177,7 +187,7 @@ class ReviewStep(Step):
             return "It is being planned; enter starts the run as soon as that is done."
         if self._against:
             return "Something is in the way, see below; enter asks before it starts the run."
-        return "Enter starts the run in the background; it outlives this terminal."
+        return "Enter starts the run, w queues it; either outlives this terminal."
 
     def command(self) -> str:
         layout = self.state.layout
@@ -200,7 +210,7 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
     option = state.chosen
     lines = [
         Content.assemble((run.name, "bold"), f": {option.title if option else run.adapter.kind} of {run.model.base} by "
-                         f"{run.objective.kind} on {sources}, {layout.profile.rows:,} rows"),
+                         f"{learnt_by(run)} on {sources}, {layout.profile.rows:,} rows"),
         cost_line(state, wide=True, edited=False),
         Content.assemble(("disk ", "dim"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
                          ("    result ", "dim"), gib(layout.estimate.adapter_bytes)),
@@ -209,6 +219,15 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
     if hours is not None:
         lines.append(Content(f"stops with a checkpoint after {hours:g} h"))
     return lines
+
+
+def learnt_by(run: recipe.Recipe) -> str:
+    """The objective by its name, with what rewards it where something does: nothing of it may come as a surprise."""
+    row = OBJECTIVES[run.objective.kind]
+    name = short_name(run.objective.kind, row.title)
+    rewards = ", ".join(getattr(run.objective, "rewards", ()))
+    said = row.inline if name == row.title else name
+    return f"{said}, rewarded by {rewards}," if rewards else said
 
 
 def changes(state: WizardState, layout: Layout) -> list[Content]:

@@ -46,8 +46,8 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Takes the launches in place of starting a worker."""
     taken: list[Any] = []
 
-    def launch(layout: Any, command: str, force: bool) -> Any:
-        taken.append(SimpleNamespace(layout=layout, command=command, force=force))
+    def launch(layout: Any, command: str, force: bool, queued: bool) -> Any:
+        taken.append(SimpleNamespace(layout=layout, command=command, force=force, queued=queued))
         return SimpleNamespace(id="2026-11-22-run-0001")
 
     monkeypatch.setattr("ftui.screens.lookups.launch", launch)
@@ -373,7 +373,7 @@ async def test_what_is_launched_is_what_was_edited_however_long_the_planning_tak
         await wizard(pilot).go("review")
         await pilot.press("enter")
         await until(pilot, lambda: "planning what was just edited" in text(app))
-        assert "of demo by sft on" in text(app)
+        assert "of demo by supervised fine-tuning on" in text(app)
         assert "--set train.max_steps=3" in text(app)
         assert not launched
         go_on.set()
@@ -403,6 +403,19 @@ async def test_what_stands_in_the_way_is_asked_about_before_the_launch(
         await pilot.press("y")
         await until(pilot, lambda: launches)
     assert launches[0].force
+
+
+async def test_one_key_queues_the_run_until_a_device_is_free(launches: list[Any]) -> None:
+    app = FtuiApp(demo=True)
+    async with app.run_test() as pilot:
+        await at(pilot, "hardware")
+        await until(pilot, lambda: wizard(pilot).state.layout)
+        await wizard(pilot).go("review")
+        await until(pilot, lambda: "w queues it" in text(app))
+        await pilot.press("w")
+        await until(pilot, lambda: launches)
+    assert launches[0].queued
+    assert launches[0].command.endswith("--queue")
 
 
 async def test_a_refused_launch_is_said_in_place(launches: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
