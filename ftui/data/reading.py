@@ -49,6 +49,7 @@ LONGEST = 32 * MiB
 """Bytes, or characters of text, that one row may take: some eight million tokens.  What is longer is not read: it would
 fill memory several times over."""
 _PACKED = (".gz", ".zst")
+_BEGINNING = 16 * MiB
 _LONG_LINE = 60_000
 """Bytes without a line's end, nearly all that is looked at of a file."""
 
@@ -179,8 +180,13 @@ def read_text(path: Path) -> Iterator[RawRow]:
 
 
 def _has_blank_line_inside(file: IO[str]) -> bool:
+    """Whether there is one in the beginning, which tells how the rest is written."""
     seen_text = pending_blank = False
-    for line in lines_of(file):
+    size = 0
+    # In pieces: a line may have no end.
+    while line := file.readline(MiB):
+        if (size := size + len(line)) > _BEGINNING:
+            break
         if line.strip():
             if pending_blank:
                 return True

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ftui.data import preview
+
 MiB = 1 << 20
 # What a table may map into memory is made small, so that few rows show what very many would.
 CHECK = """
@@ -46,6 +48,33 @@ def peak(path: Path, rows: int) -> int:
     counted, most = map(int, done.stdout.split())
     assert counted == rows
     return most
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "again", "text"),
+    [
+        ("a.jsonl", "", '{"text": "word %d"}\n', "word 0"), ("a.json", "[", '{"text": "word %d"},\n', "word 0"),
+        ("a.csv", "text,x\n", "word %d,1\n", "word 0"), ("a.txt", "", "word %d\n", "word 0"),
+        ("b.txt", "", "word %d\n\n", "word 0"), ("b.json", '{"data": [', '{"text": "word %d"},\n', "word 0"),
+    ],
+)  # fmt: skip
+def test_the_first_row_of_10_gib_is_shown_from_the_beginning_alone(
+    tmp_path: Path, name: str, start: str, again: str, text: str
+) -> None:
+    path = tmp_path / name
+    with path.open("w") as file:
+        file.write(start + "".join(again % number for number in range(20_000)))
+        # The rest is a hole, of which every byte would be read as 0.
+        file.truncate(10 << 30)
+    before = _read_by_this_process()
+    shown = preview(str(path))
+    assert (shown.kind, shown.line, shown.rendered) == ("text", 2 if name == "a.csv" else 1, text)
+    assert _read_by_this_process() - before < 300 * MiB
+    path.unlink()
+
+
+def _read_by_this_process() -> int:
+    return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
 
 
 @pytest.mark.slow
