@@ -372,9 +372,8 @@ async def test_what_is_launched_is_what_was_edited_however_long_the_planning_tak
         await until(pilot, lambda: wizard(pilot).state.draft.train.max_steps == 3)
         await wizard(pilot).go("review")
         await pilot.press("enter")
-        await until(pilot, lambda: "planning what was just edited" in text(app))
-        assert "of demo by supervised fine-tuning on" in text(app)
-        assert "--set train.max_steps=3" in text(app)
+        for said in ("planning what was just edited", "of demo by supervised fine-tuning on", "--set train.max_steps=3"):
+            await until(pilot, lambda said=said: said in text(app))
         assert not launched
         go_on.set()
         await until(pilot, lambda: "No space is left." in text(app))
