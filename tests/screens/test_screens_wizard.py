@@ -372,7 +372,8 @@ async def test_what_is_launched_is_what_was_edited_however_long_the_planning_tak
         await until(pilot, lambda: wizard(pilot).state.draft.train.max_steps == 3)
         await wizard(pilot).go("review")
         await pilot.press("enter")
-        for said in ("planning what was just edited", "of demo by supervised fine-tuning on", "--set train.max_steps=3"):
+        shown = ("planning what was just edited", "of demo by supervised fine-tuning on", "--set train.max_steps=3")
+        for said in shown:
             await until(pilot, lambda said=said: said in text(app))
         assert not launched
         go_on.set()
