@@ -81,7 +81,7 @@ def _named(name: str, metrics: set[str]) -> Panel:
     """The panel of a value that the run's objective measures; one that only evaluations measure is drawn by them."""
     title = TITLES.get(name) or plain(_spelt(name))
     if name not in metrics:
-        return Panel(name, f"{title}, evaluated", f"eval_{name}")
+        return Panel(name, f"{title} (eval)", f"eval_{name}")
     return Panel(name, title, name, second=f"eval_{name}", second_name="evaluation", smooth=True)
 
 

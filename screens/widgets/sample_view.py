@@ -21,6 +21,14 @@ SIDE_BY_SIDE = 90
 """From this width on the two answers stand beside each other."""
 
 
+NONE_YET = (
+    "No samples yet. The prompts are answered at each evaluation, where the model writes words; `e` evaluates now."
+)
+NONE_AT_ALL = (
+    "This run answered no prompts: a model that gives scores writes no words, and without evaluations none are asked."
+)
+
+
 class SampleView(Vertical):
     """One evaluation's samples; it stays with the newest one until another is chosen."""
 
@@ -68,14 +76,15 @@ class SampleView(Vertical):
         steps = sorted(self._picture.samples)
         step = self._step if self._step in steps else steps[-1] if steps else None
         samples = [sample for _, sample in sorted(self._picture.samples[step].items())] if step is not None else []
-        state = (step, len(steps), samples)
+        state = (step, len(steps), samples, self._picture.end is None)
         if state == self._drawn:
             return
         self._drawn = state
         title, text = self.query_one("#sample-title", Static), self.query_one("#sample-text", Static)
         if step is None:
             title.update("")
-            text.update("No samples yet. The prompts are answered at each evaluation; `e` evaluates now.")
+            over = self._picture.end is not None
+            text.update(NONE_AT_ALL if over else NONE_YET)
             return
         losses = self._picture.series.get("eval_loss")
         loss = dict(losses).get(step) if losses is not None else None

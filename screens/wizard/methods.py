@@ -42,17 +42,22 @@ class Line(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The title, or where that is too long for a column the letters by which the method is known."""
-        if len(self.title) <= NAME:
-            return self.title
-        *words, letters = self.kind.split("_")
-        return " ".join([*map(str.capitalize, words), letters.upper()])
+        """What stands in a column."""
+        return short_name(self.kind, self.title)
 
     @property
     def said(self) -> str:
         """The whole of it in a sentence."""
         lead = {"pick": "recommended, ", "possible": "", "impossible": "not here, for "}[self.fit]
         return f"{self.title}: {lead}{_lowered(self.reason)}"
+
+
+def short_name(kind: str, title: str) -> str:
+    """The title, or where that is too long for a column the letters by which the method is known."""
+    if len(title) <= NAME:
+        return title
+    *words, letters = kind.split("_")
+    return " ".join([*map(str.capitalize, words), letters.upper()])
 
 
 def objective_lines(state: WizardState, kind: RowKind | None) -> list[Line]:
