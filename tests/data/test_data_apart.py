@@ -142,5 +142,5 @@ def test_rows_of_which_nothing_would_be_trained_are_an_error_where_they_are_all(
     )
     found = check(jsonl(talk("a", "b"), talk("c", "d")), describe("demo"), template=str(template)).findings
     assert [(finding.name, finding.count) for finding in found if finding.severity == "error"] == [
-        ("nothing-trained", 2)
+        ("mask", 1), ("nothing-trained", 2)
     ]
