@@ -22,12 +22,13 @@ class Personal:
     end: int
 
 
+# Everything has an upper bound, or a long text of beginnings would be searched to its end from each of them.
 _SECRET = re.compile(
     r"\b(?:sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}"
     r"|glpat-[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35}"
     r"|xox[abposr]-[A-Za-z0-9-]{10,}|[rs]k_live_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"
-    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
-    r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:.*?-----END (?:[A-Z]+ )*PRIVATE KEY-----)?"
+    r"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,})"
+    r"|-----BEGIN (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----(?:.{0,16384}?-----END (?:[A-Z]{1,20} ){0,4}PRIVATE KEY-----)?"
     r"|(?<=://)[^\s:/@]{1,64}:[^\s:/@]{3,64}(?=@)",
     re.DOTALL,
 )
