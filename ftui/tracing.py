@@ -71,6 +71,7 @@ def start(
     args: dict[str, Any] = {
         "key": wanted, "config": config, "hardware": hardware.as_dict(),
         "shape": shape.as_dict(), "rows": setup.rows, "length": setup.length, "padded": setup.padded, "full": full,
+        "labels": max(2, setup.scores),
     }
     # What is to be done when the training ends isn't to be done now.
     quiet = assign(recipe, {"compute.on_end": None, "compute.max_hours": None})
@@ -110,6 +111,11 @@ def refuse(recipe: Recipe, setup: Setup) -> None:
         raise Refused(
             f"A trace is of one device, and {setup.strategy} shares the weights among {setup.devices}.",
             "The estimate knows what each holds; trace it with: --set compute.gpus=1",
+        )
+    if setup.rounded or setup.float8:
+        raise Refused(
+            "A trace follows neither weights that are rounded in every pass nor products in 8-bit floats.",
+            "Trace it without: --set train.qat=none --set train.float8=false",
         )
     if setup.loss == "cut":
         raise Refused("A trace can't run Apple's loss kernels.", "Trace it with: --set train.loss=chunked")

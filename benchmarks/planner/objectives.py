@@ -9,11 +9,8 @@ it, is not.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import tempfile
-import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +94,17 @@ class Case:
 
 def traced(case: Case) -> dict[str, Any]:
     """Allocated peak in bytes of one step of trl's trainer, the fullest moment of each phase, and what stays."""
+    # The world leads as on CUDA what of trl is loaded by then.
+    from trl.experimental import cpo, orpo  # noqa: F401
+    from trl.trainer import distillation_trainer  # noqa: F401
+
     from ftui.worker.trace.fake import World
     from ftui.worker.trace.log import peaks
     from ftui.worker.trace.step import trace_trainer
 
     share = {"grpo": (case.length - PROMPT) / (case.length - 1), "rloo": (case.length - PROMPT) / (case.length - 1)}
     here = World(padded=True, trained_share=share.get(case.kind, 1.0))
-    # The kernels first: with trl loaded, the world leads it as on CUDA.
-    with tempfile.TemporaryDirectory() as folder, _kernels():
+    with tempfile.TemporaryDirectory() as folder:
         log = trace_trainer(
             lambda: _trainer(case, here, Path(folder)), lambda trainer: [_batch(case)] * case.micro_batches, here,
             adapter=case.recipe.adapter.kind != "none", layers=case.config["num_hidden_layers"],
@@ -229,40 +229,6 @@ def _batch(case: Case) -> dict[str, Any]:
                 "advantages": torch.empty(rows), "old_logps": torch.empty(rows),
                 "num_items_in_batch": torch.tensor(float(rows * answer)),
             }
-
-
-@contextlib.contextmanager
-def _kernels() -> Iterator[None]:
-    """trl's kernels of distillation and of selected log-probabilities, which Triton runs on CUDA."""
-    from trl.experimental.cpo import cpo_trainer
-    from trl.experimental.orpo import orpo_trainer
-    from trl.kernels import chunked_divergence
-    from trl.trainer import distillation_trainer
-
-    from ftui.worker.trace.fake import Selected
-
-    class Kernel:
-        def __getitem__(self, grid: Any) -> Any:
-            return lambda *args, **kwargs: None
-
-    patches: list[tuple[Any, str, Any]] = [
-        *((trainer, "selective_log_softmax", lambda logits, index, *_, **__: Selected.apply(logits, index))
-          for trainer in (orpo_trainer, cpo_trainer)),
-        (chunked_divergence, "_use_triton", lambda device: True),
-        (distillation_trainer, "_use_triton", lambda device: True),
-        (chunked_divergence, "_project", lambda tile, *_: tile.mul_(1.0)),
-        (chunked_divergence, "_addmm_fp32", lambda accumulator, *_: accumulator.mul_(1.0)),
-        (chunked_divergence, "triton", types.SimpleNamespace(cdiv=lambda value, step: -(-value // step))),
-        *((chunked_divergence, name, Kernel()) for name in ("_stats_kernel", "_jsd_kernel", "_backward_kernel")),
-    ]
-    before = [(owner, name, getattr(owner, name, None)) for owner, name, _ in patches]
-    for owner, name, value in patches:
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 if __name__ == "__main__":

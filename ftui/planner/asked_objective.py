@@ -86,6 +86,7 @@ def objective_fields(
         fields["second_width"] = SECOND_WIDTHS[options.teacher_quantization]
         fields["second_parameters"] = sizes.parameters if stated is None else int(stated * 1e9)
         fields |= {"autocast": False, "compute_bytes": weight_bytes}
+        fields["hard_labels"] = bool(options.hard_labels) and options.on_policy < 1
         if options.on_policy:
             fields["generated_rows"] = rows * accumulation
     if "generated_rows" in fields and isinstance(options, Online | DistillOptions):

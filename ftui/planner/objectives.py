@@ -149,7 +149,13 @@ def _divergence_loss(setup: Setup) -> Loss:
     # float32 gradients and what they are handed on as; a tile of gradients in the products' format.
     gradient = (4.0 + width) * (scored * sizes.hidden + (table if setup.full else 0))
     backward = forward + tile * width / 4 + gradient
-    return Loss(forward, backward, forward)
+    if not setup.hard_labels:
+        return Loss(forward, backward, forward)
+    # The answers that are the data's: once the divergence is there, ftui's own loss of them, which makes the gradients
+    # of its hidden states and of the head on the way.
+    plain = loss_of(replace(setup, length=setup.length - setup.prompt, loss="chunked"))
+    made = float(width * (scored * sizes.hidden + (table if setup.full else 0)))
+    return Loss(max(forward, forward - 2 * tile + plain.forward), backward + made, forward)
 
 
 def _teacher_width(setup: Setup) -> float:

@@ -126,6 +126,8 @@ class Setup:
     """Completions that one call generates on a device."""
     served_steps: float = 1.0
     """Optimizer steps that train on what one call generates."""
+    hard_labels: bool = False
+    """A distillation's loss holds the plain loss of the data's answers as well."""
     scores: int = 0
     """Rows of a head of scores, which trains in place of the vocabulary's; 0 where the model writes words."""
     second_parameters: int = 0

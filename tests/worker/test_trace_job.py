@@ -102,6 +102,13 @@ def test_offloaded_activations_are_refused(asked: tuple[Recipe, Any, Any]) -> No
         tracing.start(assign(recipe, {"train.activation_offload": True}), shape, box)
 
 
+@pytest.mark.parametrize("change", [{"train.qat": "int8"}, {"train.float8": True}])
+def test_what_is_rounded_while_it_trains_is_refused(asked: tuple[Recipe, Any, Any], change: dict[str, Any]) -> None:
+    recipe, shape, box = asked
+    with pytest.raises(Refused, match="rounded in every pass"):
+        tracing.start(assign(recipe, change), shape, box)
+
+
 def test_a_trace_without_a_result_says_why(
     asked: tuple[Recipe, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,8 @@
 """The `trace` job: the memory of one training step of a recipe, from the training libraries themselves, without a GPU.
 
-`args` of run.json: `key`, `config` (the model's config.json), `hardware`, `shape`, `rows`, `length`, `padded`, `full`;
-the resolved recipe is the run's own.  The result is output/trace.json, and is kept by its key for the next who asks.
+`args` of run.json: `key`, `config` (the model's config.json), `hardware`, `shape`, `rows`, `length`, `padded`, `full`,
+`labels`; the resolved recipe is the run's own.  The result is output/trace.json, and is kept by its key for the next
+who asks.
 """
 
 from __future__ import annotations
@@ -55,14 +56,17 @@ def trace(recipe: Recipe, args: dict[str, Any], versions: dict[str, str], began:
     from ftui.worker.trace.report import document
 
     shape = ModelShape.model_validate(args["shape"])
+    length = int(args["length"])
     setup = replace(
         setup_of(recipe, Hardware.model_validate(args["hardware"]), shape, None), rows=int(args["rows"]),
-        length=int(args["length"]), padded=bool(args["padded"]),
+        length=length, padded=bool(args["padded"]),
     )
+    if setup.completion:
+        setup = replace(setup, prompt=length - setup.completion)
     limit_threads()
     traced = trace_step(
         recipe, args["config"], device=setup.device, capability=setup.compute_capability, rows=setup.rows,
-        length=setup.length, padded=setup.padded, full=bool(args["full"]),
+        length=setup.length, padded=setup.padded, full=bool(args["full"]), labels=int(args["labels"]),
     )
     return document(
         traced, setup, key=args["key"], model=shape.ref, versions=versions, seconds=time.monotonic() - began,

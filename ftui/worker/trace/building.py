@@ -64,18 +64,19 @@ def at_depth(config: Any, layers: int) -> Any:
 
 
 def load(
-    config: Any, *, dtype: str, attention: str, quantization: Any = None, upcast: str = "none", head: str = "words"
+    config: Any, *, dtype: str, attention: str, quantization: Any = None, upcast: str = "none", head: str = "words",
+    scores: int = 1,
 ) -> Any:
     """The model of `config` as `ftui.worker.base.load_model` would leave it, on fake tensors.
 
-    `quantization` is a BitsAndBytesConfig or None; `head` "words" for a language model, "scores" for a single score.
+    `quantization` is a BitsAndBytesConfig or None; `head` "words" for a language model, "scores" for so many scores.
     Call it inside `fake.world`.
     """
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.initialization import no_init_weights
 
     if head == "scores":
-        config.num_labels = 1
+        config.num_labels = scores
     kind = AutoModelForSequenceClassification if head == "scores" else AutoModelForCausalLM
     try:
         with no_init_weights():

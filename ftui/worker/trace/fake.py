@@ -140,13 +140,27 @@ def _triton(stack: contextlib.ExitStack) -> None:
     for module in (chunked_logprob, utils):
         _patch(stack, module, "_use_triton", lambda device: True)
     _patch(stack, chunked_logprob, "_addmm_fp32", addmm)
+    if distillation := sys.modules.get("trl.trainer.distillation_trainer"):
+        from trl.kernels import chunked_divergence
+
+        for module in (chunked_divergence, distillation):
+            _patch(stack, module, "_use_triton", lambda device: True)
+        for name in ("_stats_kernel", "_jsd_kernel", "_backward_kernel"):
+            _patch(stack, chunked_divergence, name, Kernel())
+        _patch(stack, chunked_divergence, "_project", lambda tile, *_: tile.mul_(1.0))
+        _patch(stack, chunked_divergence, "_addmm_fp32", lambda accumulator, *_: accumulator.mul_(1.0))
+        _lend(stack, chunked_divergence, "triton", Triton)
     for name in ("orpo", "cpo"):
         if trainer := sys.modules.get(f"trl.experimental.{name}.{name}_trainer"):
             _patch(stack, trainer, "selective_log_softmax", lambda logits, ids, *_, **__: Selected.apply(logits, ids))
-    had = hasattr(chunked_logprob, "triton")
-    if not had:
-        chunked_logprob.triton = Triton
-        stack.callback(delattr, chunked_logprob, "triton")
+    _lend(stack, chunked_logprob, "triton", Triton)
+
+
+def _lend(stack: contextlib.ExitStack, owner: Any, name: str, value: Any) -> None:
+    """Give `owner` what it lacks."""
+    if not hasattr(owner, name):
+        setattr(owner, name, value)
+        stack.callback(delattr, owner, name)
 
 
 class Selected(torch.autograd.Function):

@@ -7,7 +7,9 @@ from typing import Any
 
 from ftui.planner import allocator
 from ftui.planner.document import MemoryEstimate, MemoryParts, Trace, TracePoint
+from ftui.planner.memory import memory as formula
 from ftui.planner.setup import Setup
+from ftui.units import gib
 from ftui.worker.trace.log import Event, Moment, moments
 from ftui.worker.trace.tracing import Traced
 
@@ -27,12 +29,12 @@ def document(
     """The document of `traced`, a step of `setup`."""
     work, peak = traced.work, traced.peaks.whole
     timeline, reserved = _timeline(traced, setup)
-    notes = traced.notes
+    notes = traced.notes + _writing(setup, peak.total)
     if setup.devices > 1:
         notes += (f"One of {setup.devices} devices, without the buckets that DDP reduces gradients in.",)
     return Trace(
         key=key, versions=versions, model=model, layers=traced.layers, traced_layers=traced.traced_layers,
-        memory=memory(traced, setup, reserved), where=where(traced, peak.event),
+        memory=memory(traced, setup, reserved).model_copy(update={"notes": notes}), where=where(traced, peak.event),
         phases={phase: moment.total for phase, moment in traced.peaks.phases.items()}, timeline=timeline,
         flops_half=work.flops_half, flops_single=work.flops_single, bytes_moved=work.bytes_moved,
         operations=work.operations, seconds=round(seconds, 2), peak_rss_bytes=rss, notes=notes,
@@ -40,7 +42,12 @@ def document(
 
 
 def memory(traced: Traced, setup: Setup, reserved: int) -> MemoryEstimate:
-    """The traced peak with badge "traced"; `reserved` is the replayed peak of the whole card."""
+    """The traced peak with badge "traced"; `reserved` is the replayed peak of the whole card.
+
+    Where writing answers, which is not traced, takes more, the formula's estimate of it.
+    """
+    if _written(setup) > traced.allocated_bytes:
+        return formula(setup)
     peak, static = traced.peaks.whole, traced.peaks.static
     dynamic, context = peak.total - static, allocator.context(setup)
     slack = max(0, reserved - peak.total)
@@ -54,6 +61,23 @@ def memory(traced: Traced, setup: Setup, reserved: int) -> MemoryEstimate:
         reserved_bytes=peak.total + slack, process_bytes=process, low_bytes=int(process - below),
         high_bytes=int(process + above), phase=peak.event.phase, badge="traced", notes=traced.notes,
     )
+
+
+def _writing(setup: Setup, traced: int) -> tuple[str, ...]:
+    """What is to be said of answers that the model writes, which the trace leaves to the formula."""
+    if not (written := _written(setup)):
+        return ()
+    beside = "more than" if written > traced else "less than"
+    return (f"Writing the answers isn't traced: by the formula it takes {gib(written)}, {beside} the step that learns "
+            "from them.",)  # fmt: skip
+
+
+def _written(setup: Setup) -> int:
+    """Bytes at the fullest moment of writing answers; 0 where none are written."""
+    if not setup.generated_rows:
+        return 0
+    phases = formula(setup).phases
+    return max(phases[name] for name in ("prompt reading", "generation"))
 
 
 def where(traced: Traced, event: Event) -> str:

@@ -31,8 +31,9 @@ def precision_of(recipe: Recipe, here: World) -> Precision:
     return Precision(weights, compute, adapter, "bf16" if found.autocast else None, found.reason)
 
 
-def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
-    """The trainer that the worker, or with train.trainer another library, would train `recipe` with."""
+def trainer_of(recipe: Recipe, config: Any, here: World, labels: int = 2) -> Any:
+    """The trainer that the worker, or with train.trainer another library, would train `recipe` with; a classifier tells
+    `labels` apart."""
     from ftui.worker.adapters import BUILDERS
     from ftui.worker.adapters.lora_start import sizes_only
     from ftui.worker.averages import WeightAverage
@@ -45,12 +46,13 @@ def trainer_of(recipe: Recipe, config: Any, here: World) -> Any:
     attention = {"auto": "sdpa", "flash_attention_2": "sdpa"}.get(recipe.model.attention, recipe.model.attention)
     quantization = quantization_config(recipe, precision) if recipe.adapter.kind != "none" else None
     base = load(config, dtype=precision.weights, attention=attention, quantization=quantization,
-                upcast=recipe.model.upcast, head=OBJECTIVES[recipe.objective.kind].head)  # fmt: skip
+                upcast=recipe.model.upcast, head=OBJECTIVES[recipe.objective.kind].head,
+                scores=labels if recipe.objective.kind == "classify" else 1)  # fmt: skip
     model = BUILDERS[recipe.adapter.kind](base, sizes_only(recipe))
     checkpoint_first(model, recipe)
     # Nothing is written there.
     with tempfile.TemporaryDirectory() as folder:
-        trainer = TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder))
+        trainer = TRAINERS[recipe.train.trainer](model, recipe, precision, Path(folder), labels)
     set_own_optimizer(trainer, recipe)
     if recipe.train.ema is not None:
         trainer.average = WeightAverage(trainer.model, recipe.train.ema)

@@ -12,12 +12,14 @@ from ftui.planner.caching import Replayed, replay
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.worker.objectives import builder
-from ftui.worker.trace.batches import micro_batch, rows_of
+from ftui.worker.trace.batches import ONLINE, answer_tokens, micro_batch
 from ftui.worker.trace.building import at_depth, config_of, depth
+from ftui.worker.trace.companions import teacher_note
 from ftui.worker.trace.deepen import Irregular, Pattern, deepen, kinds_of, pattern, shallow_depth
 from ftui.worker.trace.fake import World
 from ftui.worker.trace.log import Log, Peaks, Work, peaks
 from ftui.worker.trace.step import trace_trainer, trainer_of
+from ftui.worker.trace.tracker import Tracker
 from ftui.worker.trace.workspace import Capability
 
 SAMPLES = 4096
@@ -61,43 +63,52 @@ class Traced:
 def trace_step(
     recipe: Recipe, config: Any, *, device: str = "cuda", capability: Capability | None = None,
     rows: int | None = None, length: int | None = None, layers: int | None = None, full: bool = False,
-    padded: bool | None = None, trained_share: float = 1.0,
+    padded: bool | None = None, trained_share: float = 1.0, labels: int = 2,
 ) -> Traced:
     """Trace one optimizer step of a resolved `recipe` on the model of `config`.
 
     `config` is a transformers config, its fields as a mapping, or the path of a config.json.  `rows` × `length` is the
     micro-batch (default: train.micro_batch, data.max_length).  `layers` cuts the model to that depth; `full` traces
-    every layer.  `padded` says whether attention needs a mask (default: where rows differ in length, or are packed).
-    Nothing of this process is left changed.  Raises BadInput for a model that transformers can't build, and for an
-    objective whose step can't be traced.
+    every layer.  `labels` are those that a classifier tells apart.  `padded` says whether attention needs a mask
+    (default: where rows differ in length, or are packed).
+    Where the model writes its answers, these are the end of each row, and the step is the one that learns from them:
+    the writing isn't traced.  Nothing of this process is left changed.  Raises BadInput for a model that transformers
+    can't build.
     """
     # Before anything else, for the world leads as on CUDA what is loaded by then.
     builder(recipe.objective.kind)
-    rows_of(recipe)
     whole = config_of(config)
     whole = at_depth(whole, layers) if layers else whole
     rows = rows or int(recipe.train.micro_batch)
-    length = length or int(recipe.data.max_length)
+    answer = answer_tokens(recipe)
+    length = length or int(recipe.data.max_length) + answer
     flash, free = recipe.model.attention == "flash_attention_2", recipe.data.padding == "free"
     packed = bool(recipe.data.packing) or free
     padded = (packed or rows > 1 if padded is None else padded) and not flash
     accumulation = min(2, max(1, -(-int(recipe.train.effective_batch) // rows)))
-    if device == "cuda" and not packed:
+    if device == "cuda" and not packed and not answer:
         length = -(-length // 8) * 8
     if free or (packed and flash):
         # The collator lays the rows end to end.
         rows, length = 1, rows * length
+    if recipe.objective.kind in ONLINE:
+        # Log-probabilities are those of the answers' tokens, one less than a row has altogether.
+        trained_share = answer / (length - 1)
     here = World(device=device, capability=capability or (8, 0), padded=padded, trained_share=trained_share,
                  float16=recipe.model.dtype == "float16")  # fmt: skip
+
+    def beside(_: Any, tracker: Tracker) -> None:
+        if scoring := getattr(recipe.objective, "reward_parameters", 0):
+            tracker.keep(int(2 * scoring * 1e9), "reference", "the reward model")
 
     def trace(shallow: Any, layers: int, checkpointed: int | None = None) -> Log:
         cut = recipe if checkpointed is None else assign(recipe, {"train.checkpoint_layers": checkpointed})
         return trace_trainer(
-            lambda: trainer_of(cut, shallow, here),
+            lambda: trainer_of(cut, shallow, here, labels),
             lambda trainer: [
-                micro_batch(recipe, rows, length, packed=packed) for _ in range(accumulation)
+                micro_batch(recipe, trainer, rows, length, packed=packed) for _ in range(accumulation)
             ],
-            here, adapter=ADAPTERS[recipe.adapter.kind].saved == "adapter", layers=layers,
+            here, adapter=ADAPTERS[recipe.adapter.kind].saved == "adapter", layers=layers, setup=beside,
         )
 
     first = recipe.train.checkpoint_layers if recipe.train.checkpointing else None
@@ -105,6 +116,7 @@ def trace_step(
         log, traced, notes = in_two_stretches(trace, whole, first, full=full)
     else:
         log, traced, notes = at_whole_depth(trace, whole, full=full)
+    notes += teacher_note(recipe)
     if flash:
         notes += ("FlashAttention 2 was traced as torch's own flash kernel.",)
     return Traced(log, depth(whole), traced, rows, length, notes)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +11,19 @@ from ftui.recipe.document import Recipe
 from ftui.worker.precision import Precision
 
 
-def ftui(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
-    """The worker's own, by the objective's builder."""
+def ftui(model: Any, recipe: Recipe, precision: Precision, folder: Path, labels: int = 2) -> Any:
+    """The worker's own, by the objective's builder; a classifier tells `labels` apart."""
     from ftui.worker.objectives import builder
     from ftui.worker.trace.batches import rows_of
+    from ftui.worker.trace.companions import companions
 
-    rows: Any = rows_of(recipe)
-    with _second_model(model):
+    rows: Any = rows_of(recipe, labels)
+    with companions(model):
         # Everything says "cpu" here, so the arguments must as well.
         return builder(recipe.objective.kind)(model, recipe, rows, tokenizer(), precision, "cpu", folder)
 
 
-@contextlib.contextmanager
-def _second_model(model: Any) -> Iterator[None]:
-    """trl loads the reference of full tuning from the model's folder; here is none, and it is made like `model`."""
-    from ftui.worker.trace.building import load
-
-    def made(path: str, **given: Any) -> Any:
-        dtype = str(given["dtype"]).removeprefix("torch.")
-        return load(copy.deepcopy(model.config), dtype=dtype, attention=given["attn_implementation"])
-
-    loaded = [sys.modules[name] for name in ("trl.trainer.dpo_trainer", "trl.trainer.kto_trainer")
-              if name in sys.modules]  # fmt: skip
-    before = [module.create_model_from_path for module in loaded]
-    for module in loaded:
-        module.create_model_from_path = made  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        for module, own in zip(loaded, before, strict=True):
-            module.create_model_from_path = own  # type: ignore[attr-defined]
-
-
-def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path, labels: int = 2) -> Any:
     """trl's SFTTrainer as it is, with its fused head unless the recipe says that all logits are built."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
@@ -63,7 +40,7 @@ def trl(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
     return trainer
 
 
-def transformers(model: Any, recipe: Recipe, precision: Precision, folder: Path) -> Any:
+def transformers(model: Any, recipe: Recipe, precision: Precision, folder: Path, labels: int = 2) -> Any:
     """transformers' Trainer and its loss: float32 logits of every token."""
     from transformers import Trainer, TrainingArguments
 
@@ -73,7 +50,7 @@ def transformers(model: Any, recipe: Recipe, precision: Precision, folder: Path)
     )
 
 
-BUILDERS: dict[str, Callable[[Any, Recipe, Precision, Path], Any]] = {
+BUILDERS: dict[str, Callable[..., Any]] = {
     "ftui": ftui, "trl": trl, "transformers": transformers,
 }
 
