@@ -29,6 +29,7 @@ from ftui.units import gib
 SAME_RESULT = (
     "train.micro_batch", "train.checkpointing", "train.checkpoint_layers", "train.activation_offload", "train.loss",
     "model.attention", "compute.allocator", "compute.threads", "train.eval_steps", "train.save_steps", "data.padding",
+    "compute.data_workers",
 )
 """Settings that change how a step is computed and not what it comes to."""
 FITS: dict[Fit | None, int] = {"fits": 0, "tight": 1, "no": 2, None: 3}

@@ -550,6 +550,11 @@ class Compute(Document):
         "auto", title="CPU threads", help="Threads that torch uses for its operations.",
         why="Small models on a CPU train faster with one.", advanced=True, ge=1, le=1024,
     )
+    data_workers: int = setting(
+        0, title="Data workers", help="Processes that put rows into batches beside the training; 0 does it in between.",
+        why="Where the device waits for its rows, as with many pictures. The training comes to the same.",
+        advanced=True, ge=0, le=64,
+    )
     price_per_hour: float | None = setting(
         None, title="Price per hour",
         help="What an hour of this machine costs, in your currency; plans then say money.",

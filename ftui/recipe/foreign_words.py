@@ -15,6 +15,7 @@ SAME: dict[str, str] = {
     "bnb_4bit_use_double_quant": "model.double_quantization",
     "cutoff_len": "data.max_length",
     "data_seed": "train.seed",
+    "dataloader_num_workers": "compute.data_workers",
     "double_quantization": "model.double_quantization",
     "early_stopping_patience": "evaluate.patience",
     "eval_on_start": "evaluate.first",
@@ -116,7 +117,7 @@ LEFT_OUT: dict[str, str] = {
         "ftui does it in its own way, whatever stands there",
     ),
     **dict.fromkeys(
-        ("preprocessing_num_workers", "dataset_num_proc", "dataset_processes", "dataloader_num_workers",
+        ("preprocessing_num_workers", "dataset_num_proc", "dataset_processes",
          "dataloader_pin_memory", "dataloader_prefetch_factor", "streaming", "buffer_size", "low_cpu_mem_usage",
          "device_map", "xformers_attention", "auto_find_batch_size"),
         "it changes how fast something is read, and ftui chooses that itself",

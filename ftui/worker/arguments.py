@@ -110,6 +110,7 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": device == "cuda",
+        "dataloader_num_workers": recipe.compute.data_workers,
     }
     with warnings.catch_warnings():
         # Names that transformers or trl will drop in their next major version.

@@ -18,6 +18,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "full, with a mean of the weights": {"adapter": None, "train__learning_rate": 1e-3, "train__ema": 0.9},
     "packed": {"data__packing": True, "train__checkpointing": True},
     "logged every seventh step": {"train__logging_steps": 7, "train__schedule": "wsd"},
+    "other data workers": {"compute__data_workers": 2, "train__effective_batch": 6},
     "stopped early": {
         "adapter": None, "train__learning_rate": 0.1, "train__schedule": "constant", "train__warmup": 0.0,
         "evaluate__patience": 3, "train__eval_steps": 3,
@@ -37,6 +38,10 @@ def test_a_training_whose_worker_was_killed_and_resumed_is_the_same_training(
     broken = trainings.make(**settings)
     crashed = trainings.work(broken, ORDER, Fault("ftui.worker.session:Session.on_step_begin", "kill", at))
     assert crashed.state == "crashed"
+    if method == "other data workers":
+        recipe = broken.path / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("data_workers: 2", "data_workers: 1"))
+        assert broken.recipe().compute.data_workers == 1
     again = trainings.finish(broken, ORDER)
     assert again.losses == whole.losses
     assert again.order == whole.order
