@@ -147,7 +147,7 @@ def _objective(kind: str, **more: Any) -> dict[str, Any]:
 
 
 GROUPS = {
-    "objective.rewards": ["length:<60"], "objective.generations": 4, "objective.max_completion_length": 24,
+    "objective.rewards": ["length:8"], "objective.generations": 4, "objective.max_completion_length": 24,
     "train.max_steps": 60, "train.learning_rate": 1e-3, "data.validation": 0,
 }
 
@@ -180,7 +180,6 @@ TRIALS = (
     ),
     Trial("rate-high-full", chats, {**FULL, "train.learning_rate": 0.3}, "learning_rate_high"),
     Trial("rate-high-lora", chats, {"train.learning_rate": 0.5}, "learning_rate_high"),
-    Trial("rate-high-dpo", pairs, _objective("dpo", **{**FULL, "train.learning_rate": 0.1}), "learning_rate_high"),
     Trial(
         "diverging-full", chats,
         {**FULL, "train.learning_rate": 0.1, "train.warmup": 0.5, "train.max_grad_norm": 0}, "diverging",

@@ -12,8 +12,8 @@ from ftui.diagnosis.finding import Finding
 from ftui.diagnosis.track import Track
 from ftui.runs.document import Event
 
-EVERY = 4
-"""Metrics between two looks."""
+SOON, OFTEN, SELDOM = 200, 4, 16
+"""Metrics between two looks: `OFTEN` among the first `SOON`, `SELDOM` afterwards."""
 HELD = 2
 """Looks in a row at which a finding must stand before it is said: a single bad batch is none."""
 
@@ -42,7 +42,7 @@ Rule = Callable[[Case, Chart], Finding | None]
 class Doctor:
     """Takes in a run's metrics and evaluations in the order of their steps.
 
-    Costs some tens of microseconds a metric and a bounded amount of memory, however long the run.
+    Costs well under a millisecond a metric, and a bounded amount of memory, however long the run.
     """
 
     def __init__(self, case: Case, told: Iterable[str] = ()) -> None:
@@ -56,6 +56,8 @@ class Doctor:
             "evaluation": fit.RULES,
         }
         self._standing: dict[str, int] = {}
+        self._spoken: set[str] = set()
+        """Rules that have said something: a second word about the same is none."""
         self._metrics = 0
 
     def metric(self, step: int, values: Mapping[str, Any]) -> list[Finding]:
@@ -67,7 +69,8 @@ class Doctor:
                 chart[name].add(step, float(value))
         chart.epochs.add(values.get("epoch"), values.get("loss"))
         self._metrics += 1
-        return self._look("metric", HELD) if self._metrics % EVERY == 0 else []
+        every = OFTEN if self._metrics <= SOON else SELDOM
+        return self._look("metric", HELD) if self._metrics % every == 0 else []
 
     def evaluation(self, step: int, values: Mapping[str, Any]) -> list[Finding]:
         """Take in what an evaluation measured, by its names without eval_; what is to be said now."""
@@ -85,8 +88,9 @@ class Doctor:
             finding = rule(self.case, self.chart)
             name = rule.__name__
             self._standing[name] = self._standing.get(name, 0) + 1 if finding else 0
-            if finding and self._standing[name] >= held and finding.name not in self.told:
+            if finding and self._standing[name] >= held and finding.name not in self.told and name not in self._spoken:
                 self.told.add(finding.name)
+                self._spoken.add(name)
                 found.append(finding)
         return found
 

@@ -10,6 +10,8 @@ from ftui.diagnosis.finding import Finding
 
 WORSE = 0.03
 """How far the validation loss must have risen above its best, as a share of it."""
+LEAST = 0.01
+"""The same as a share of the first training losses: what is next to nothing may well double."""
 FELL = 0.03
 """How far the training loss must have fallen meanwhile."""
 LOOKS = 4
@@ -26,6 +28,8 @@ def overfitting(case: Case, chart: Chart) -> Finding | None:
     best_step, best = min(losses, key=lambda point: point[1])
     since = [loss for step, loss in losses if step > best_step]
     if len(since) < 2 or since[-1] < best * (1 + WORSE) or since[-2] < best * (1 + WORSE / 6):
+        return None
+    if since[-1] - best < LEAST * max(chart["loss"].first(4), default=0.0):
         return None
     stride = max(losses[-1][0] - losses[-2][0], 1)
     before = chart["loss"].mean(best_step - stride, best_step)

@@ -8,10 +8,18 @@ from statistics import median
 from ftui.diagnosis.case import PAIRED, Case, rounded
 from ftui.diagnosis.doctor import Chart
 from ftui.diagnosis.finding import Finding
-from ftui.diagnosis.track import slope, spread
+from ftui.diagnosis.track import Track, slope, spread
 
-LEAST = 24
-"""Logged losses before anything is said of them."""
+FEW, LEAST = 8, 24
+"""Logged losses before a burst is spoken of, and before anything else is."""
+BURST = 1.4
+"""Times the first losses: five of sixteen get that high by too large steps only."""
+LOST = 0.4
+"""Share of what was gained: a healthy loss never gives so much back."""
+GAINED = 0.1
+"""Share of the first losses by which a training that diverges later has fallen before."""
+LONG = 3.0
+"""Times the gradients around it: as long is a spike's."""
 NEAR = 0.03
 """As a share of the loss of pure chance: nearer than this is chance."""
 SPIKES = 3
@@ -21,24 +29,23 @@ CLIPPED = 10.0
 
 
 def rising(case: Case, chart: Chart) -> Finding | None:
-    """The loss is above where it began: the rate was too high from the start, or the training left its way later."""
-    if not case.falls or not chart.has("loss", LEAST) or chart.step <= case.warmup_steps:
+    """The loss is far above where it began, or has lost most of what it had gained, and stays there."""
+    if not case.falls or not chart.has("loss", FEW):
         return None
     loss = chart["loss"]
-    start, now = loss.start(), loss.now()
-    noise = spread(loss.newest(32))
-    # What was reached in between, by the means kept of longer stretches; the newest one may be a part only.
-    means = [stretch.mean for stretch in loss.stretches()]
-    width = max(1, 8 // max(1, loss.count // len(means)))
-    lowest = min(
-        (median(means[at : at + width]) for at in range(max(1, len(means) - width))), default=start,
-    )
-    gained, lost = start - lowest, now - lowest
-    if now <= start * 1.02 + noise or lost <= 0.2 * abs(lowest) + 2 * noise:
+    start, now = loss.start(4), loss.now(6)
+    lowest = min(_levels(loss), default=start)
+    high = max(BURST * start, 1.2 * max(loss.first(3)))
+    burst = start > 0 and sum(one > high for one in loss.newest(16)) >= 5
+    later = loss.count >= LEAST
+    # Rows in an order of their own lose and win as the order goes.
+    shuffled = case.recipe.data.curriculum is None
+    lost = later and shuffled and start > lowest and loss.now(16) > max(lowest + LOST * (start - lowest), 1.2 * lowest)
+    above = later and chart.step > case.warmup_steps and loss.now(16) > 1.02 * start + spread(loss.newest(32))
+    if not (burst or lost or above):
         return None
-    rate = float(case.recipe.train.learning_rate)
-    evidence = {"first": start, "lowest": lowest, "now": now, "learning_rate": rate}
-    if gained > max(0.02 * abs(start), noise):
+    evidence = {"first": start, "lowest": lowest, "now": now, "learning_rate": float(case.recipe.train.learning_rate)}
+    if lowest < (1 - GAINED) * start:
         change = case.slower(3) | _longer_warmup(case)
         return Finding(
             "diverging",
@@ -50,38 +57,56 @@ def rising(case: Case, chart: Chart) -> Finding | None:
     change = case.slower(5) | _longer_warmup(case)
     return Finding(
         "learning_rate_high",
-        f"The loss rises from the start, from {start:.3g} to {now:.3g}: the learning rate of {rate:g} is too high.",
+        f"The loss rises from the start, from {start:.3g} to {now:.3g}: the learning rate of "
+        f"{case.recipe.train.learning_rate:g} is too high.",
         f"Stop, and start again with a fifth of it: {_rate(change)}.",
         evidence, change,
     )
 
 
+def _levels(loss: Track) -> list[float]:
+    """The medians of what eight losses or more were, all through the run."""
+    means = loss.stretches()
+    width = max(1, 8 * len(means) // max(1, loss.count))
+    return [
+        median(stretch.mean for stretch in means[at : at + width]) for at in range(0, len(means) - width + 1)
+    ]
+
+
 def spikes(case: Case, chart: Chart) -> Finding | None:
-    """Some batches throw the loss up, and the gradient with it."""
+    """Some batches throw the loss far above those around them, and the gradient with it."""
     if not case.falls or not chart.has("loss", 64) or not chart.has("grad_norm", 64):
         return None
     loss, norm = chart["loss"].newest(128), chart["grad_norm"].newest(128)
     if len(loss) != len(norm):
         return None
-    level, length = median(loss), median(norm)
-    high = level + max(8 * spread(loss), 0.5 * abs(level))
+    around, lengths = _middles(loss), _middles(norm)
+    scale = max(map(abs, chart["loss"].first(4)))
+    usual = spread([one - middle for one, middle in zip(loss, around, strict=True)])
     found = [
-        step for step, one, long in zip(chart["loss"].steps(128), loss, norm, strict=True)
-        if one > high and long > 4 * length and step > case.warmup_steps
+        at for at, step in enumerate(chart["loss"].steps(128))
+        if step > case.warmup_steps and norm[at] > LONG * lengths[at]
+        and loss[at] > around[at] + max(8 * usual, 0.5 * abs(around[at]), 0.25 * scale)
     ]
     if len(found) < SPIKES:
         return None
+    newest, step = found[-1], chart["loss"].steps(128)[found[-1]]
     limit = case.recipe.train.max_grad_norm
-    tighter = rounded(min(limit or math.inf, 2 * length))
+    tighter = rounded(min(limit or math.inf, 2 * lengths[newest]))
     return Finding(
         "spikes",
-        f"{len(found)} of the newest {len(loss)} losses are spikes, lately at step {found[-1]:,} (above {high:.3g} "
-        f"where {level:.3g} is usual), with gradients over {4 * length:.2g} long.",
+        f"{len(found)} of the newest {len(loss)} losses are spikes, lately {loss[newest]:.3g} at step {step:,} where "
+        f"{around[newest]:.3g} is usual, with gradients over {LONG:g} times as long.",
         "Look for broken rows (`ftui data check --deep`); clipping gradients "
         f"at {tighter:g} keeps one such batch from undoing many good ones.",
-        {"spikes": float(len(found)), "usual_loss": level, "usual_norm": length, "newest": float(found[-1])},
+        {"spikes": float(len(found)), "usual": around[newest], "newest": float(step)},
         {"train.max_grad_norm": tighter},
     )
+
+
+def _middles(values: list[float]) -> list[float]:
+    """The median around each value."""
+    return [median(values[max(at - 7, 0) : at + 8]) for at in range(len(values))]
 
 
 def clipped(case: Case, chart: Chart) -> Finding | None:

@@ -74,6 +74,10 @@ class Track:
         """The steps of `newest(count)`."""
         return [step for step, _ in islice(self._newest, max(len(self._newest) - count, 0), None)]
 
+    def first(self, count: int) -> list[float]:
+        """The first values, at most `count`."""
+        return self._first[:count]
+
     def start(self, count: int = 8) -> float:
         """The median of the first values."""
         return median(self._first[:count])

@@ -86,7 +86,7 @@ def test_each_thing_is_said_once_and_not_again_after_a_resume() -> None:
     waits = {"input_seconds": lambda step: 0.9}
     first = Doctor(case())
     assert set(said(first, **waits)) == {"input_bound"}
-    assert said(first, **waits) == {}
+    assert "input_bound" not in said(first, **waits)
     assert said(Doctor(case(), told=["input_bound"]), **waits) == {}
 
 
@@ -116,7 +116,7 @@ def test_the_same_rise_and_fall_in_every_epoch_is_the_order_of_the_rows() -> Non
     rng = random.Random(5)
 
     def told(ordered: bool) -> set[str]:
-        doctor, found = Doctor(case(steps=600)), []
+        doctor, found = Doctor(case(steps=600, data={"curriculum": "length"})), []
         for step in range(1, 601):
             place = (step % 200) / 200 if ordered else rng.random()
             loss = 1.5 * math.exp(-step / 300) + (0.4 if place > 0.5 else 0.0) + rng.gauss(0, 0.05)
