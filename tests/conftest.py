@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,19 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real datasets (../shared/data) are not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def make_llava() -> Callable[..., Path]:
+    """Writes a tiny LLaVA with random weights into a folder (`tests/worker/tiny_llava.py`)."""
+    path = Path(__file__).parent / "worker" / "tiny_llava.py"
+    spec = importlib.util.spec_from_file_location("tiny_llava", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: Callable[..., Path] = module.make
+    return made
 
 
 MAKE_DEMO = """

@@ -29,6 +29,8 @@ class ObjectiveRow:
     best: str = "loss"
     """The value of an evaluation by which the best checkpoint is known."""
     trains: bool = True
+    images: bool = False
+    """Whether its rows may have images."""
 
     @property
     def inline(self) -> str:

@@ -47,6 +47,7 @@ ROW = ObjectiveRow(
     title="Supervised fine-tuning",
     when="You have examples of what the model should write: instructions with answers, chats, or plain text.",
     data=("conversation", "text", "class"),
+    images=True,
     options=SftOptions,
     source="https://arxiv.org/abs/2203.02155",
 )

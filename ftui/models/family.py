@@ -230,15 +230,16 @@ class Family:
         return len(self.norms) or 2
 
 
-def sizes(family: Family, config: Config) -> Sizes:
+def sizes(family: Family, config: Config, *, inside: bool = False) -> Sizes:
     """Read `config`; what it leaves out is what transformers' class would take.
 
+    `inside` says that it is the language model's part of another's config, as which LLaVA's leave out even its width.
     Raises BadInput naming the key where a size is missing or no positive whole number.
     """
     read = Reader(family, config)
     # A file that doesn't state these two is no model's config, whatever the class's defaults are.
-    hidden, heads = read.size("hidden_size", stated=True), read.size("num_attention_heads")
-    layers = read.size("num_hidden_layers", most=10_000, stated=True)
+    hidden, heads = read.size("hidden_size", stated=not inside), read.size("num_attention_heads")
+    layers = read.size("num_hidden_layers", most=10_000, stated=not inside)
     kv_heads = family.key_heads(read, heads) if family.key_heads else read.size("num_key_value_heads", derived=heads)
     head_dim = read.size("head_dim", derived=hidden // heads) if family.own_head_dim else hidden // heads
     intermediate = read.size("intermediate_size", derived=4 * hidden)

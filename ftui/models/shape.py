@@ -72,7 +72,7 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
 
 
 def _known(family: Family, read: LanguageConfig, origin: Origin) -> dict[str, Any]:
-    s = families.sizes(family, read.text)
+    s = families.sizes(family, read.text, inside=read.multimodal)
     if origin.checkpoint:
         _belongs(family, s, origin.checkpoint, read.quantization)
     context, scaled = context_length(read.text, s.context)

@@ -163,11 +163,12 @@ def smaller_model(setup: Setup, room: int) -> ModelShape | None:
 
 @lru_cache(maxsize=1)
 def catalogue_sizes() -> tuple[tuple[ModelShape, Geometry], ...]:
-    """The catalogue's shapes with their geometry, smallest first."""
+    """The shapes of the catalogue's models for texts with their geometry, smallest first."""
     # Read only where it is asked for: a plan without this question needs no catalogue.
     from ftui.models.known import catalogue
 
-    return tuple((entry.shape, geometry(entry.shape)) for entry in catalogue())
+    # One without a goal is there for what it does besides, such as looking at images.
+    return tuple((entry.shape, geometry(entry.shape)) for entry in catalogue() if entry.goals)
 
 
 def with_model(setup: Setup, sizes: Geometry) -> Setup:

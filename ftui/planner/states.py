@@ -20,14 +20,15 @@ def weight_bytes(setup: Setup) -> int:
     quantization one byte per 64 and a float32 per 256 of those (https://arxiv.org/abs/2305.14314 §3).  8 bits: a byte
     per linear weight plus a float32 per output row.  Embeddings, head, norms and fused expert tensors keep the recipe's
     dtype; upcasts make them float32: the norms, or all, as peft's `prepare_model_for_kbit_training` does.  The towers
-    of a multimodal model are nearly all linear modules, quantized with the rest.
+    of a multimodal model are nearly all linear modules, quantized with the rest unless they see images.
     """
     sizes, width = setup.geometry, setup.weight_bytes
     if sizes.stored is not None and not setup.full:
         return stored.weight_bytes(setup)
     if setup.quantization == "none":
         return (sizes.parameters + sizes.beside) * width
-    linear = sizes.linear_weights + sizes.beside + (sizes.packed_weights if setup.stack.quantizes_experts else 0)
+    towers = 0 if setup.pictured else sizes.beside
+    linear = sizes.linear_weights + towers + (sizes.packed_weights if setup.stack.quantizes_experts else 0)
     rest = (sizes.parameters + sizes.beside - linear) * (4 if setup.upcast == "all" else width)
     if setup.upcast == "norms" and width < 4:
         rest += (4 - width) * sizes.norms * sizes.hidden * sizes.layers

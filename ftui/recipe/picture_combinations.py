@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftui.methods import LoraOptions
+from ftui.methods import OBJECTIVES, LoraOptions
 from ftui.recipe.document import Recipe
 
 Wrong = tuple[str, str]
@@ -17,7 +17,7 @@ READING = ("eva", "corda", "lora_ga")
 def wrong_pictures(recipe: Recipe) -> Iterator[Wrong]:
     """Everything in `recipe` that doesn't go with rows that have images; the recipe alone can't tell that they do."""
     options = recipe.adapter
-    if recipe.objective.kind != "sft":
+    if not OBJECTIVES[recipe.objective.kind].images:
         yield (f"The data has images, and objective.kind is {recipe.objective.kind}.",
                "Images are trained by supervised fine-tuning: write objective.kind: sft.")
     if not isinstance(options, LoraOptions):

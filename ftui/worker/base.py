@@ -20,6 +20,11 @@ from ftui.worker.precision import Precision
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+UNQUANTIZED = (r"(?:.*\.)?vision_tower", r"(?:.*\.)?multi_modal_projector", "lm_head")
+"""Modules that a quantized base keeps as they are where it sees images; without such a list it is the head alone.
+
+The tower is small beside the language model, and what it sees is all that the model knows of an image.
+"""
 TINY_PARAMETERS = 30_000_000
 """Models below this are faster on one core than on several: their matrices are too small to share."""
 
@@ -102,11 +107,13 @@ def has_fp8() -> bool:
 
 
 def load_model(
-    recipe: Recipe, folder: Path, precision: Precision, device: str, labels: Sequence[str] = ()
+    recipe: Recipe, folder: Path, precision: Precision, device: str, labels: Sequence[str] = (), *,
+    pictured: bool = False,
 ) -> PreTrainedModel:
     """The base model on `device` ("cuda" or "cpu"), quantized where the recipe trains an adapter on a quantized base.
 
-    It ends in the head that the objective needs: words, or scores, one for each of `labels` or a single one.
+    It ends in the head that the objective needs: words, or scores, one for each of `labels` or a single one.  Where it
+    is to see images (`pictured`), what looks at them is not quantized.
     Raises BadInput for a folder that transformers can't load.
     """
     import torch
@@ -116,6 +123,8 @@ def load_model(
     if recipe.model.kernels:
         given["use_kernels"] = True
     if recipe.adapter.kind != "none" and (quantization := quantization_config(recipe, precision)):
+        if pictured:
+            quantization.llm_int8_skip_modules = list(UNQUANTIZED)
         given["quantization_config"] = quantization
     if device == "cuda" or "quantization_config" in given:
         given["device_map"] = {"": device}

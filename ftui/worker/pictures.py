@@ -86,6 +86,11 @@ def beside_tower(model: Any, recipe: Recipe) -> Recipe:
     return assign(recipe, {"adapter.targets": pattern})
 
 
+def sees(folder: Path) -> bool:
+    """Whether the result in `folder` was trained on images: then the image processor lies there."""
+    return any((folder / name).is_file() for name in FILES)
+
+
 def keep_processor(base: Path, folder: Path) -> None:
     """Put the base's image processor beside a result, so that plain transformers loads a whole processor from there."""
     for name in FILES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def rows_of(entry: Preset) -> list[dict[str, Any]]:
 
 def files(entry: Preset, folder: Path) -> list[Path]:
     """The preset's data: one file, two where it is made for several tasks."""
+    if entry.name == "images-llava":
+        return [pictures(folder)]
     several = entry.name.startswith("multitask")
     paths = [folder / f"task-{number}.jsonl" for number in range(2 if several else 1)]
     for path in paths:
@@ -75,13 +78,28 @@ def files(entry: Preset, folder: Path) -> list[Path]:
     return paths
 
 
-def miniature(entry: Preset, folder: Path) -> Recipe:
-    """The preset with the embedded model, few and short rows, two steps, and nothing else changed."""
+def pictures(folder: Path) -> Path:
+    """Two dozen conversations about an image of one colour."""
+    from PIL import Image
+
+    lines = []
+    for number, (noun, colour) in enumerate(FACTS * 6):
+        Image.new("RGB", (30, 40), colour).save(folder / f"{number}.png")
+        turns = [{"role": "user", "content": f"<image>Is it {noun}?"}, {"role": "assistant", "content": colour}]
+        lines.append({"messages": turns, "images": [f"{number}.png"]})
+    path = folder / "pictures.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def miniature(entry: Preset, folder: Path, base: str = "demo") -> Recipe:
+    """The preset with the embedded model or that in `base`, few and short rows, two steps, and nothing else changed."""
     recipe = assign(entry.recipe, {
-        "model.base": "demo", "model.dtype": "float32",
+        "model.base": base, "model.dtype": "float32",
         "data.sources": [{"path": str(path)} for path in files(entry, folder)], "data.validation": 4,
         # A tool's description alone is longer than any of the other rows.
-        "data.max_length": 512 if entry.recipe.goal.task == "tools" else 64, "data.template": "auto",
+        "data.max_length": 512 if entry.recipe.goal.task == "tools" else 64 if base == "demo" else 256,
+        "data.template": "auto",
         "train.max_steps": 2, "train.micro_batch": 4, "train.effective_batch": 4, "evaluate.max_new_tokens": 2,
         "evaluate.patience": None, "compute.gpus": 0,
     })  # fmt: skip
@@ -105,7 +123,9 @@ ALONE = [entry for entry in presets() if not has_stages(entry.recipe)]
 
 
 @pytest.mark.parametrize("entry", ALONE, ids=lambda entry: entry.name)
-def test_a_preset_trains(entry: Preset, tmp_path: Path, trained_demo: Path) -> None:
+def test_a_preset_trains(
+    entry: Preset, tmp_path: Path, trained_demo: Path, make_llava: Callable[[Path], Path]
+) -> None:
     # A run without it hides it from transformers, which then can't find it for the next one in this process.
     import bitsandbytes  # noqa: F401
 
@@ -114,7 +134,8 @@ def test_a_preset_trains(entry: Preset, tmp_path: Path, trained_demo: Path) -> N
     from ftui.runs.launch import lay_out, obstacles
     from ftui.worker.__main__ import main
 
-    layout = lay_out(miniature(entry, tmp_path))
+    base = str(make_llava(tmp_path / "llava")) if entry.name == "images-llava" else "demo"
+    layout = lay_out(miniature(entry, tmp_path, base))
     assert not list(obstacles(layout))
     recipe = layout.recipe
     assert recipe.objective.kind == entry.recipe.objective.kind

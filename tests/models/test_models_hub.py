@@ -218,7 +218,7 @@ def test_every_entry_of_the_catalogue_counts_to_its_published_size() -> None:
         assert len(entry.sources) > 1, entry.id
         assert entry.good_at.endswith("."), entry.id
         assert len(entry.good_at) < 110, entry.id
-        assert entry.goals, entry.id
+        assert entry.goals or entry.shape.other_parameters, f"{entry.id} is for no goal, and sees nothing"
         assert entry.shape.ref == entry.id
     assert {entry.shape.model_type for entry in entries} >= {
         "llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "mixtral", "phi3", "gpt2", "gpt_neox",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ftui.errors import BadInput
 from ftui.models import describe
 from ftui.models.vision import AROUND
 
@@ -84,3 +85,20 @@ def test_a_wrapper_without_usable_sizes_has_nothing_counted_around_it(tmp_path: 
         shape = describe(str(path))
         assert shape.exact
         assert shape.other_parameters == 0
+
+
+def test_a_language_model_inside_another_may_leave_out_what_its_class_has_anyway(tmp_path: Path) -> None:
+    config = {
+        "model_type": "llava", "architectures": ["LlavaForConditionalGeneration"],
+        "text_config": {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064},
+        "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1024, "image_size": 336,
+                          "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
+                          "patch_size": 14, "projection_dim": 768},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shape = describe(str(tmp_path / "config.json"))
+    known = describe("llava-hf/llava-1.5-7b-hf")
+    assert (shape.parameters, shape.other_parameters) == (known.parameters, known.other_parameters)
+    (tmp_path / "config.json").write_text(json.dumps(config["text_config"]))
+    with pytest.raises(BadInput, match="states no hidden_size"):
+        describe(str(tmp_path / "config.json"))

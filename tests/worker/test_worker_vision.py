@@ -182,3 +182,83 @@ def test_the_plan_counts_their_tokens_and_a_model_that_reads_text_alone_is_refus
     assert any("can't be packed" in obstacle.what for obstacle in obstacles(packed))
     blind = lay_out(assign(asked, {"model.base": "demo"}))
     assert any("have images, on which demo can't be trained" in obstacle.what for obstacle in obstacles(blind))
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+def test_on_a_quantized_base_the_language_model_alone_is_quantized_and_the_adapter_reloads(
+    quantization: str, settings: dict[str, Any], train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    import torch
+    from peft import PeftModel
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from ftui.worker import output
+    from ftui.worker.base import UNQUANTIZED, keep_gradients, quantization_config
+    from ftui.worker.precision import choose
+
+    processor = AutoProcessor.from_pretrained(settings["model__base"])
+    turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Which colour?"}]}]
+    text = processor.apply_chat_template(turns, add_generation_prompt=True)
+    given = dict(processor(text=text, images=Image.open(tmp_path / "0.png"), return_tensors="pt"))
+    seen: list[Any] = []
+    save = output.save
+
+    def saved(target: Path, trainer: Any, *args: Any, **more: Any) -> None:
+        model = trainer.accelerator.unwrap_model(trainer.model).eval()
+        kinds: dict[str, set[str]] = {}
+        for name, module in model.get_base_model().named_modules():
+            if "Linear" in type(module).__name__ and "lora" not in name:
+                kinds.setdefault(name.split(".")[min(1, name.count("."))], set()).add(type(module).__name__)
+        with torch.no_grad():
+            seen.extend([model(**given).logits, kinds])
+        save(target, trainer, *args, **more)
+
+    monkeypatch.setattr(output, "save", saved)
+    ran = train(**settings, model__quantization=quantization, train__learning_rate=1e-2)
+    assert ran.end["status"] == "finished", ran.end
+    logits, kinds = seen
+    packed = {"nf4": "Linear4bit", "int8": "Linear8bitLt"}[quantization]
+    assert kinds["vision_tower"] == kinds["multi_modal_projector"] == {"Linear"}
+    assert kinds["language_model"] == {packed}
+
+    recipe = ran.run.recipe()
+    config = quantization_config(recipe, choose(recipe, cuda=False, bf16=False))
+    config.llm_int8_skip_modules = list(UNQUANTIZED)
+    base = AutoModelForImageTextToText.from_pretrained(
+        settings["model__base"], quantization_config=config, device_map={"": "cpu"}, dtype=torch.float32
+    )
+    keep_gradients(base)
+    model = PeftModel.from_pretrained(base, str(ran.run.output)).eval()
+    with torch.no_grad():
+        again = model(**given).logits
+        with model.disable_adapter():
+            untuned = model(**given).logits
+    assert float((again - logits).abs().max()) <= 1e-5 * float(logits.abs().max())
+    assert (untuned - logits).abs().max() > 1e-3
+
+
+def test_samples_and_ftui_try_look_at_the_image(
+    settings: dict[str, Any], train: Callable[..., Any], work: Callable[..., Any], tmp_path: Path
+) -> None:
+    from ftui.runs.folder import create
+
+    ran = train(**settings, train__max_steps=120, train__eval_steps=120, train__save_steps=120,
+                train__learning_rate=1e-2, adapter__rank=16)
+    samples = [event for event in ran.of("sample") if event.step == 120]
+    assert len(samples) == 3
+    assert all(event.data["prompt"] == "<image>Which colour?" and len(event.data["images"]) == 1 for event in samples)
+    assert samples[0].asked.endswith(".png)")
+    wanted = [("red", "green", "blue")[int(Path(event.data["images"][0]).stem) % 3] for event in samples]
+    assert [event.data["text"] for event in samples] == wanted
+    images = [[str(tmp_path / f"{number}.png")] for number in range(3)]
+    asking = {"run": ran.run.id, "prompts": ["Which colour?"] * 3, "images": images, "max_new_tokens": 8}
+    job = work(create("generate", "g", command="ftui try", args=asking))
+    assert job.end["status"] == "finished", job.end
+    said = json.loads((job.run.output / "answers.json").read_text())
+    assert [(each["prompt"], each["tuned"]) for each in said] == [
+        ("Which colour?", colour) for colour in ("red", "green", "blue")
+    ]
+    wrong = {**asking, "prompts": ["<image><image>Which?"], "images": images[:1]}
+    assert "1 images, and 2 places" in work(create("generate", "g", command="ftui try", args=wrong)).end["text"]

@@ -132,6 +132,7 @@ def _both(
 ) -> tuple[list[str], list[str]]:
     """(tuned answers, base answers); of two whole models one at a time is loaded."""
     from ftui.worker.answers import answer, of_base
+    from ftui.worker.pictures import sees
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)
@@ -144,7 +145,7 @@ def _both(
         return answer(model, tokenizer, given, stop_ids=stop_ids, max_new_tokens=max_new_tokens)
 
     context.progress("Loading the base model", 0, None, unit="row")
-    model: Any = load_model(recipe, folder, precision, device)
+    model: Any = load_model(recipe, folder, precision, device, pictured=sees(result))
     set_threads(recipe, model.num_parameters())
     base = ask(model, "base")
     if ADAPTERS[recipe.adapter.kind].saved == "model":

@@ -51,6 +51,7 @@ def merged(recipe: Recipe, base: Path, adapter: Path) -> Any:
     from peft import PeftModel
 
     import ftui.tuners  # noqa: F401  # gives peft the kinds of adapter that it lacks
+    from ftui.worker.pictures import sees
     from ftui.worker.precision import choose
 
     row, options = ADAPTERS[recipe.adapter.kind], recipe.adapter
@@ -60,7 +61,7 @@ def merged(recipe: Recipe, base: Path, adapter: Path) -> Any:
         raise BadInput(f"The result of {row.title} can't be merged: {why}.", "Use it as it is.")
     device, bf16 = device_of(recipe)
     precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
-    model: Any = load_model(recipe, base, precision, device)
+    model: Any = load_model(recipe, base, precision, device, pictured=sees(adapter))
     set_threads(recipe, model.num_parameters())
     if getattr(model, "is_quantized", False):
         model = model.dequantize()

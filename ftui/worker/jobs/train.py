@@ -165,7 +165,7 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     tokenizer = load_tokenizer(folder, prepared.template.source)
     # Before the device computes anything: cuBLAS reads its setting at its first product.
     (enable_full_determinism if recipe.train.deterministic else set_seed)(recipe.train.seed)
-    base = load_model(recipe, folder, precision, device, prepared.labels)
+    base = load_model(recipe, folder, precision, device, prepared.labels, pictured=prepared.pictured)
     set_threads(recipe, base.num_parameters())
     if prepared.pictured:
         for found in wrong_pictures(recipe):
