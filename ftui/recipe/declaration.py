@@ -147,12 +147,14 @@ def walk(recipe: Recipe | None = None) -> tuple[Setting, ...]:
     return _walk(tuple(kinds.items()))
 
 
+@cache
 def walk_all() -> tuple[Setting, ...]:
     """Every setting of every objective and adapter; a path that several kinds share comes once."""
     found: dict[str, Setting] = {}
+    defaults = _kinds(Recipe())
     for section, members in UNIONS.items():
         for kind in members:
-            for entry in _walk(tuple((_kinds(Recipe()) | {section: kind}).items())):
+            for entry in _walk(tuple((defaults | {section: kind}).items())):
                 found.setdefault(entry.path, entry)
     return tuple(found.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ def _keeps_spelling(path: str) -> bool:
     return pattern.removeprefix("stages[].") in _texts()
 
 
+@cache
 def _texts() -> frozenset[str]:
     entries = (*walk_all(), *source_settings())
     texts = {entry.path for entry in entries if entry.kind == "text" and entry.path != _NUMBER_OR_TEXT}
