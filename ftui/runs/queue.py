@@ -118,7 +118,7 @@ def in_the_way(ticket: Ticket, hardware: Hardware) -> str | Place:
 
 def lease(place: Place) -> int | None:
     """Take `place` until this process ends, through an exec too: a file descriptor, None where it is taken."""
-    path = _folder() / f"lease-{place.name}"
+    path = _made() / f"lease-{place.name}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,7 +211,7 @@ def _order() -> Iterator[list[Ticket]]:
 
     One whose waiting worker was killed keeps its place until it is resumed; nobody waits for it meanwhile.
     """
-    with open(_folder() / ".order", "w") as file:
+    with open(_made() / ".order", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         tickets = _tickets()
         for ticket in tickets:
@@ -222,6 +222,10 @@ def _order() -> Iterator[list[Ticket]]:
 
 
 def _folder() -> Path:
-    folder = home() / "queue"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return home() / "queue"
+
+
+def _made() -> Path:
+    """The folder, which only who queues something needs."""
+    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _folder()
