@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -124,8 +125,13 @@ class FtuiApp(App[int]):
     def show_rating(self, rating: Rating) -> None:
         from .rate import RateScreen
 
-        # Who came to rate leaves with the rating.
-        self.push_screen(RateScreen(rating), lambda _: self.exit(0) if rating is self.rating else None)
+        def rated(_: None) -> None:
+            # Who came to rate leaves with the rating.
+            if rating is self.rating:
+                done = f"{sum(rating.counts.values())} of {len(rating.items)} rated"
+                self.exit(0, message=Text(f"{done}; the pairs stand in {plain(str(rating.pairs))}"))
+
+        self.push_screen(RateScreen(rating), rated)
 
     @on(RateAnswers)
     @work(exclusive=True, group="rate")

@@ -32,9 +32,7 @@ def rate(file: File, out: Out = None, rater: Rater = None, seed: Seed = 17, limi
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         raise Refused("Answers are rated by keys on a terminal, and this is none.", "Start it from a terminal.")
     with open_rating(file, pairs=out, rater=rater, seed=seed, limit=limit) as rating:
-        code = open_app(rating=rating)
-        print(f"{sum(rating.counts.values())} of {len(rating.items)} rated; the pairs stand in {rating.pairs}")
-    sys.exit(code)
+        sys.exit(open_app(rating=rating))
 
 
 def agree(first: First, second: Second, json: Json = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -28,6 +28,10 @@ from .data_facts import checked, facts, preview_lines
 from .findings import Findings
 from .state import WizardState
 from .step import Assigned, CheckAsked, GoOn, LookAgain, Redrawn, Step, problem_text, said
+
+if TYPE_CHECKING:
+    from ftui.models.document import ModelShape
+    from ftui.recipe import Recipe
 
 CHECK_AFTER_SECONDS = 0.3
 """So long the step is shown before its data is checked: who only passes by need not wait for a process to start."""
@@ -53,6 +57,7 @@ class DataStep(Step):
         super().__init__(state)
         self._row = 1
         self._previewed: tuple[Any, ...] = ()
+        """What the row that is shown, or on its way, depends on."""
         self._previews = OneAtATime()
         self._checked: object = None
         """What was asked to be checked last."""
@@ -151,7 +156,9 @@ class DataStep(Step):
             (below.options if below.display else self.query_one("#facts")).focus()
 
     def action_again(self) -> None:
+        self._previewed = ()
         self.post_message(LookAgain("data"))
+        self.post_message(CheckAsked(again=True))
 
     def action_go_on(self) -> None:
         self.post_message(GoOn())
@@ -232,15 +239,18 @@ class DataStep(Step):
             self._row = (self._row - 1 + by) % max(profile.rows, 1) + 1
             self._preview()
 
-    @work(exclusive=True, group="preview")
-    async def _preview(self) -> None:
+    def _preview(self) -> None:
+        """Show the row of the number that is wanted, unless it stands there or is on its way."""
         draft, shape = self.state.draft, self.state.shape
         shown = self.state.resolved or draft
         asked = (draft.data, draft.objective, shown.data.max_length, shape.ref if shape else None, self._row)
-        if asked == self._previewed:
-            return
-        found = await self._previews.attempt_for(self, lookups.preview, shown, self._row, shape)
-        self._previewed = asked
+        if asked != self._previewed:
+            self._previewed = asked
+            self._read_row(shown, shape)
+
+    @work(exclusive=True, group="preview")
+    async def _read_row(self, shown: Recipe, shape: ModelShape | None) -> None:
+        found = await attempt_for(self, lookups.preview, shown, self._row, shape)
         lines = [problem_text(found)] if isinstance(found, Problem) else preview_lines(found)
         self.query_one("#row", Static).update(Content("\n").join(lines))
         self.query_one("#preview").scroll_home(animate=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlsplit
 
 
@@ -13,6 +14,8 @@ def shown_value(value: object, separator: str = ",") -> str:
         return "null"
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, tuple | list) and any(isinstance(entry, dict) for entry in value):
+        return json.dumps(value)
     if isinstance(value, tuple | list):
         gap = "" if separator.isspace() else " "
         return f"{separator}{gap}".join(str(getattr(entry, "path", entry)) for entry in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,8 @@ async def at_data(pilot: Pilot[int], *sources: str, **settings: object) -> Wizar
         json.dumps({"model": {"base": "demo"}, "data": {"sources": [{"path": each} for each in sources], **settings}}),
         "test",
     )  # fmt: skip
-    kept = {"step": "data", "furthest": 2, "preset": None, "option": None, "draft": recipe.write(draft)}
+    kept = {"step": "data", "furthest": 2, "preset": None, "option": None,
+            "draft": recipe.write(draft, only=recipe.asked(draft))}  # fmt: skip
     remember("wizard.json", kept)
     await pilot.app.push_screen(WizardScreen(resume=True))
     await until(pilot, lambda: wizard(pilot).state.step == "data")
@@ -134,6 +136,19 @@ async def test_the_deep_passes_and_a_test_file_are_asked_for_by_a_key(faulty: Pa
         look = look_of(wizard(pilot).state)
         assert look is not None
         assert {"leaks", "personal-data", "duplicates"} <= {finding.name for finding in look.findings}
+
+
+async def test_the_review_names_the_repairs_in_a_command_that_makes_the_same_run(faulty: Path) -> None:
+    app = FtuiApp()
+    async with app.run_test(size=(160, 50)) as pilot:
+        screen = await at_data(pilot, str(faulty), prepare=[{"sample": 100}, {"drop_duplicates": None}])
+        await finished(pilot)
+        await screen.go("review")
+        await until(pilot, lambda: 'data.prepare [{"sample": 100}, {"drop_duplicates": null}]' in text(app))
+        words = shlex.split(screen._step.command())  # type: ignore[union-attr]
+        setting = next(word for word in words if word.startswith("data.prepare="))
+        made = recipe.assign(recipe.Recipe(), {"data.prepare": setting.removeprefix("data.prepare=")})
+        assert made.data.prepare == screen.state.draft.data.prepare
 
 
 @pytest.fixture
