@@ -4,6 +4,7 @@
 
 Both start in turn in the same tmux server at the same size; each is measured at the moment its text stands on the
 screen, and once more when its CPU has come to rest (`settled`), so that work pushed behind the first paint shows.
+The first start in a new home judges the presets; later ones find that kept (`ftui/preset_fits.py`).
 Targets: CPU at first paint at most 2.3 times the trivial app's, and 60 MB resident when settled.
 """
 
@@ -92,6 +93,7 @@ def main() -> None:
         programs = {
             "trivial": (f"{sys.executable} {trivial}", "first paint is here"),
             "ftui": (f"{environment} {ftui}", "New run"),
+            "ftui, first start": (f"env FTUI_HOME=$(mktemp -dp {folder}) HF_HUB_OFFLINE=1 {ftui}", "New run"),
         }
         measured: dict[str, list[Measured]] = {name: [] for name in programs}
         for _ in range(asked.rounds):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from ftui.paths import runs_dir
 from ftui.units import clock, gib, plain
 
 from .widgets.choice_table import Row
@@ -50,29 +51,22 @@ def machine_lines(hardware: Hardware) -> list[Content]:
 
 def preset_rows(hardware: Hardware) -> list[Row]:
     """The presets, those that fit this machine first and numbered."""
-    from ftui.fitting import Fitting, fitting
-    from ftui.models.known import find
-    from ftui.recipe import presets
+    from ftui.preset_fits import preset_fits
 
-    # To judge the embedded model it would have to be made first, which takes 10 MB and a second: it fits anywhere.
-    # The shapes of the others come from the catalogue: opening the app must not wait for the hub.
-    anywhere = Fitting("fits", "fits any machine", "The embedded model has a million parameters.")
-    judged = []
-    for preset in presets():
-        entry = find(preset.recipe.model.base)
-        demo = preset.recipe.model.base == "demo"
-        judged.append((preset, anywhere if demo else fitting(preset.recipe, hardware, entry.shape if entry else None)))
-    judged.sort(key=lambda pair: tuple(FIT_STYLES).index(pair[1].fit))
+    judged = sorted(preset_fits(hardware), key=lambda each: tuple(FIT_STYLES).index(each.fit.fit))
     rows = []
-    for number, (preset, fit) in enumerate(judged, 1):
+    for number, (name, title, fit) in enumerate(judged, 1):
         mark = Content.styled(str(number), "bold $text-accent") if fit.fit != "no" and number < 10 else Content(" ")
-        meaning = Content.assemble((fit.text, FIT_STYLES[fit.fit]), "  ", Content(preset.title))
-        rows.append(Row(f"preset:{preset.name}", (mark, preset.name, meaning)))
+        meaning = Content.assemble((fit.text, FIT_STYLES[fit.fit]), "  ", Content(title))
+        rows.append(Row(f"preset:{name}", (mark, name, meaning)))
     return rows
 
 
 def run_rows(most: int) -> list[Row]:
     """The newest runs, live ones first; a download or a question that is done has served and is left out."""
+    if not any(runs_dir().glob("*/run.json")):
+        # Nothing to list: what reads runs takes 10 MB, and a newcomer has none.
+        return []
     from ftui.runs import list_runs
 
     known = ((run, run.status()) for run in list_runs())
