@@ -94,7 +94,8 @@ def _tiled_loss(setup: Setup) -> Loss:
     sizes, tokens, compute, width = setup.geometry, setup.tokens, setup.compute_bytes, setup.weight_bytes
     columns = min(sizes.vocab, setup.stack.tile_vocabulary)
     table = sizes.vocab * sizes.hidden
-    tile = float(min(tokens, setup.stack.tile_tokens) * columns) * compute
+    # However small the vocabulary is, the tile is made as wide as it ever gets.
+    tile = float(min(tokens, setup.stack.tile_tokens) * setup.stack.tile_vocabulary) * compute
     if setup.device == "cpu":
         tile += setup.stack.tile_copies_cpu * 4 * min(tokens, setup.stack.tile_tokens) * columns
     cast = columns * sizes.hidden * compute if width == 4 and setup.autocast else 0

@@ -84,15 +84,13 @@ def notes(setup: Setup) -> Iterator[str]:
     """Where the formula of the objective is weak, in sentences."""
     if setup.generated_rows:
         yield "Generation is counted with transformers' own cache; vLLM's share of the card would come on top."
-    if setup.objective == "ppo":
-        yield "PPO's value head is reckoned, not held against a trace: it reads the hidden states in float32."
     if setup.objective == "distill":
         yield "The teacher's shape is guessed from its number of parameters."
 
 
 def doubt(setup: Setup) -> float:
     """How much wider the interval of what comes and goes is than for supervised fine-tuning."""
-    return 0.10 if setup.objective in ("distill", "ppo") else 0.05 if setup.generated_rows else 0.0
+    return 0.10 if setup.objective == "distill" else 0.05 if setup.generated_rows else 0.0
 
 
 def _scored(setup: Setup) -> int:
