@@ -52,16 +52,17 @@ def prepare(
 
 
 def cache(clear: Clear = False, json: Json = False) -> None:
-    """The prepared rows that are kept for further runs, and how much of the disk they take."""
-    from ftui.data import prepared_cache
+    """The prepared rows, and first rows of hub datasets, that are kept for further runs, and the disk they take."""
+    from ftui.data import hub_head, prepared_cache
     from ftui.units import gib
 
-    removed = prepared_cache.shrink(0) if clear else 0
+    removed = prepared_cache.shrink(0) + hub_head.clear() if clear else 0
     entries, room = prepared_cache.entries(), prepared_cache.room()
     taken = sum(entry.bytes for entry in entries)
     if json:
         print_json({
             "folder": str(prepared_cache.folder()), "bytes": taken, "limit": room, "removed": removed,
+            "first_rows_bytes": hub_head.taken(),
             "entries": [{"name": e.path.name, "bytes": e.bytes, "used": e.used} for e in entries],
         })
         return
@@ -73,7 +74,9 @@ def cache(clear: Clear = False, json: Json = False) -> None:
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         print(f"  {entry.path.stem}  {gib(entry.bytes, 3):>10}  used {used}")
-    if entries:
+    if first := hub_head.taken():
+        print(f"The first rows of hub datasets (--first) take {gib(first, 2)}.")
+    if entries or first:
         print("Remove them: ftui data cache --clear. Another limit: FTUI_PREPARED_GIB.")
 
 

@@ -49,7 +49,23 @@ def head_of(repository: str, files: Sequence[str], commit: str, rows: int) -> li
 
 def _folder(repository: str, files: Sequence[str], rows: int) -> Path:
     asked = hashlib.sha256(json.dumps([repository, list(files), rows]).encode()).hexdigest()[:16]
-    return cache_dir() / "heads" / f"{repository.replace('/', '--')}-{asked}" / "snapshots"
+    return _home() / f"{repository.replace('/', '--')}-{asked}" / "snapshots"
+
+
+def _home() -> Path:
+    return cache_dir() / "heads"
+
+
+def taken() -> int:
+    """How many bytes of this disk the first rows of all datasets take."""
+    return sum(path.stat().st_size for path in _home().rglob("*") if path.is_file())
+
+
+def clear() -> int:
+    """Remove them all; how many bytes that were."""
+    found = taken()
+    shutil.rmtree(_home(), ignore_errors=True)
+    return found
 
 
 def remember(key: Sequence[object], repository: str, files: Sequence[str], commit: str, rows: int) -> None:
@@ -70,7 +86,7 @@ def remembered(key: Sequence[object]) -> list[Path] | None:
 
 
 def _note(key: Sequence[object]) -> Path:
-    return cache_dir() / "heads" / f"{hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:24]}.json"
+    return _home() / f"{hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:24]}.json"
 
 
 def _fetch(repository: str, files: Sequence[str], commit: str, rows: int, folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ftui.data import hub_head
 from ftui.data.hub_head import _of_array, _of_lines, _rows
 from ftui.data.remote_file import BLOCK
 from ftui.errors import BadInput
@@ -117,6 +118,13 @@ def test_of_a_large_file_only_the_blocks_with_the_first_rows_come(hub: str, name
         again, said = show(name, hub, "--first", "300", offline=offline)
         assert again == found, said
     assert Hub.sent == 0, "the second time they are here"
+    if name == "lines":
+        kept = hub_head.taken()
+        assert kept > 300 * 100
+        assert hub_head.clear() == kept
+        assert hub_head.taken() == 0
+        _, said = show(name, hub, "--first", "300", offline=True)
+        assert "HF_HUB_OFFLINE is set" in said
 
 
 def test_rows_go_on_in_the_next_file_where_the_first_has_too_few(hub: str) -> None:

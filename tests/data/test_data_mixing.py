@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftui.data import prepare
 from ftui.errors import BadInput
@@ -97,3 +99,46 @@ def test_what_can_not_be_kept_ordered_or_mixed_is_refused_at_the_recipe(text: st
     found = planned_only(parse(text))
     assert found is not None
     assert said in found[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4),
+    weights=st.lists(st.floats(0.1, 3), min_size=4, max_size=4),
+    replay=st.floats(0, 0.9), balance=st.floats(0, 1), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_whatever_is_mixed_each_row_comes_as_often_as_its_neighbours_and_shares_are_kept(
+    sizes: list[int], weights: list[float], replay: float, balance: float, seed: int
+) -> None:
+    from ftui.data.given import Given
+    from ftui.data.mixing import mixed
+    from ftui.data.pile import Pile
+    from ftui.data.token_rows import TokenStore
+
+    pile = Pile(TokenStore(), "sequence")
+    replayed = replay if len(sizes) > 1 else 0.0
+    sources = [Given(str(number), weight=weight, replay=replayed if number == len(sizes) - 1 else 0.0)
+               for number, weight in zip(range(len(sizes)), weights, strict=False)]  # fmt: skip
+    for number, size in enumerate(sizes):
+        for _ in range(size):
+            row = len(pile.pieces)
+            pile.pieces.append((row, row + 1))
+            pile.sources.append(number)
+            pile.store.tasks.append(-1)
+    training = list(range(len(pile.pieces)))
+    try:
+        chosen = mixed(training, pile, sources, balance, seed)
+    except BadInput:
+        assert sum(round(weight * size) for weight, size in zip(weights, sizes, strict=False)) < 2 * len(sizes)
+        return
+    assert chosen == mixed(training, pile, sources, balance, seed), "the seed alone decides"
+    counts = Counter(chosen)
+    for number in range(len(sizes)):
+        own = [counts[row] for row in training if pile.sources[row] == number]
+        assert max(own) - min(own) <= 1, "no row of a source comes twice before each has come once"
+    shares = Counter(pile.sources[row] for row in chosen)
+    if replayed:
+        assert abs(shares[len(sizes) - 1] - replayed * len(chosen)) <= 2
+    elif not balance:
+        for number, size in enumerate(sizes):
+            assert abs(shares[number] - weights[number] * size) <= 1
