@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,9 +112,7 @@ def test_what_autograd_keeps_grows_with_each_layer_that_is_not_checkpointed() ->
 
 
 @pytest.mark.slow
-def test_a_run_trains_with_it_as_its_recipe_says() -> None:
-    from pathlib import Path
-
+def test_the_trainer_that_switches_it_on_leaves_the_other_layers_alone(tmp_path: Path) -> None:
     from transformers import Trainer, TrainingArguments
 
     from ftui.worker.arguments import arguments
@@ -122,5 +122,30 @@ def test_a_run_trains_with_it_as_its_recipe_says() -> None:
     precision = Precision("float32", "float32", "float32", None, "")
     rows = [{"input_ids": list(range(12)), "labels": list(range(12))}] * 2
     model = model_for(recipe)
-    Trainer(model, arguments(TrainingArguments, recipe, precision, "cpu", Path("x")), train_dataset=rows).train()
+    Trainer(model, arguments(TrainingArguments, recipe, precision, "cpu", tmp_path), train_dataset=rows).train()
     assert passes(model)[0] == [2, 2, 1, 1, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("worker")
+def test_a_run_with_it_learns_step_by_step_what_one_without_does(
+    train: Callable[..., Any], random_demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftui.worker import checkpointing
+
+    seen: list[Any] = []
+    first = checkpointing.checkpoint_first
+
+    def watched(model: Any, recipe: Recipe) -> None:
+        seen.append(model)
+        first(model, recipe)
+
+    monkeypatch.setattr(checkpointing, "checkpoint_first", watched)
+    runs = [
+        train(train__checkpointing=on, train__checkpoint_layers=layers, train__max_steps=4)
+        for on, layers in ((True, 2), (False, None))
+    ]
+    assert [ran.end["status"] for ran in runs] == ["finished", "finished"]
+    assert runs[0].losses == runs[1].losses
+    flags = [layer.gradient_checkpointing for layer in seen[0].get_base_model().model.layers]
+    assert flags == [True, True, *[False] * (len(flags) - 2)]
