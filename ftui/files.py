@@ -20,6 +20,7 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
+        # Whatever comes between, an interrupt too: no half of a file stays, and it goes on as it came.
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

@@ -43,6 +43,7 @@ def fetch_dataset(
     `split` defaults to "train", `config` to the one that `ref` names after a colon. Raises BadInput that says what to
     do when the dataset is missing, gated, has no such split or no plain files, or when the hub can't be reached.
     """
+    import httpx2
     from huggingface_hub import errors
 
     repository, named, within = _parsed(ref)
@@ -82,11 +83,8 @@ def fetch_dataset(
                 f"No space left on the disk of the hub cache while fetching {name}.", "Free some, or set HF_HOME."
             ) from None
         raise _unreachable(name) from None
-    except Exception as error:
-        # The connection errors of httpx, httpx2 in newer versions of huggingface_hub, which doesn't re-export them.
-        if any(base.__name__ == "TransportError" for base in type(error).__mro__):
-            raise _unreachable(name) from None
-        raise
+    except httpx2.TransportError:
+        raise _unreachable(name) from None
 
 
 def _fetch(

@@ -86,6 +86,7 @@ def launch_stages(layout: Layout, *, command: str, force: bool = False) -> Run:
             made.append(trained[number])
         start(parent)
     except BaseException:
+        # Whatever comes between, an interrupt too: runs that nobody leads must not stay, and it goes on as it came.
         for run in made:
             shutil.rmtree(run.path, ignore_errors=True)
         raise

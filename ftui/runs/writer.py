@@ -71,6 +71,7 @@ class RunWriter:
             if not self._same_attempt:
                 self._pulse.start()
         except BaseException as error:
+            # Whatever comes between, an interrupt too: the lock must not outlive who asked for it.
             if self._events >= 0:
                 os.close(self._events)
             self._lock.release()

@@ -25,6 +25,10 @@ class Change:
     text: str
 
 
+MAY_BE_MEMORY = (RuntimeError, MemoryError)
+"""What memory that ran out is thrown as: torch's own error is a RuntimeError, too."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on the GPU or the host; by name, so that torch need not be there."""
     if any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__) or isinstance(error, MemoryError):

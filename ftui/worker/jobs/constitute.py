@@ -138,7 +138,7 @@ def _go_on(
                 speaker, [turns for turns, _ in part], principles, rounds=int(args["rounds"]), seed=int(args["seed"]),
                 first=first, judge=bool(args["judge"]),
             )
-        except Exception as error:
+        except recovery.MAY_BE_MEMORY as error:
             if not recovery.is_out_of_memory(error):
                 raise
             raise RunFailed(

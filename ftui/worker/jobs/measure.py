@@ -49,7 +49,7 @@ def run(context: JobContext) -> None:
         built = build(context, recipe, folder, prepared)
         context.emit("status", state="running", text="Measuring two steps on the longest rows.")
         peak = _two_steps(built, int(recipe.train.micro_batch))
-    except Exception as error:
+    except recovery.MAY_BE_MEMORY as error:
         if not recovery.is_out_of_memory(error):
             raise
         raise RunFailed(

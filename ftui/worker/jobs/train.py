@@ -102,7 +102,7 @@ def run(context: JobContext) -> None:
         return
     try:
         trained = _attempt(context, recipe, folder, prepared)
-    except Exception as error:
+    except recovery.MAY_BE_MEMORY as error:
         if not recovery.is_out_of_memory(error):
             raise
         _recover(context, recipe, error)
@@ -261,7 +261,7 @@ def _try_longest(
     context.emit("status", state="preparing", text="Trying one step on the longest rows.")
     try:
         peak = canary.run(trainer, int(recipe.train.micro_batch), device)
-    except Exception as error:
+    except recovery.MAY_BE_MEMORY as error:
         if not recovery.is_out_of_memory(error):
             raise
         # Not chained: the original's frames hold the activations that have to be freed.
