@@ -38,6 +38,9 @@ ENDING_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 """How long `stop(now=True)` leaves a worker to save before it is killed."""
 
+_one_thread = threading.Lock()
+"""Locks on files are a process's: its own threads would all have them."""
+
 
 def start(run: Run, *, beside: bool = False) -> None:
     """Start the worker of `run`, detached from this terminal, session and process; with `beside`, as a child of this
@@ -204,9 +207,10 @@ def _environment(run: Run) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _starting(run: Run) -> Iterator[None]:
-    """Only one process starts a worker at a time, so that two resumes at once can't hide each other's."""
+    """Only one process, and one thread of it, starts a worker at a time, so that two resumes at once can't hide each
+    other's."""
     try:
-        with open(run.path / ".starting", "w") as file:
+        with _one_thread, open(run.path / ".starting", "w") as file:
             with contextlib.suppress(OSError):
                 # Where the filesystem has no locks, the worker's own lock still sees to it that only one works.
                 fcntl.lockf(file, fcntl.LOCK_EX)

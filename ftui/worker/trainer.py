@@ -191,9 +191,11 @@ class RunTrainer(_Base):
         """Hand the values to the callbacks; the history is in events.jsonl, not in every checkpoint."""
         if self.state.epoch is not None:
             logs["epoch"] = self.state.epoch
-        measured = self.measured("train") if "loss" in logs else {}
-        # transformers takes the sum off itself, and what is no number stays none for good.
-        self._tr_loss.zero_()
+        measured = {}
+        if "loss" in logs:
+            measured = self.measured("train")
+            # transformers takes the sum off itself, and what is no number stays none for good.
+            self._tr_loss.zero_()
         # Handed on apart, so that a name of the trainer's can't hide one of transformers'.
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, {**measured, **logs})
 
@@ -249,7 +251,8 @@ class RunTrainer(_Base):
 
     def _memory(self) -> dict[str, Any]:
         """What a resume must know besides transformers' own files: JSON's types."""
-        measured = {name: values for name, values in getattr(self, "_metrics", {}).get("train", {}).items() if values}
+        kept: dict[str, list[Any]] = getattr(self, "_metrics", {}).get("train", {})
+        measured = {name: [float(value) for value in values] for name, values in kept.items() if values}
         return {
             **self.session.memory(), "tokens_seen": self.tokens_seen, "data": self.data_mark,
             # What the steps since the last logged one sum up to.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,37 @@ def test_a_hub_that_can_not_be_reached_ends_the_run_in_a_sentence(
 
 
 # --- checkpoints --------------------------------------------------------------------------------------------------
+
+
+def test_losses_that_are_logged_at_times_are_the_means_of_all_steps_whatever_is_evaluated_between(
+    trainings: Trainings,
+) -> None:
+    settings = QUICK | {"train__max_steps": 8, "data__validation": 4, "train__eval_steps": 2}
+    every = trainings.finish(trainings.make(**settings)).losses
+    third = trainings.finish(trainings.make(**settings, train__logging_steps=3)).losses
+    assert list(third) == [3, 6]
+    for step in third:
+        assert third[step][0] == pytest.approx(sum(every[step - back][0] for back in range(3)) / 3, rel=1e-5)
+
+
+def test_a_checkpoint_holds_all_that_a_resume_needs(trainings: Trainings) -> None:
+    run = killed(trainings, data__validation=4, train__eval_steps=1, train__logging_steps=3)
+    newest = found(run.checkpoints)[0]
+    names = {path.name for path in newest.path.iterdir()}
+    assert names >= {
+        "adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "ftui.json",
+    }
+    with zipfile.ZipFile(newest.path / "rng_state.pth") as file:
+        pickled = file.read(next(name for name in file.namelist() if name.endswith("data.pkl")))
+    words = {value for _, value, _ in pickletools.genops(pickled) if isinstance(value, str)}
+    assert words >= {"python", "numpy", "cpu"}
+    assert json.loads((newest.path / "trainer_state.json").read_text())["global_step"] == newest.step == 4
+    memory = newest.memory()
+    assert (memory["best_step"], memory["since_best"]) == (4, 0)
+    assert memory["unlogged"]["since"] == 3
+    assert memory["unlogged"]["loss"] > 1
+    assert memory["tokens_seen"] > 100
+    assert len(memory["data"]["digest"]) == 64
 
 
 @pytest.mark.parametrize("harm", ["torn", "missing", "without its note", "half there"])
