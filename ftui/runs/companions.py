@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ftui.errors import BadInput, FtuiError, Refused
 from ftui.methods.rewards import parse_all
 from ftui.models.document import ModelShape
+from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.recipe.stages import STAGE
 from ftui.runs.own_function import wrong_function
@@ -57,6 +58,23 @@ def _wrong_judges(texts: Iterable[str]) -> Iterator[Wrong]:
             wrong = _wrong_asked(judge.argument)
         if wrong:
             yield f"objective.judge: {wrong[0]}", wrong[1]
+
+
+def with_judge_size(recipe: Recipe) -> Recipe:
+    """`recipe` with the size of the model that a judge asks, by which it is planned, where it leaves that open."""
+    from ftui import models
+    from ftui.methods.judges import parse_all as judges_of
+
+    options = recipe.objective
+    try:
+        asked = [judge.argument for judge in judges_of(getattr(options, "judge", ())) if judge.kind == "asks"]
+        if not asked or getattr(options, "reward_parameters", 0.0):
+            return recipe
+        size = models.describe(asked[0]).parameters
+    except FtuiError:
+        # What is wrong with it is said as an obstacle.
+        return recipe
+    return assign(recipe, {"objective.reward_parameters": size / 1e9})
 
 
 def _wrong_asked(name: str) -> Wrong | None:

@@ -24,7 +24,7 @@ from ftui.recipe.document import DataSource, Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
-from ftui.runs.companions import unfetchable, wrong_companions
+from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
@@ -92,7 +92,7 @@ def lay_out(
         from ftui.runs.stages import lay_out_stages
 
         return lay_out_stages(asked, asked_text=asked_text, preset=preset, hardware=hardware)
-    draft = continued(with_absolute_paths(asked))
+    draft = with_judge_size(continued(with_absolute_paths(asked)))
     if not draft.model.base:
         raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
     if not draft.data.sources:

@@ -219,3 +219,26 @@ def test_a_forced_dry_run_refuses_only_what_nothing_can_force(capsys: Any, launc
     assert outcome(capsys, *launch_line, "--dry-run", "--force")[0] == 0
     launch_line[-1] = "objective.teacher="
     assert outcome(capsys, *launch_line, "--dry-run", "--force")[0] == 2
+
+
+def test_a_judge_that_the_worker_would_not_find_is_refused(wrong: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def better(first, second):\n    return [0] * len(first)\n")
+    named = f"{tmp_path}/own.py"
+    assert wrong(kind="online_dpo", judge=[f"{named}:better", "asks:demo", "exact"]) == []
+    assert "objective.judge" in wrong(kind="online_dpo", judge=[f"{named}:worse"])[0]
+    assert "has no function worse" in wrong(kind="online_dpo", judge=[f"{named}:worse"])[0]
+    assert "objective.judge" in wrong(kind="online_dpo", judge=[f"asks:{tmp_path}/nowhere"])[0]
+    assert "There is no schema" in wrong(kind="online_dpo", judge=["json:nowhere.json"])[0]
+
+
+def test_the_model_that_a_judge_asks_is_planned_by_its_size(own_home: Path) -> None:
+    from ftui import models
+    from ftui.runs.companions import with_judge_size
+
+    size = models.describe("demo").parameters / 1e9
+    asked = assign(Recipe(), {"objective": {"kind": "online_dpo", "judge": ["shorter", "asks:demo"]}})
+    assert with_judge_size(asked).objective.reward_parameters == size  # type: ignore[union-attr]
+    said = assign(asked, {"objective.reward_parameters": 3.0})
+    assert with_judge_size(said) == said
+    other = assign(asked, {"objective.judge": ["shorter"]})
+    assert with_judge_size(other) == other
