@@ -9,6 +9,7 @@ runs that benchmarks/recorded.py writes.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -101,6 +102,46 @@ async def why_not(folder: Path) -> None:
 
 
 @shot
+async def findings(folder: Path) -> None:
+    rows = (ROOT / "ftui" / "data" / "demo.jsonl").read_text().splitlines()
+    turns = [{"role": "user", "content": "Help me."}, {"role": "assistant", "content": "As an AI model, I cannot."}]
+    personal = [turns[0], {"role": "assistant", "content": "Write to ann.lee@posteo.de<|im_end|>"}]
+    refused, leaked = json.dumps({"messages": turns}), json.dumps({"messages": personal})
+    spoilt = [*rows, *rows[:12], refused, refused, refused, leaked, "{broken"]
+    async with drafted(folder, "demo", spoilt) as (pilot, screen):
+        await screen.go("data", checked=False)
+        await until(pilot, "check-up", "warnings")
+        await pilot.press("c", "d")
+        await until(pilot, "secrets too.")
+        await pilot.press("down", "enter")
+        await until(pilot, "left after 1 repair")
+        save(pilot, "findings")
+
+
+@shot
+async def rate(folder: Path) -> None:
+    from ftui.data.rating import open_rating
+    from ftui.screens.background import settled
+
+    asked = "A customer writes: my parcel was to come on Monday, and it is Thursday. What do I answer?"
+    answers = [
+        "I am sorry that your parcel is late. I have asked the carrier where it is, and write to you again by tomorrow "
+        "noon, whatever they say. If it is lost, we send a new one the same day.",
+        "Parcels can be late. Please check the tracking page, where you find the latest status of your shipment.",
+    ]
+    rows = [{"prompt": asked, "answers": answers}, *({"prompt": f"{n}", "answers": ["a", "b"]} for n in range(39))]
+    (folder / "answers.jsonl").write_text("\n".join(map(json.dumps, reversed(rows))))
+    rating = open_rating(str(folder / "answers.jsonl"), pairs=folder / "answers-ann.jsonl", rater="ann")
+    while rating.current and len(rating.ratings.verdicts) < 39:
+        rating.choose("tie" if len(rating.ratings.verdicts) % 9 == 4 else "1")
+    async with app(SMALL, rating=rating) as pilot:
+        await until(pilot, "Which is better")
+        save(pilot, "rate")
+    # The home screen below it still reads the presets, and keeps what it has read.
+    settled(10)
+
+
+@shot
 async def card(folder: Path) -> None:
     async with drafted(folder, "Qwen/Qwen3-8B") as (pilot, screen):
         await screen.go("goal", checked=False)
@@ -130,12 +171,12 @@ async def walk(folder: Path, model: str, steps: Sequence[StepName]) -> None:
 
 
 @asynccontextmanager
-async def drafted(folder: Path, model: str) -> AsyncIterator[tuple[Pilot[Any], Any]]:
-    """The app with the wizard on `model` and the demo's rows, planned."""
+async def drafted(folder: Path, model: str, lines: Sequence[str] = ()) -> AsyncIterator[tuple[Pilot[Any], Any]]:
+    """The app with the wizard on `model` and these rows, or the demo's, planned."""
     from ftui.screens.wizard.wizard import WizardScreen
 
     rows = folder / "support.jsonl"
-    rows.write_bytes((ROOT / "ftui" / "data" / "demo.jsonl").read_bytes())
+    rows.write_text("\n".join(lines) or (ROOT / "ftui" / "data" / "demo.jsonl").read_text())
     async with app() as pilot:
         screen = WizardScreen()
         draft = {"name": "support", "model.base": model, "data.sources": [{"path": str(rows)}], "goal.task": "chat"}

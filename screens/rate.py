@@ -89,7 +89,7 @@ class RateScreen(Page[None]):
     def _progress(self) -> Content:
         rating, counts = self._rating, self._rating.counts
         done, total = sum(counts.values()), len(rating.items)
-        full = round(_BAR * done / total)
+        full = _BAR * done // total
         numbers = {"pairs": counts["first"] + counts["second"], "ties": counts["tie"], "skipped": counts["skip"]}
         parts = ", ".join(f"{count(number)} {name}" for name, number in numbers.items())
         text = f"  {count(done)} of {count(total)} rated   ({parts})"
