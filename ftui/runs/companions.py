@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftui.errors import BadInput, FtuiError, Refused
 from ftui.methods.rewards import parse_all
@@ -65,7 +65,7 @@ def with_judge_size(recipe: Recipe) -> Recipe:
     from ftui import models
     from ftui.methods.judges import parse_all as judges_of
 
-    options = recipe.objective
+    options: Any = recipe.objective
     try:
         asked = [judge.argument for judge in judges_of(getattr(options, "judge", ())) if judge.kind == "asks"]
         if not asked or getattr(options, "reward_parameters", 0.0):
