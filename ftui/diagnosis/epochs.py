@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-BINS = 20
+BINS = 12
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Bin:
 
 
 class Epochs:
-    """Losses by twentieths of the epoch under way, and of the two that were whole before it."""
+    """Losses by twelfths of the epoch under way, and of the two that were whole before it."""
 
     def __init__(self) -> None:
         self.number = 0

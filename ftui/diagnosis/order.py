@@ -11,7 +11,7 @@ from ftui.diagnosis.epochs import BINS
 from ftui.diagnosis.finding import Finding
 
 ALIKE = 0.85
-"""Correlation of two epochs' curves; of 20 shuffled places one in some 10^6 pairs comes so near by chance."""
+"""Correlation of two epochs' curves; shuffled, one pair of epochs in 800 comes so near by chance."""
 SWING = 0.05
 """Standard deviation of the common curve as a share of the loss: less is not worth a word."""
 BETWEEN = 4.0

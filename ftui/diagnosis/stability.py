@@ -30,7 +30,8 @@ CLIPPED = 10.0
 
 def rising(case: Case, chart: Chart) -> Finding | None:
     """The loss is far above where it began, or has lost most of what it had gained, and stays there."""
-    if not case.falls or not chart.has("loss", FEW):
+    if not case.falls or not chart.has("loss", FEW) or case.recipe.data.curriculum is not None:
+        # Rows in an order of their own win and lose as the order goes.
         return None
     loss = chart["loss"]
     start, now = loss.start(4), loss.now(6)
@@ -38,9 +39,7 @@ def rising(case: Case, chart: Chart) -> Finding | None:
     high = max(BURST * start, 1.2 * max(loss.first(3)))
     burst = start > 0 and sum(one > high for one in loss.newest(16)) >= 5
     later = loss.count >= LEAST
-    # Rows in an order of their own lose and win as the order goes.
-    shuffled = case.recipe.data.curriculum is None
-    lost = later and shuffled and start > lowest and loss.now(16) > max(lowest + LOST * (start - lowest), 1.2 * lowest)
+    lost = later and start > lowest and loss.now(16) > max(lowest + LOST * (start - lowest), 1.2 * lowest)
     above = later and chart.step > case.warmup_steps and loss.now(16) > 1.02 * start + spread(loss.newest(32))
     if not (burst or lost or above):
         return None
