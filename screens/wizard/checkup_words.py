@@ -54,6 +54,20 @@ def summary(look: Look) -> str:
     return ", ".join(parts) or ("nothing" if look.running else "nothing speaks against training on it")
 
 
+def unrepaired(state: WizardState) -> str | None:
+    """The errors and warnings that the recipe's repairs leave as they are, by name; None where there are none."""
+    from ftui.data.choosing import holds
+
+    look, entries = look_of(state), state.draft.data.prepare
+    if look is None:
+        return None
+    names = [
+        finding.name for finding in look.findings
+        if finding.severity != "note" and not (finding.repair and holds(entries, finding.repair))
+    ]  # fmt: skip
+    return ", ".join(dict.fromkeys(names)) or None
+
+
 def _progress(look: Look) -> Content:
     deep = ", near copies, leaks, personal data and secrets too" if look.wanted.deep else ""
     if look.state == "finished":

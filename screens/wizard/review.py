@@ -22,6 +22,7 @@ from ftui.units import gib, plain
 from .. import lookups
 from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import Ask, Confirm
+from .checkup_words import unrepaired
 from .cost import cost_line
 from .methods import short_name
 from .state import KINDS, WizardState
@@ -241,10 +242,13 @@ def changes(state: WizardState, layout: Layout) -> list[Content]:
             choice = state.reason(path)
             was = shown_value(choice.value) if choice else _base_value(state, path)
             now = Content(f" {_value(run, path)}")
-            lines.append(Content.assemble("  ", (path, "bold"), now, (f"  in place of {was}", "dim")))
-    if layout.risks:
+            lines.append(Content.assemble("  ", (path, "bold"), now, (f"  in place of {was or 'none'}", "dim")))
+    risks = [(f"{risk.path}: {risk.text}", risk.hint) for risk in layout.risks]
+    if left := unrepaired(state):
+        risks.append((f"data: the check-up found {left}.", "c on the Data step shows where, and mends what can be."))
+    if risks:
         lines.append(_title("Worth a look"))
-    return lines + [problem_line(f"{risk.path}: {risk.text}", risk.hint) for risk in layout.risks]
+    return lines + [problem_line(*risk) for risk in risks]
 
 
 def problem_line(what: str, hint: str) -> Content:

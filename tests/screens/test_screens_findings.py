@@ -149,6 +149,7 @@ async def test_the_review_names_the_repairs_in_a_command_that_makes_the_same_run
         setting = next(word for word in words if word.startswith("data.prepare="))
         made = recipe.assign(recipe.Recipe(), {"data.prepare": setting.removeprefix("data.prepare=")})
         assert made.data.prepare == screen.state.draft.data.prepare
+        assert "the check-up found bad-rows, refusals." in text(app), "what no repair was taken for"
 
 
 @pytest.fixture
