@@ -243,12 +243,15 @@ def _parsed(lines: Sequence[bytes], path: Path) -> Ratings:
         except ValueError:
             # A line that a full disk or a crash has torn: what it said is to be said again.
             continue
+        if not isinstance(said, dict):
+            continue
+        item, verdict = str(said.get("undo", said.get("item"))), said.get("verdict")
         if "undo" in said:
-            ratings.verdicts.pop(said["undo"], None)
-        elif said.get("verdict") in get_args(Verdict):
+            ratings.verdicts.pop(item, None)
+        elif verdict in get_args(Verdict):
             # The last one stands last, so that it is the first to be undone.
-            ratings.verdicts.pop(str(said["item"]), None)
-            ratings.verdicts[str(said["item"])] = said["verdict"]
+            ratings.verdicts.pop(item, None)
+            ratings.verdicts[item] = verdict
     return ratings
 
 

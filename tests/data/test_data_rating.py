@@ -3,6 +3,7 @@ are, and the agreement of two raters."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,10 +19,10 @@ from hypothesis import strategies as st
 
 from ftui.data import load
 from ftui.data.agreement import VERDICTS, agreement, kappa
-from ftui.data.answers import read_answers
-from ftui.data.canonical import Row
+from ftui.data.answers import _items, read_answers
+from ftui.data.canonical import Row, RowError
 from ftui.data.given import Given
-from ftui.data.rating import Choice, journal_of, open_rating, read_ratings, say
+from ftui.data.rating import Choice, _parsed, journal_of, open_rating, read_ratings, say
 from ftui.errors import BadInput, Refused
 
 USER, MODEL = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
@@ -174,6 +175,39 @@ def test_a_torn_last_line_is_cut_off(answers: str, tmp_path: Path, torn: bytes) 
         assert rating.counts == {"tie": 1}
         rating.choose("skip")
     assert list(read_ratings(journal_of(pairs)).verdicts.values()) == ["tie", "skip"]
+
+
+NAMES = (
+    "prompt", "messages", "instruction", "input", "system", "answers", "answer_a", "answer_b", "chosen", "rejected",
+    "role", "content", "from", "value", "text",
+)  # fmt: skip
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(
+    SCALARS | st.sampled_from(["user", "gpt", "[1]"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+LINES = st.binary(max_size=30) | st.sampled_from([b'{"item": 1}', b"[]", b"7", b'{"undo": []}', b'{"verdict": {}}'])
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
+def test_any_row_is_two_answers_or_says_why_not(row: dict[str, Any]) -> None:
+    try:
+        items = _items(1, row)
+    except RowError:
+        return
+    for item in items:
+        assert item.answers[0] != item.answers[1]
+        assert all(isinstance(say(turns), str) for turns in (item.prompt, *item.answers))
+        json.dumps([item.prompt, *item.answers])
+
+
+@given(st.lists(LINES))
+def test_a_journal_of_any_lines_says_what_it_can_or_that_it_is_none(lines: list[bytes]) -> None:
+    head = b'{"kind": "ftui-ratings", "rater": "ann", "seed": 1, "file": "a"}'
+    assert _parsed([head, *lines], Path("x")).verdicts == {}
+    with pytest.raises(BadInput):
+        _parsed(lines, Path("x"))
 
 
 def test_kappa_is_cohens() -> None:
