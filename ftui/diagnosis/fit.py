@@ -17,7 +17,7 @@ FELL = 0.03
 LOOKS = 4
 """Evaluations without a better one before a run is said to stand still."""
 STILL = 0.003
-"""As a share of the loss: less is no progress."""
+"""As a share of what the run has gained, or of the loss where that is more: less is no progress."""
 
 
 def overfitting(case: Case, chart: Chart) -> Finding | None:
@@ -56,7 +56,8 @@ def standing_still(case: Case, chart: Chart) -> Finding | None:
         return None
     reached = min(loss for _, loss in losses[:-LOOKS])
     newest = [loss for _, loss in losses[-LOOKS:]]
-    if min(newest) < reached * (1 - STILL) or max(newest) > reached * (1 + WORSE):
+    gained = max(losses[0][1] - reached, 0.0)
+    if min(newest) < reached - STILL * max(gained, reached) or max(newest) > reached * (1 + WORSE):
         return None
     since = losses[-LOOKS - 1][0]
     return Finding(
