@@ -168,7 +168,9 @@ TRIALS = (
     Trial("kto", judged, _objective("kto", **{"train.learning_rate": 5e-4, "train.max_steps": 120})),
     Trial("orpo", pairs, _objective("orpo", **{"train.learning_rate": 1e-3, "train.max_steps": 120})),
     Trial("reward", pairs, _objective("reward", **{"train.learning_rate": 1e-3, "train.max_steps": 120})),
-    Trial("grpo", questions, _objective("grpo", **{**GROUPS, "objective.temperature": 1.5, "objective.generations": 8})),
+    Trial(
+        "grpo", questions, _objective("grpo", **{**GROUPS, "objective.temperature": 1.5, "objective.generations": 8}),
+    ),
 
     Trial("few-rows-full", few, {**FULL, "train.learning_rate": 1e-3, "data.validation": 0.3}, "overfitting"),
     Trial(
