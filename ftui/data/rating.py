@@ -245,13 +245,13 @@ def _parsed(lines: Sequence[bytes], path: Path) -> Ratings:
             continue
         if not isinstance(said, dict):
             continue
-        item, verdict = str(said.get("undo", said.get("item"))), said.get("verdict")
+        item = str(said.get("undo", said.get("item")))
         if "undo" in said:
             ratings.verdicts.pop(item, None)
-        elif verdict in get_args(Verdict):
+        elif said.get("verdict") in get_args(Verdict):
             # The last one stands last, so that it is the first to be undone.
             ratings.verdicts.pop(item, None)
-            ratings.verdicts[item] = verdict
+            ratings.verdicts[item] = said["verdict"]
     return ratings
 
 
