@@ -22,7 +22,7 @@ from .monitor_panels import View
 from .monitor_picture import Picture
 from .monitor_plan import plan_view
 from .monitor_series import LEVELS
-from .monitor_watch import Look, Watch, memory_limits
+from .monitor_watch import Look, StageSeen, Watch, memory_limits
 from .page import Page
 from .widgets.event_view import EventView
 from .widgets.frame import TitleBar
@@ -59,6 +59,8 @@ class MonitorScreen(RunActions, Page[None]):
         self._offered: object = None
         """What the keys on offer were decided by."""
         self._tab = TABS[0]
+        self._stage: StageSeen | None = None
+        """Of a run that leads others the one to look at."""
         self._said = ""
         """What stands above the tabs: how the run ended, or what its curves show."""
 
@@ -124,7 +126,8 @@ class MonitorScreen(RunActions, Page[None]):
         before, self._status = self._status, look.status
         picture, status = self._picture, look.status
         self._changes = words.changes(picture, status)
-        offered = (status.state, status.attempt, bool(picture.metrics), *self._changes)
+        self._stage = words.at_work(look.stages)
+        offered = (status.state, status.attempt, bool(picture.metrics), self._stage is None, *self._changes)
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -141,7 +144,9 @@ class MonitorScreen(RunActions, Page[None]):
             outcome.update(said)
             outcome.set_classes(f"-{words.tone(status.state) if over else 'warning'}")
         if not picture.metrics and self._tab == "charts":
-            self.query_one("#waiting", Static).update(words.waiting(picture, status, self._watch.tail, self._watch.run))
+            self.query_one("#waiting", Static).update(
+                words.waiting(picture, status, self._watch.tail, self._watch.run, look.stages)
+            )
         if look.log_grew or picture.changes != self._drawn or before is None:
             self._draw()
 
@@ -191,7 +196,13 @@ class MonitorScreen(RunActions, Page[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in CHART_ACTIONS:
             return self._tab == "charts" and bool(self._picture.metrics)
+        if action == "stage":
+            return self._stage is not None
         return self._tab == "samples" if action == "sample" else super().check_action(action, parameters)
+
+    def action_stage(self) -> None:
+        if self._stage is not None:
+            self.app.push_screen(MonitorScreen(self._stage.run))
 
     def action_log_scale(self) -> None:
         self._view(log=not self.query_one(ChartsPane).view.log)

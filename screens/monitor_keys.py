@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 TABS = ("charts", "samples", "events", "log", "plan")
 RUN, CHARTS, TAB = Binding.Group("This run"), Binding.Group("Charts"), Binding.Group("Tabs")
 SHOWN = {
-    "stop", "fix", "resume", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)",
+    "stop", "fix", "resume", "stage", "ask", "report", "command('checkpoint')", "log_scale", "turn(1)",
     "sample(-1)", "sample(1)",
 }
 """Actions in the footer, as far as they make sense at the moment; the rest stands in the palette and the help."""
@@ -17,6 +17,7 @@ TABLE = (
     (RUN, "f", "fix", "Fix and rerun", "Start it again with what the failure's remedy, or the diagnosis, would change"),
     (RUN, "r", "resume", "Resume", "Go on from the last checkpoint"),
     (RUN, "a", "ask", "Try it", "Ask the tuned and the base model the same thing"),
+    (RUN, "v", "stage", "View stage", "The stage at work, or the last one, with its own curves"),
     (RUN, "o", "report", "Report", "What was done and how to use the result"),
     (RUN, "c", "command('checkpoint')", "Checkpoint", "Save a checkpoint now"),
     (RUN, "e", "command('evaluate')", "Evaluate", "Evaluate now, with samples"),

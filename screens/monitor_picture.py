@@ -148,6 +148,9 @@ class Picture:
     def _take_status(self, event: Event, data: dict[str, Any]) -> None:
         self.doing = plain(str(data.get("text") or data.get("state") or ""))
         self.done = None
+        if not self.series:
+            # Of a run that leads others: the steps were those of the stage before.
+            self.step, self.total = 0, None
         self._say(event, self.doing or "status")
 
     def _take_progress(self, event: Event, data: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ftui.planner.document import Plan
 from ftui.runs.document import Event
@@ -21,6 +22,14 @@ STATUS_SECONDS = 2.0
 """A status reads the last 2,000 events, and only a worker that dies without a word changes it unseen by the others."""
 
 
+class StageSeen(NamedTuple):
+    """A run that the watched one leads: its id, its name among the stages, and how it is."""
+
+    run: str
+    name: str
+    status: RunStatus
+
+
 @dataclass(frozen=True)
 class Look:
     """What one look at the run found.  `behind`: more of the past waits; `restarts`: begin anew if it has grown."""
@@ -30,6 +39,7 @@ class Look:
     behind: bool
     restarts: int
     log_grew: bool
+    stages: tuple[StageSeen, ...] = ()
 
 
 class Watch:
@@ -42,6 +52,7 @@ class Watch:
         self.recipe_text: str | None = None
         self._status: RunStatus | None = None
         self._status_time = 0.0
+        self._stages: tuple[StageSeen, ...] = ()
 
     def open(self) -> Run:
         """Find the run and read what doesn't change; BadInput where there is no such run."""
@@ -64,10 +75,15 @@ class Watch:
         # The status before the events, so that no event that came before an end is missed.
         if self._status is None or (now - self._status_time >= STATUS_SECONDS and not self._follower.behind):
             self._status, self._status_time = status(run), now
+            if run.info.kind == "stages":
+                self._stages = tuple(
+                    StageSeen(each.id, str(each.info.args["name"]), each.status()) for each in run.stages()
+                )
         events = self._follower.poll(PIECE_BYTES)
         if any(event.kind in ("status", "end") for event in events):
             self.forget_status()
-        return Look(events, self._status, self._follower.behind, self._follower.restarts, self.tail.read())
+        follower, grew = self._follower, self.tail.read()
+        return Look(events, self._status, follower.behind, follower.restarts, grew, self._stages)
 
     def forget_status(self) -> None:
         """Derive the status anew at the next look: something was just asked of the run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 from ftui.runs.document import State
 from ftui.runs.folder import Run
@@ -14,6 +15,7 @@ from .monitor_axes import short
 from .monitor_panels import View
 from .monitor_picture import Picture
 from .monitor_tail import Tail
+from .monitor_watch import StageSeen
 
 SIGNS: dict[State, str] = {
     "queued": "…", "preparing": "…", "running": "▶", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗",
@@ -46,6 +48,8 @@ def progress(picture: Picture, status: RunStatus) -> tuple[float | None, str]:
         return share, f"{picture.step:,} / {total:,} steps  {share:.0%}"
     if picture.done is not None:
         return amount(picture)
+    if picture.step and total:
+        return min(picture.step / total, 1.0), f"{picture.doing}, {picture.step:,} / {total:,} steps"
     if picture.step:
         return None, f"step {picture.step:,}"
     return None, picture.doing or plain(status.text)
@@ -65,7 +69,7 @@ def facts(picture: Picture, status: RunStatus) -> str:
     """The line under the bar: time so far and to come, the best evaluation, the attempt."""
     elapsed = picture.elapsed(time.time() if status.live else None)
     parts = [clock(elapsed) if status.live else f"took {clock(elapsed)}"] if elapsed is not None else []
-    if status.eta_seconds is not None:
+    if status.eta_seconds is not None and status.eta_seconds >= 1:
         finish = time.strftime("%H:%M", time.localtime(time.time() + status.eta_seconds))
         parts.append(f"{clock(status.eta_seconds)} left ({finish})")
     if picture.best is not None:
@@ -139,8 +143,28 @@ def remedy(hint: str | None) -> str | None:
     return found[1].rstrip(".)") if found else None
 
 
-def waiting(picture: Picture, status: RunStatus, tail: Tail, run: Run | None) -> str:
-    """What stands in place of the charts while there is no value: what goes on, and the end of the log."""
+def at_work(stages: Sequence[StageSeen]) -> StageSeen | None:
+    """The stage that is looked at: the live one, else the last that has begun."""
+    begun = [each for each in stages if each.status.live and each.status.state != "queued"]
+    return begun[0] if begun else next((each for each in reversed(stages) if each.status.state != "queued"), None)
+
+
+def of_stages(stages: Sequence[StageSeen]) -> str:
+    """A line for each stage: how it is, and how far."""
+    lines = ["Each stage is a run of its own; v shows the curves of the one at work, or of the last.", ""]
+    for each in stages:
+        now = each.status
+        far = f"  step {now.step:,}" + (f" of {now.total:,}" if now.total else "") if now.step is not None else ""
+        said = f"  {plain(now.text)}" if now.over else f"  {plain(now.doing)}" if now.doing else ""
+        lines.append(f"{state(now):<13}{plain(each.name)}{far}{said}")
+    return "\n".join(lines)
+
+
+def waiting(picture: Picture, status: RunStatus, tail: Tail, run: Run | None, stages: Sequence[StageSeen] = ()) -> str:
+    """What stands in place of the charts while there is no value: what goes on, and the end of the log; of a run that
+    leads others how each of them is."""
+    if stages:
+        return of_stages(stages)
     doing = amount(picture)[1] if picture.done is not None else picture.doing or plain(status.text)
     newest = [line for line in [*tail.lines, tail.partial] if line.strip()][-8:]
     training = run is None or run.info.kind == "train"
