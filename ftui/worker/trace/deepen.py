@@ -116,7 +116,9 @@ class _Deepening:
         for sweep in _sweeps(self.log.events):
             self._emit(sweep)
         for (phase, layer), spent in self.log.work.items():
-            self.deep.work[phase, layer].add(spent, 1 + self.copies if self._is_inside(layer) else 1)
+            # That of all copies is the window's own; what is behind them lies deeper.
+            place = layer + self.further if layer is not None and layer >= self.stop else layer
+            self.deep.work[phase, place].add(spent, 1 + self.copies if self._is_inside(layer) else 1)
         self._check_what_is_left()
         return self.deep
 
