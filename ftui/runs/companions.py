@@ -68,7 +68,8 @@ def with_judge_size(recipe: Recipe) -> Recipe:
     options: Any = recipe.objective
     try:
         asked = [judge.argument for judge in judges_of(getattr(options, "judge", ())) if judge.kind == "asks"]
-        if not asked or getattr(options, "reward_parameters", 0.0):
+        stated: float = getattr(options, "reward_parameters", 0.0)
+        if not asked or stated:
             return recipe
         size = models.describe(asked[0]).parameters
     except FtuiError:

@@ -20,10 +20,11 @@ from ftui.worker.precision import choose
 
 
 def sort(
-    recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, asked: Sequence[tuple[str, int | None]]
+    recipe: Recipe, folder: Path, result: Path, rules: Tokenizer, texts: Sequence[str],
+    tasks: Sequence[int | None] = (),
 ) -> list[tuple[str, dict[str, float]]]:
-    """For each text what it is in a few words, and the probability of each label, the likeliest first; a text comes
-    with the number of its task, where the adapter tells several apart.
+    """For each text what it is in a few words, and the probability of each label, the likeliest first; `tasks` are
+    the numbers of the texts' tasks, where the adapter tells several apart.
 
     `folder` holds the base, `result` the output of the run, `rules` are its tokenizer.  The probabilities
     add up to 1 where a text has one label, and are each between 0 and 1 where it may have several.
@@ -41,7 +42,7 @@ def sort(
     most = recipe.data.max_length if isinstance(recipe.data.max_length, int) else None
     found = []
     device = next(model.parameters()).device
-    for ids, (_, task) in zip(rules.encode_batch([text for text, _ in asked]), asked, strict=True):
+    for ids, task in zip(rules.encode_batch(list(texts)), tasks or [None] * len(texts), strict=True):
         given = torch.tensor([[*before, *ids][:most]], device=device)
         beside = {} if task is None else {"task_ids": torch.tensor([task], device=device)}
         with torch.no_grad():

@@ -111,7 +111,8 @@ def _sorted(
 
     context.progress("Asking the classifier", 0, None, unit="row")
     asked = [(text, task) for text in texts for task in tasks]
-    told = sort(recipe, folder, result, rules, [(text, task.number if task else None) for text, task in asked])
+    numbers = [task.number if task else None for _, task in asked]
+    told = sort(recipe, folder, result, rules, [text for text, _ in asked], numbers)
     return [{"prompt": text, **({"task": task.name} if task else {}), "tuned": words, "labels": shares}
             for (text, task), (words, shares) in zip(asked, told, strict=True)]
 
