@@ -60,7 +60,10 @@ def _says_out_of_memory(error: BaseException) -> bool:
 
 def _first_line(error: BaseException) -> str:
     """The message's first line, at most 300 characters: torch and transformers write paragraphs."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message.")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message."]
+    # torch hands on what was thrown in a data worker as text: its traceback, and what it was at the end.
+    passed_on = lines[0].startswith("Caught ") and len(lines) > 1
+    line = lines[-1].removeprefix(f"{type(error).__name__}: ") if passed_on else lines[0]
     return line if len(line) <= 300 else line[:299] + "…"
 
 

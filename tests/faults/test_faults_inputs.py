@@ -77,12 +77,15 @@ def test_a_loss_that_explodes_leaves_the_best_weights_as_the_result(trainings: T
     assert (run.output / "model.safetensors").read_bytes() == checkpoint.read_bytes()
 
 
-def test_a_row_that_raises_ends_the_run_with_its_words_and_the_same_command_goes_on(trainings: Trainings) -> None:
+@pytest.mark.parametrize("data_workers", [0, 1])
+def test_a_row_that_raises_ends_the_run_with_its_words_and_the_same_command_goes_on(
+    data_workers: int, trainings: Trainings
+) -> None:
     whole = trainings.finish(trainings.make(**QUICK))
-    run = trainings.make(**QUICK)
+    run = trainings.make(**QUICK, compute__data_workers=data_workers)
     last = trainings.work(run, Fault("ftui.worker.collate:Collator.__call__", "bad_row", nth=8))
     assert last.state == "failed"
-    assert "a picture is broken" in last.text
+    assert last.text == "ValueError: a picture is broken"
     assert [checkpoint.step for checkpoint in found(run.checkpoints)] == [2]
     assert trainings.finish(run) == whole
 

@@ -108,7 +108,9 @@ def test_a_training_outlives_a_hangup_its_terminal_and_its_launcher(
         ["setsid", "--ctty", sys.executable, "-c", code, str(run.path)], stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    assert b"started" in os.read(ours, 1000)
+    said = b""
+    while b"started" not in said:
+        said += os.read(ours, 1000)
     reach(run, lambda now: now.pid is not None and now.attempt == 1 and run.events.exists(), 60)
     worker = status(run).pid
     assert worker is not None
