@@ -70,6 +70,15 @@ def test_halving_keeps_the_effective_batch_and_ends(micro: int, accumulation: in
     assert recipe.train.effective_batch == micro * accumulation
 
 
+def test_where_some_layers_are_checkpointed_the_rest_follow() -> None:
+    asked: dict[str, object] = {"recovery__out_of_memory": ["checkpointing"], "train__checkpoint_layers": 2}
+    recipe = training(1, 4, train__checkpointing=True, **asked)
+    change = recovery.remedy(recipe, has_checkpoint=True)
+    assert change is not None
+    assert change.settings == {"train.checkpoint_layers": None}
+    assert recovery.remedy(assign(recipe, change.settings), has_checkpoint=True) is None
+
+
 def test_the_optimizer_is_not_changed_under_a_checkpoint() -> None:
     recipe = training(1, 4, recovery__out_of_memory=["paged_8bit"], train__optimizer="adamw")
     change = recovery.remedy(recipe, has_checkpoint=False)
