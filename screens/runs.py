@@ -81,7 +81,7 @@ class RunsScreen(Page[None]):
         live = sum(known.status is not None and known.status.live for known in self._list.runs)
         total = len(self._list.runs)
         self.query_one(RunTable).show(runs)
-        self.say(status=f"{len(runs)} of {total}" if words else f"{total} runs, {live} live")
+        self.say(status=f"{len(runs)} of {total}" if words else f"{total} run{'' if total == 1 else 's'}, {live} live")
         self._say_empty()
         self._explain()
 

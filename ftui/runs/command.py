@@ -72,7 +72,10 @@ def launch_command(recipe: Recipe, *, reference: str | None = None) -> str:
 
 
 def plan_command(recipe: Recipe, *, reference: str | None = None) -> str:
-    """The `ftui plan` line that plans `recipe`, which knows fewer options of its own."""
+    """The `ftui plan` line that plans `recipe`, which knows fewer options of its own; of a recipe with stages the dry
+    run of its launch."""
+    if recipe.stages:
+        return f"{launch_command(recipe, reference=reference)} --dry-run"
     return _command("plan", recipe, reference, {"model.base": FLAGS["model.base"]})
 
 

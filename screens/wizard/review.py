@@ -216,10 +216,23 @@ def summary(state: WizardState, layout: Layout) -> list[Content]:
         Content.assemble(("disk ", "dim"), (gib(layout.estimate.disk_bytes), "bold"), " of ", _room(layout),
                          ("    result ", "dim"), gib(layout.estimate.adapter_bytes)),
     ]
+    if layout.stages:
+        lines.insert(1, stages_line(layout))
     hours = run.compute.max_hours
     if hours is not None:
         lines.append(Content(f"stops with a checkpoint after {hours:g} h"))
     return lines
+
+
+def stages_line(layout: Layout) -> Content:
+    """What follows the first stage: each with how it learns and what it starts from; memory is the heaviest one's."""
+    names = [each.stage.name for each in layout.stages]
+    parts = []
+    for each in layout.stages:
+        left = "merged model" if each.stage.start == "merged" else each.stage.start
+        start = "" if each.stage.after is None else f" from the {left} of {names[each.stage.after]}"
+        parts.append(f"{each.stage.name} by {learnt_by(each.layout.recipe)}{start}")
+    return Content(plain(f"in {len(parts)} stages: {', then '.join(parts)}; the memory is that of the heaviest"))
 
 
 def learnt_by(run: recipe.Recipe) -> str:

@@ -93,7 +93,7 @@ async def test_deleting_asks_first_and_removes_the_folder(own_home: Path) -> Non
         await pilot.press("d")
         await until(pilot, "Remove the run")
         await pilot.press("y")
-        await until(pilot, "run-0 was removed.", "1 runs")
+        await until(pilot, "run-0 was removed.", "1 run,")
         assert not folders[0].exists()
 
 
@@ -140,7 +140,7 @@ async def test_a_folder_that_is_no_run_is_left_out(own_home: Path) -> None:
     (broken / "run.json").write_text("{")
     async with FtuiApp().run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await until(pilot, "✓ finished", "1 runs")
+        await until(pilot, "✓ finished", "1 run,")
 
 
 def test_a_look_reads_only_what_is_in_sight_and_a_few_more(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from screens_help import text, until
+from screens_help import cpu_box, text, until
 
 from ftui.runs import heartbeat
+from ftui.runs.command import ask, plan_command
 from ftui.runs.folder import Run, create
 from ftui.runs.heartbeat import Heartbeat
+from ftui.runs.launch import lay_out
 from ftui.runs.process import identify
 from ftui.screens.app import FtuiApp
 from ftui.screens.monitor import MonitorScreen
+from ftui.screens.wizard.review import stages_line
 
 
 def write(run: Run, *events: tuple[str, int | None, dict[str, Any]], live: bool = False) -> None:
@@ -80,3 +83,17 @@ async def test_the_steps_of_a_stage_are_not_those_of_the_one_before(staged: Call
         await app.push_screen(MonitorScreen(parent.id))
         await until(pilot, lambda: "Stage 2 of 2, dpo: it begins." in text(app))
         assert "step 4" not in text(app)
+
+
+def test_the_review_names_every_stage_and_the_command_plans_them(tmp_path: Any, monkeypatch: Any) -> None:
+    rows = {"chats.jsonl": {"prompt": "What?", "completion": "That."},
+            "pairs.jsonl": {"prompt": "What?", "chosen": "That.", "rejected": "No."}}  # fmt: skip
+    for name, row in rows.items():
+        (tmp_path / name).write_text("".join(json.dumps({**row, "prompt": f"What {n}?"}) + "\n" for n in range(40)))
+    monkeypatch.chdir(tmp_path)
+    asked = ask("sft-then-dpo", data=["chats.jsonl"], flags={"model.base": "demo"}).recipe
+    layout = lay_out(asked, hardware=cpu_box())
+    said = stages_line(layout).plain
+    assert said.startswith("in 2 stages: sft by supervised fine-tuning, then dpo by DPO from the adapter of sft")
+    assert plan_command(asked, reference="sft-then-dpo").endswith("--dry-run")
+    assert plan_command(ask("cpu-demo").recipe, reference="cpu-demo") == "ftui plan cpu-demo"
