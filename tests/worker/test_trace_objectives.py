@@ -74,6 +74,21 @@ def test_a_reward_model_is_counted_beside_the_step(tmp_path: Path, own_home: Pat
     assert beside.peaks.static - without.peaks.static == 10**9
 
 
+def test_the_model_that_a_judge_asks_is_counted_by_its_stated_size_and_not_loaded(
+    tmp_path: Path, own_home: Path
+) -> None:
+    from ftui.worker.trace.tracing import trace_step
+
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    judged = "{kind: online_dpo, max_completion_length: 64, judge: [shorter, asks:no/judge]"
+    without, beside = (
+        trace_step(recipe_of(f"{judged}{more}}}", LORA, config), CONFIG, rows=2, length=128)
+        for more in ("", ", reward_parameters: 0.5")
+    )
+    assert beside.peaks.static - without.peaks.static == 10**9
+
+
 def test_a_teacher_is_traced_as_its_config_says(tmp_path: Path, own_home: Path) -> None:
     from ftui.worker.trace.tracing import trace_step
 

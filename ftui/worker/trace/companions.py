@@ -26,6 +26,8 @@ def companions(model: Any) -> Iterator[None]:
         _put(stack, "ftui.worker.objectives.distill", "load_teacher",
              lambda recipe, precision, _: _teacher(model, recipe, precision))  # fmt: skip
         _put(stack, "ftui.worker.online", "build", _rewards)
+        # Judges compare answers, and a traced step has none.
+        _put(stack, "ftui.worker.objectives.online_dpo", "Panel", lambda *_: None)
         yield
 
 
