@@ -99,6 +99,8 @@ def next_step(picture: Picture, status: RunStatus, run: Run | None) -> str:
             trained = run is not None and run.info.kind == "train"
             if change := changes(picture, status):
                 return f"f starts a new run with {_named(change)}; a asks the tuned model, o opens the report."
+            if run is not None and run.info.kind == "stages":
+                return "v shows a stage's curves, o opens the report."
             return "a asks the tuned model, o opens the report, y copies a command." if trained else "Done."
         case "unreachable":
             return "It can be looked at here, and resumed once its machine is back or known to be gone."
