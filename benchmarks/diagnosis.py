@@ -246,7 +246,7 @@ def record(trial: Trial, home: Path) -> dict[str, Any]:
     evaluations = [event for event in newest(events) if event.kind == "evaluation"]
     names = [name for name in KEPT if any(name in event.measured for event in metrics)]
     return {
-        "name": trial.name, "fault": trial.fault, "recipe": recipe.as_dict(),
+        "name": trial.name, "fault": trial.fault, "recipe": _anywhere(recipe.as_dict()),
         "steps": max((event.data["total"] for event in events if event.data.get("unit") == "step"), default=None),
         "vocabulary": 512, "labels": len({row.get("label") for row in trial.rows(random.Random(trial.name))}),
         "metrics": {
@@ -260,6 +260,12 @@ def record(trial: Trial, home: Path) -> dict[str, Any]:
             }} for event in evaluations
         ],
     }
+
+
+def _anywhere(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe without the folder in which its rows lay."""
+    sources = [{**source, "path": Path(source["path"]).name} for source in recipe["data"]["sources"]]
+    return {**recipe, "data": {**recipe["data"], "sources": sources}}
 
 
 def _short(value: Any) -> Any:

@@ -64,21 +64,23 @@ def standing_still(case: Case, chart: Chart) -> Finding | None:
         "plateau",
         f"The validation loss stands still: {reached:.4g} by step {since:,}, {newest[-1]:.4g} now, with "
         f"{1 - case.share(chart.step):.0%} of the run to come.",
-        "Stop here and keep the best checkpoint, or let the run stop by itself the next time (evaluate.patience).",
-        {"reached": reached, "now": newest[-1], "since": float(since)}, {"evaluate.patience": 3}, "note",
+        f"Stop here and keep the best checkpoint; next time {since:,} steps are enough.",
+        {"reached": reached, "now": newest[-1], "since": float(since)}, _shorter(case, since), "note",
     )
+
+
+def _shorter(case: Case, step: int) -> dict[str, Any]:
+    """So many epochs or steps that the run ends about there."""
+    train = case.recipe.train
+    if train.max_steps is not None:
+        return {"train.max_steps": step} if 0 < step < train.max_steps else {}
+    enough = round(train.epochs * step / case.steps, 1) if case.steps else 0
+    return {"train.epochs": enough} if 0 < enough < train.epochs else {}
 
 
 def _milder(case: Case, best_step: int) -> dict[str, Any]:
     """Fewer epochs, half the rank, more dropout: what of it the recipe has."""
-    recipe, change = case.recipe, {}
-    epochs = recipe.train.epochs
-    if recipe.train.max_steps is None and case.steps:
-        enough = round(epochs * best_step / case.steps, 1)
-        if 0 < enough < epochs:
-            change["train.epochs"] = enough
-    elif recipe.train.max_steps is not None and best_step < recipe.train.max_steps:
-        change["train.max_steps"] = best_step
+    recipe, change = case.recipe, _shorter(case, best_step)
     rank, dropout = getattr(recipe.adapter, "rank", None), getattr(recipe.adapter, "dropout", None)
     if isinstance(rank, int) and rank >= 4:
         change["adapter.rank"] = rank // 2
