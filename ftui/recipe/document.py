@@ -182,6 +182,14 @@ class Tracking(Document):
         False, title="TensorBoard", help="Writes event files into the run folder; needs `pip install tensorboard`.",
         why="Switch it on where you already read curves there.",
     )
+    mlflow: str | None = setting(
+        None, title="MLflow", help="The experiment to log to, at MLFLOW_TRACKING_URI; needs `pip install mlflow`.",
+        why="Set it where a server keeps your experiments.",
+    )
+    trackio: str | None = setting(
+        None, title="trackio", help="The project to log to, on this machine; needs `pip install trackio`.",
+        why="Set it to keep curves in a local dashboard without an account.",
+    )
     hub: str | None = setting(
         None, title="Upload to", help="The hub repository, owner/name, to which the result is uploaded at the end.",
         why="Set it to use the result elsewhere; needs a login with the right to write.",

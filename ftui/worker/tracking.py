@@ -1,4 +1,4 @@
-"""Weights & Biases and TensorBoard: the curves go there as well, and if they can't, the training goes on."""
+"""Weights & Biases, TensorBoard, MLflow and trackio: the curves go there, too; if they can't, the training goes on."""
 
 from __future__ import annotations
 
@@ -50,6 +50,13 @@ def add_trackers(trainer: Any, recipe: Recipe, context: JobContext) -> None:
     if recipe.tracking.tensorboard:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(context.folder / "tensorboard")
         _add(trainer, context, "TensorBoard", "tensorboard", "TensorBoardCallback", "pip install tensorboard")
+    if recipe.tracking.mlflow:
+        os.environ["MLFLOW_EXPERIMENT_NAME"] = recipe.tracking.mlflow
+        trainer.args.run_name = context.info.id
+        _add(trainer, context, "MLflow", "mlflow", "MLflowCallback", "pip install mlflow")
+    if recipe.tracking.trackio:
+        trainer.args.project, trainer.args.run_name = recipe.tracking.trackio, context.info.id
+        _add(trainer, context, "trackio", "trackio", "TrackioCallback", "pip install trackio")
 
 
 def _add(trainer: Any, context: JobContext, name: str, package: str, callback: str, remedy: str) -> None:

@@ -169,10 +169,14 @@ def test_trackers_that_are_missing_or_broken_cost_a_warning_and_nothing_else(
         else found(name, *rest),
     )
     monkeypatch.setattr("transformers.integrations.TensorBoardCallback", Broken)
-    ran = train(tracking__wandb="project", tracking__tensorboard=True, train__max_steps=2)
+    ran = train(
+        tracking__wandb="project", tracking__tensorboard=True, tracking__mlflow="support", tracking__trackio="support",
+        train__max_steps=2,
+    )
     assert ran.end["status"] == "finished", ran.end
     said = " ".join(event.data["text"] for event in ran.of("warning"))
-    assert "Weights & Biases is not installed" in said
+    for name in ("Weights & Biases", "MLflow", "trackio"):
+        assert f"{name} is not installed" in said
     assert "no route to the tracker" in said
 
 
