@@ -149,6 +149,29 @@ def test_forty_planted_leaks_of_a_real_benchmark_are_found_exact_near_and_by_the
     assert next(f for f in found.findings if f.name == "leaks").repair == {"drop_leaks": [str(benchmark)]}
 
 
+def test_rows_of_a_benchmark_with_words_changed_down_to_an_index_of_80_percent_are_found_as_leaks(
+    shared_data: Path, alpaca: list[dict[str, str]], jsonl: Callable[..., str], all_examples: None
+) -> None:
+    benchmark = shared_data / "gsm8k/test.jsonl"
+    tests = [json.loads(line) for line in benchmark.read_text().splitlines()]
+
+    def near_leak(_: dict[str, str], chooser: random.Random) -> dict[str, str] | None:
+        row = chooser.choice(tests)
+        asked, answered = row["question"].split(), row["answer"].split()
+        words, whole, last = [*asked, *answered], runs_of(f"{row['question']} {row['answer']}"), None
+        for place in chooser.sample(range(len(words)), len(words)):
+            words[place] = f"changed{chooser.randrange(10**6)}"
+            if similarity(whole, runs_of(" ".join(words))) < 0.8:
+                break
+            last = {"instruction": " ".join(words[: len(asked)]), "output": " ".join(words[len(asked) :])}
+        return last
+
+    path, meant = planted(alpaca, near_leak, jsonl)
+    recall, precision = recall_and_precision(lines(check(path, against=[str(benchmark)]), "leaks"), meant)
+    assert recall >= 0.97
+    assert precision == 1
+
+
 def talk(question: str, answer: str, **more: Any) -> dict[str, Any]:
     return {"prompt": question, "completion": answer, **more}
 
