@@ -58,6 +58,8 @@ class DataStep(Step):
         self._row = 1
         self._previewed: tuple[Any, ...] = ()
         """What the row that is shown, or on its way, depends on."""
+        self._readable = False
+        """Whether there is such a row: while all are read, their own reading is to say why not."""
         self._previews = OneAtATime()
         self._checked: object = None
         """What was asked to be checked last."""
@@ -95,7 +97,7 @@ class DataStep(Step):
         self.query_one("#near").display = profile is None and not reading and not checking
         # The first row and what was found so far stand there while the rest is read.
         self.query_one("#facts").display = (profile is not None or reading) and not checking
-        self.query_one("#preview").display = (profile is not None or reading) and not checking
+        self.query_one("#preview").display = (profile is not None or (reading and self._readable)) and not checking
         self.query_one(Findings).display = checking
         self._check_soon()
         if checking:
@@ -251,7 +253,9 @@ class DataStep(Step):
     @work(exclusive=True, group="preview")
     async def _read_row(self, shown: Recipe, shape: ModelShape | None) -> None:
         found = await attempt_for(self, lookups.preview, shown, self._row, shape)
+        self._readable = not isinstance(found, Problem)
         lines = [problem_text(found)] if isinstance(found, Problem) else preview_lines(found)
+        self.show(self.state)
         self.query_one("#row", Static).update(Content("\n").join(lines))
         self.query_one("#preview").scroll_home(animate=False)
 
