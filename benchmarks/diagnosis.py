@@ -242,8 +242,8 @@ def record(trial: Trial, home: Path) -> dict[str, Any]:
     recipe, events = run.recipe(), history(run)
     if recipe is None or not any(event.kind == "metric" for event in events):
         raise SystemExit(f"{trial.name}: {run.status().text}")
-    metrics = [event for event in newest(events) if event.kind == "metric"]
-    evaluations = [event for event in newest(events) if event.kind == "evaluation"]
+    metrics = [event for event in newest(lambda: events) if event.kind == "metric"]
+    evaluations = [event for event in newest(lambda: events) if event.kind == "evaluation"]
     names = [name for name in KEPT if any(name in event.measured for event in metrics)]
     return {
         "name": trial.name, "fault": trial.fault, "recipe": _anywhere(recipe.as_dict()),

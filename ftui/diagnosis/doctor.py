@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from ftui.runs.document import Event
 
 SOON, OFTEN, SELDOM = 200, 4, 16
 """Metrics between two looks: `OFTEN` among the first `SOON`, `SELDOM` afterwards."""
+TOLD = ("metric", "evaluation")
+"""The kinds of events that carry what was measured."""
 HELD = 2
 """Looks in a row at which a finding must stand before it is said: a single bad batch is none."""
 
@@ -82,6 +84,12 @@ class Doctor:
         self.chart.evaluations.append((step, numbers))
         return self._look("evaluation", 1)
 
+    def take(self, event: Event) -> list[Finding]:
+        """Take in a metric or an evaluation as an event; what is to be said now."""
+        if event.kind == "metric":
+            return self.metric(event.step or 0, event.measured)
+        return self.evaluation(event.step or 0, evaluated(event))
+
     def _look(self, at: str, held: int) -> list[Finding]:
         found = []
         for rule in self._rules[at]:
@@ -95,30 +103,29 @@ class Doctor:
         return found
 
 
-def examine(case: Case, events: Iterable[Event]) -> list[tuple[int, Finding]]:
+Read = Callable[[], Iterable[Event]]
+"""Reads a run's events from the first on; a long run's don't fit into memory, so they are read twice."""
+
+
+def examine(case: Case, read: Read) -> list[tuple[int, Finding]]:
     """What a whole run shows, with the step at which it showed: where an attempt repeats steps, the newest counts."""
     doctor, found = Doctor(case), []
-    for event in newest(events):
-        step = event.step or 0
-        if event.kind == "metric":
-            found += [(step, finding) for finding in doctor.metric(step, event.measured)]
-        else:
-            found += [(step, finding) for finding in doctor.evaluation(step, evaluated(event))]
+    for event in newest(read):
+        found += [(event.step or 0, finding) for finding in doctor.take(event)]
     return found
 
 
-def newest(events: Iterable[Event]) -> list[Event]:
+def newest(read: Read) -> Iterator[Event]:
     """Metrics and evaluations in the order of their steps, without those that a later attempt made again."""
-    kept: list[Event] = []
-    attempt = 0
-    for event in events:
-        if event.kind not in ("metric", "evaluation") or event.step is None:
-            continue
-        if event.attempt > attempt:
-            attempt = event.attempt
-            kept = [other for other in kept if (other.step or 0) < event.step]
-        kept.append(event)
-    return kept
+    begins: dict[int, int] = {}
+    for event in read():
+        if event.kind in TOLD and event.step is not None:
+            begins[event.attempt] = min(event.step, begins.get(event.attempt, event.step))
+    for event in read():
+        if event.kind in TOLD and event.step is not None:
+            later = (step for attempt, step in begins.items() if attempt > event.attempt)
+            if event.step < min(later, default=event.step + 1):
+                yield event
 
 
 def evaluated(event: Event) -> dict[str, Any]:

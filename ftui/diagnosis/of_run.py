@@ -11,7 +11,7 @@ from ftui.errors import FtuiError, Refused
 from ftui.recipe.document import Recipe
 from ftui.runs.document import Event
 from ftui.runs.folder import Run
-from ftui.runs.follow import history
+from ftui.runs.follow import each
 
 
 def diagnose(run: Run) -> list[tuple[int, Finding]]:
@@ -22,12 +22,11 @@ def diagnose(run: Run) -> list[tuple[int, Finding]]:
     recipe = run.recipe()
     if recipe is None or run.info.kind != "train":
         raise Refused(f"{run.id} is no training: there are no curves to look at.", "List the runs: ftui runs")
-    events = history(run)
-    steps = max((_steps(event) for event in events), default=0)
+    steps = max((_steps(event) for event in each(run)), default=0)
     case = case_of(recipe, steps=steps or None, vocabulary=_vocabulary(recipe))
-    found = examine(case, events)
+    found = examine(case, lambda: each(run))
     known = {finding.name for _, finding in found}
-    said = [(event.step or 0, told(event)) for event in events if event.kind == "diagnosis"]
+    said = [(event.step or 0, told(event)) for event in each(run) if event.kind == "diagnosis"]
     found += [(step, finding) for step, finding in said if finding.name not in known]
     return sorted(found, key=lambda each: each[0])
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import psutil
 
-from ftui.diagnosis import Doctor, Finding, case_of
-from ftui.diagnosis.doctor import evaluated, newest
+from ftui.diagnosis import Doctor, case_of
+from ftui.diagnosis.doctor import TOLD, Read, newest
 from ftui.recipe.document import Recipe
 from ftui.runs.document import Event, EventKind
 from ftui.worker.context import JobContext
@@ -24,25 +24,18 @@ class Bedside:
 
     def __call__(self, kind: EventKind, step: int | None, data: dict[str, Any]) -> None:
         """Take in an event that was just written."""
-        if step is None or kind not in ("metric", "evaluation"):
+        if step is None or kind not in TOLD:
             return
         if self._doctor.case.steps is None and (total := self._total()) > 0:
             self._doctor.case = replace(self._doctor.case, steps=total)
-        for finding in take(self._doctor, Event(seq=0, attempt=0, time=0.0, kind=kind, step=step, data=data)):
+        for finding in self._doctor.take(Event(seq=0, attempt=0, time=0.0, kind=kind, step=step, data=data)):
             self._emit("diagnosis", step, **finding.as_data())
 
 
-def take(doctor: Doctor, event: Event) -> list[Finding]:
-    """What the doctor has to say to one metric or evaluation."""
-    if event.kind == "metric":
-        return doctor.metric(event.step or 0, event.measured)
-    return doctor.evaluation(event.step or 0, evaluated(event))
-
-
 def watch_over(
-    context: JobContext, recipe: Recipe, trainer: Any, *, labels: int | None, judged_by: str, before: Iterable[Event],
+    context: JobContext, recipe: Recipe, trainer: Any, *, labels: int | None, judged_by: str, before: Read,
 ) -> None:
-    """Let the doctor look on from now on; `before` are the events of earlier attempts up to where this one begins."""
+    """Let the doctor look on from now on; `before` reads the events of earlier attempts up to where this one begins."""
     import torch
 
     cuda = trainer.args.device.type == "cuda"
@@ -51,8 +44,7 @@ def watch_over(
         host_bytes=psutil.virtual_memory().total,
         device_bytes=torch.cuda.get_device_properties(trainer.args.device).total_memory if cuda else None,
     )
-    events = list(before)
-    doctor = Doctor(case, (str(event.data.get("name")) for event in events if event.kind == "diagnosis"))
-    for event in newest(events):
-        take(doctor, event)
+    doctor = Doctor(case, (str(event.data.get("name")) for event in before() if event.kind == "diagnosis"))
+    for event in newest(before):
+        doctor.take(event)
     context.listen(Bedside(context.emit, doctor, lambda: int(trainer.state.max_steps)))

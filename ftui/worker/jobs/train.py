@@ -243,7 +243,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
     reached = resumed.step if resumed is not None else -1
     watch_over(
         context, recipe, trainer, labels=len(prepared.labels) or None, judged_by=session.judged_by,
-        before=(event for event in each(context.run) if (event.step or 0) <= reached) if resumed else (),
+        before=lambda: (event for event in each(context.run) if (event.step or 0) <= reached) if resumed else (),
     )
     began = time.monotonic()
     with warnings.catch_warnings():
