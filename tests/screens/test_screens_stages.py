@@ -66,10 +66,11 @@ async def test_each_stage_has_a_line_and_v_leads_to_the_one_at_work(staged: Call
         assert "Trained 4 steps." in text(app)
         assert "▶ running    dpo  step 1 of 5" in text(app)
         assert "Stage 2 of 2, dpo: Training, 1 / 5 steps" in text(app)
-        assert "View stage" in text(app)
+        await until(pilot, lambda: "View stage" in text(app))
         await pilot.press("v")
         await until(pilot, lambda: "align-dpo" in text(app) and "1 / 5 steps" in text(app))
-        assert "View stage" not in text(app), "it leads none itself"
+        # It leads none itself.
+        await until(pilot, lambda: "View stage" not in text(app))
         await pilot.press("escape")
         await until(pilot, lambda: "✓ finished   sft" in text(app))
 
