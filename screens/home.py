@@ -85,9 +85,9 @@ class HomeScreen(Page[None]):
             at = f"the unfinished run, at its step {left.get('step', '')}"
             rows.append(Row("resume", ("↩", "Go on where you left", at)))
         rows += [
-            Row("new", ("n", "New run", "choose a model and data; ftui works out what fits, and why")),
-            Row("demo", ("d", "Try the demo", "a tiny model and its data: the whole way in minutes, on any machine")),
-            Row("rate", ("a", "Rate answers", "two side by side, blind: preference pairs for DPO, made by you")),
+            Row("new", ("n", "New run", "what fits your model and data, and why")),
+            Row("demo", ("d", "Try the demo", "the whole way in minutes, on any machine")),
+            Row("rate", ("a", "Rate answers", "two side by side, blind: pairs for DPO")),
         ]
         if self._runs:
             rows += [Row(None, ("Runs",)), *self._runs]
