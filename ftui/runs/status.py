@@ -163,10 +163,20 @@ def _crashed(run: Run, beat: Heartbeat, tail: _Tail, attempt: int, common: dict[
     return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
 
 
+_said: dict[tuple[str, int], tuple[int, Event]] = {}
+"""By a run's events file and its inode: up to which `seq` its events were read, and its newest status up to there.
+
+A training says that it runs once, before thousands of metrics; who looks every second need not look for it each time.
+"""
+KNOWN_RUNS = 4096
+
+
 class _Tail:
     """What the last events say, newest first and no further back than needed."""
 
     def __init__(self, run: Run) -> None:
+        key = (str(run.events), _inode(run))
+        read, known = _said.get(key, (-1, None))
         self.newest: Event | None = None
         self.end: Event | None = None
         self.said: Event | None = None
@@ -180,10 +190,17 @@ class _Tail:
             if event.attempt != self.attempt and (self.end or self.said):
                 break
             self._note(event)
+            if known and event.seq <= read and known.attempt == self.attempt:
+                self.said = self.said or known
             if count >= RATE_EVENTS and self.said and self.steps:
                 break
             if count >= ENDED_EVENTS and self.end and self.steps:
                 break
+
+        if self.newest and self.said:
+            if len(_said) >= KNOWN_RUNS:
+                _said.clear()
+            _said[key] = (self.newest.seq, self.said)
 
     @property
     def attempt(self) -> int:
@@ -235,6 +252,13 @@ class _Tail:
             return None
         remaining = max(total - (last.step or 0), 0) * seconds / steps
         return max(remaining - max(time.time() - last.time, 0.0), 0.0)
+
+
+def _inode(run: Run) -> int:
+    try:
+        return run.events.stat().st_ino
+    except OSError:
+        return 0
 
 
 def _numbers(data: dict[str, Any]) -> dict[str, Any]:

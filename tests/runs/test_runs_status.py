@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -205,3 +206,35 @@ def test_identities_of_no_process_are_none() -> None:
         assert Identity.from_dict(data) is None
 
 
+
+
+def test_looking_again_at_a_long_run_reads_its_newest_events_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("ftui.runs.status")
+    read = 0
+    plain = module.backwards
+
+    def counted(path: Any) -> Iterator[Any]:
+        nonlocal read
+        for event in plain(path):
+            read += 1
+            yield event
+
+    monkeypatch.setattr(module, "backwards", counted)
+    beat(run)
+    said = [{"kind": "status", "data": {"state": "running", "text": "Training."}}]
+    lines(run, *said, *({"kind": "metric", "step": step, "data": {"loss": 1.0}} for step in range(1, 1500)))
+    assert status(run).state == "running"
+    assert read > 1400
+    read = 0
+    with run.events.open("a") as file:
+        for seq, kind in enumerate(("metric", "status", "metric"), 1501):
+            data = {"state": "paused", "text": "The disk is full."} if kind == "status" else {"loss": 1.0}
+            event = {"seq": seq, "attempt": 1, "time": time.time(), "kind": kind, "step": 1500, "data": data}
+            file.write(json.dumps(event) + "\n")
+        bar = {"text": "Training", "done": 1500, "total": 2000, "unit": "step"}
+        file.write(json.dumps({"seq": 1504, "attempt": 1, "time": time.time(), "kind": "progress", "data": bar}) + "\n")
+    assert (status(run).state, read < 300) == ("paused", True)
+    read = 0
+    assert (status(run).state, read < 300) == ("paused", True)
