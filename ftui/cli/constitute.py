@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ftui.cli.output import print_json
+from ftui.cli.asking import absolute, line_of, started, who_answers
 from ftui.errors import BadInput, Refused
 
 FILES = ("sft.jsonl", "pairs.jsonl")
@@ -40,22 +38,17 @@ def command(
 
     It is a run in the background like any other. Pairs prefer the last revision to the first answer.
     """
-    from ftui.cli.waiting import stand_by, summary
     from ftui.data.given import Given
     from ftui.data.loading import load
     from ftui.recipe.constitution import read
     from ftui.runs.control import start_job
 
-    if quantization not in ("none", "nf4", "fp4", "int8"):
-        raise BadInput(f"--quantization is {quantization!r}.", "Take none, nf4, fp4 or int8.")
     principles = read(constitution)
     load(Given(data))
-    data, constitution, folder = _absolute(data), constitution and _absolute(constitution), _folder(out)
-    asked = _model(model)
-    if asked["run"] and quantization != "none":
-        raise BadInput("--quantization is for a base; a run's model is loaded as it was trained.", "Leave it out.")
+    data, constitution, folder = absolute(data), constitution and absolute(constitution), _folder(out)
+    asked = who_answers(model, quantization)
     args: dict[str, Any] = {
-        **asked, "quantization": quantization, "gpus": 0 if cpu else "auto", "data": data, "limit": limit,
+        **asked, "gpus": 0 if cpu else "auto", "data": data, "limit": limit,
         "constitution": [principle.as_dict() for principle in principles], "rounds": rounds, "judge": judge,
         "seed": seed, "temperature": temperature, "max_new_tokens": max_new_tokens, "batch": batch, "out": folder,
     }
@@ -64,35 +57,9 @@ def command(
         "rounds": rounds, "judge": judge, "limit": limit, "batch": batch, "max-new-tokens": max_new_tokens,
         "temperature": temperature, "seed": seed, "quantization": quantization, "cpu": cpu,
     }
-    run = start_job("constitute", args, "constitute", parent=asked["run"], command=_line(options))
-    if wait:
-        if not as_json:
-            print(f"Started {run.id}", file=sys.stderr)
-        sys.exit(stand_by(run, as_json=as_json))
-    if as_json:
-        print_json(summary(run))
-        return
-    print(f"Started {run.id} in the background.")
-    print(f"  watch   ftui watch {run.id} --plain")
-    print(f"  stop    ftui runs stop {run.id}")
-    print(f"  folder  {folder or run.output}")
-
-
-def _line(options: dict[str, Any]) -> str:
-    """The command line that makes the run again."""
-    words = ["ftui", "constitute"]
-    for name, value in options.items():
-        if value is True:
-            words.append(f"--{name}")
-        elif value is not None and value is not False:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
-
-
-def _absolute(name: str) -> str:
-    """A file that is here by its absolute path, for the worker's folder is another; any other name as it is."""
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
+    command = line_of("constitute", options=options)
+    run = start_job("constitute", args, "constitute", parent=asked["run"], command=command)
+    started(run, folder or str(run.output), wait=wait, as_json=as_json)
 
 
 def _folder(out: str | None) -> str | None:
@@ -106,23 +73,3 @@ def _folder(out: str | None) -> str | None:
         if (folder / name).exists():
             raise Refused(f"{folder / name} is there already.", "Name another folder, or move it away.")
     return str(folder)
-
-
-def _model(reference: str) -> dict[str, Any]:
-    """{"run", "model"}: a finished training or a base, one of them None."""
-    from ftui.methods import OBJECTIVES
-    from ftui.runs.folder import find
-
-    folder = Path(reference).expanduser()
-    if (folder / "config.json").is_file():
-        return {"run": None, "model": str(folder.absolute())}
-    if reference == "demo" or ("/" in reference and not folder.exists()):
-        return {"run": None, "model": reference}
-    trained = find(folder.absolute().name if (folder / "run.json").is_file() else reference)
-    recipe = trained.recipe()
-    if trained.info.kind != "train" or recipe is None or not trained.output.is_dir():
-        raise Refused(f"The run {trained.id} has no model that could be asked.", "Name a finished training: ftui runs")
-    if OBJECTIVES[recipe.objective.kind].head == "scores":
-        raise Refused(f"The model of the run {trained.id} gives scores, and writes no answers.",
-                      "Name a model that answers.")
-    return {"run": trained.id, "model": None}

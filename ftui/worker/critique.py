@@ -7,22 +7,17 @@ depends on the seed and on the batch's first row alone, so a batch that is made 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
-
-from ftui.data.canonical import Message, RowError
-from ftui.data.template import ChatTemplate
+from ftui.data.canonical import Message
 from ftui.recipe.constitution import Principle
-from ftui.worker.answers import Prompt, answer, first_shares
+from ftui.worker.answers import first_shares
 from ftui.worker.comparing import asked_which, letters
+from ftui.worker.speaker import Speaker
 
 ALONE = "Write the new answer alone, without a word about the change."
 """Follows every request for a revision: small models would otherwise talk about what they do."""
-THOUGHT = "</think>"
-"""What stands before it is a reasoning model's thinking, and no part of its answer."""
 
 
 @dataclass
@@ -45,59 +40,19 @@ class Revised:
         return self.problem is None and self.answers[-1] != self.answers[0]
 
 
-@dataclass(frozen=True)
-class Speaker:
-    """A model with all that it takes to have it say something; `room` is the longest text it reads, in tokens."""
+def judged(
+    speaker: Speaker, rows: Sequence[Revised], asked: Sequence[tuple[list[Message], list[Message]]]
+) -> None:
+    """Give each row its share: the mean probability of the revision's letter, as it stands first and second.
 
-    model: Any
-    tokenizer: Any
-    template: ChatTemplate
-    stop_ids: Sequence[int]
-    max_new_tokens: int
-    temperature: float
-    room: int | None
-    should_stop: Callable[[], bool]
-
-    def say(self, rows: Sequence[Revised], asked: Sequence[list[Message]], seed: int) -> list[str]:
-        """What the model says next in each of `asked`; a row that can't go on gets its problem, and an empty text."""
-        prompts = [self._prompt(row, messages, self.max_new_tokens) for row, messages in zip(rows, asked, strict=True)]
-        torch.manual_seed(seed)
-        said = iter(answer(
-            self.model, self.tokenizer, [prompt for prompt in prompts if prompt is not None], stop_ids=self.stop_ids,
-            max_new_tokens=self.max_new_tokens, temperature=self.temperature, should_stop=self.should_stop,
-        ))
-        texts = ["" if prompt is None else next(said).rpartition(THOUGHT)[2].strip() for prompt in prompts]
-        for row, text in zip(rows, texts, strict=True):
-            if not text and row.problem is None:
-                row.problem = "the model said nothing"
-        return texts
-
-    def judge(self, rows: Sequence[Revised], asked: Sequence[tuple[list[Message], list[Message]]]) -> None:
-        """Give each row its share: the mean probability of the revision's letter, as it stands first and second.
-
-        The mean of both orders takes out a liking for one of the two places.
-        """
-        both = [[self._prompt(row, messages, 1) for messages in pair] for row, pair in zip(rows, asked, strict=True)]
-        fit = [index for index, pair in enumerate(both) if None not in pair]
-        prompts = [prompt for index in fit for prompt in both[index] if prompt is not None]
-        shares = first_shares(self.model, self.tokenizer, prompts, letters(self.tokenizer, self.template))
-        for place, index in enumerate(fit):
-            rows[index].share = (shares[2 * place][0] + shares[2 * place + 1][1]) / 2
-
-    def _prompt(self, row: Revised, messages: list[Message], more: int) -> Prompt | None:
-        """The rendered turns; None, with the row's problem, where it has one, they can't be written or are too long."""
-        if row.problem is not None:
-            return None
-        try:
-            text = self.template.render(messages, prompt=True)
-        except RowError as error:
-            row.problem = str(error)
-            return None
-        length = len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        if self.room is not None and length + more > self.room:
-            row.problem = f"it gets longer than the {self.room:,} tokens that the model reads"
-            return None
-        return Prompt(str(messages[-1]["content"]), text)
+    The mean of both orders takes out a liking for one of the two places.
+    """
+    both = [[speaker.prompt(row, messages, 1) for messages in pair] for row, pair in zip(rows, asked, strict=True)]
+    fit = [index for index, pair in enumerate(both) if None not in pair]
+    prompts = [prompt for index in fit for prompt in both[index] if prompt is not None]
+    shares = first_shares(speaker.model, speaker.tokenizer, prompts, letters(speaker.tokenizer, speaker.template))
+    for place, index in enumerate(fit):
+        rows[index].share = (shares[2 * place][0] + shares[2 * place + 1][1]) / 2
 
 
 def revise(
@@ -130,7 +85,7 @@ def revise(
             row.principles.append(mine[number].name)
     if judge and not speaker.should_stop():
         compared = [(row, mine) for row, mine in zip(rows, chosen, strict=True) if row.changed]
-        speaker.judge([row for row, _ in compared], [_compared(row, mine) for row, mine in compared])
+        judged(speaker, [row for row, _ in compared], [_compared(row, mine) for row, mine in compared])
     return None if speaker.should_stop() else rows
 
 

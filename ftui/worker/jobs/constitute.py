@@ -11,31 +11,23 @@ None for the run's own output).
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftui.data.canonical import Message, Row, RowError, text_of
-from ftui.data.forms import question
-from ftui.data.given import Given
-from ftui.data.loading import load
-from ftui.data.template import choose_template
-from ftui.data.tokenizer import load_tokenizer as load_rules
+from ftui.data.canonical import Message
+from ftui.data.seeds import prompts_of
 from ftui.errors import BadInput, RunFailed
-from ftui.files import write_atomic
-from ftui.methods import ADAPTERS, OBJECTIVES
-from ftui.recipe import assign
+from ftui.files import json_lines, write_atomic
 from ftui.recipe.constitution import Principle
-from ftui.recipe.document import Recipe
-from ftui.runs.folder import find
 from ftui.worker import recovery
-from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
 from ftui.worker.context import JobContext
+from ftui.worker.journal import Journal
+from ftui.worker.loading import speaker_of
 
 if TYPE_CHECKING:
-    from ftui.worker.critique import Revised, Speaker
+    from ftui.worker.critique import Revised
+    from ftui.worker.speaker import Speaker
 
 JOURNAL = "revisions.jsonl"
 SFT, PAIRS = "sft.jsonl", "pairs.jsonl"
@@ -44,80 +36,20 @@ SFT, PAIRS = "sft.jsonl", "pairs.jsonl"
 def run(context: JobContext) -> None:
     """Go through the prompts batch by batch, and write what came of it also where a stop comes in between."""
     args = context.info.args
-    prompts, unusable = prompts_of(args["data"], args["limit"])
+    found, unusable = prompts_of(args["data"], args["limit"])
+    prompts = [(one.turns, one.key) for one in found]
     if not prompts:
         raise BadInput(f"{args['data']} has no prompts.", "Look at it: ftui data show")
     batch, journal = int(args["batch"]), Journal(context.folder / JOURNAL)
-    done = journal.read(prompts, batch)
+    done = journal.read([key for _, key in prompts], batch)
     if len(done) < len(prompts):
-        speaker = _speaker(context)
+        speaker = speaker_of(context)
         if speaker is None:
             context.finish("Stopped before the base model was here; nothing was asked.")
             return
         context.emit("status", state="running", text="Answering, criticising and revising.")
         _go_on(context, speaker, prompts, done, journal)
     _end(context, done, len(prompts), unusable)
-
-
-def prompts_of(path: str, limit: int | None) -> tuple[list[tuple[list[Message], int]], int]:
-    """The turns up to where the assistant is to answer, each with its row's key; and how many rows have none.
-
-    A plain text is a question.
-    """
-    prompts: list[tuple[list[Message], int]] = []
-    unusable = 0
-    for row in load(Given(path, limit=limit)).rows():
-        try:
-            if not isinstance(row, Row):
-                raise RowError(row.reason)
-            if row.kind in ("text", "class"):
-                turns = [{"role": "user", "content": text_of(row)}]
-            else:
-                turns = question(row)[0]
-            if not any(str(turn["content"]).strip() for turn in turns if turn["role"] == "user"):
-                raise RowError("the prompt is empty")
-        except RowError:
-            unusable += 1
-        else:
-            prompts.append((turns, row.key))
-    return prompts, unusable
-
-
-class Journal:
-    """revisions.jsonl: a line for each prompt that is done, in order, added a batch at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, prompts: Sequence[tuple[list[Message], int]], batch: int) -> list[dict[str, Any]]:
-        """What an earlier attempt has done, in whole batches; a torn end is cut off.
-
-        Raises BadInput where the prompts are no longer those that the run began with.
-        """
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return []
-        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-        if len(lines) < len(prompts):
-            lines = lines[: len(lines) - len(lines) % batch]
-        done = [json.loads(line) for line in lines]
-        if len(done) > len(prompts) or any(
-            entry["key"] != key for entry, (_, key) in zip(done, prompts, strict=False)
-        ):
-            raise BadInput("The prompts are no longer those that the run began with.",
-                           "Put the file back as it was, or start a new run.")
-        if (whole := sum(map(len, lines))) < len(content):
-            with open(self._path, "r+b") as file:
-                file.truncate(whole)
-        return done
-
-    def add(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Append these lines; they are on the disk when it returns."""
-        with open(self._path, "ab") as file:
-            file.write(b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries))
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _go_on(
@@ -172,8 +104,8 @@ def _end(context: JobContext, done: Sequence[dict[str, Any]], total: int, unusab
     pairs = [{"prompt": entry["prompt"], "chosen": [_said(entry["answers"][-1])],
               "rejected": [_said(entry["answers"][0])]} for entry in better]  # fmt: skip
     out = Path(args["out"]) if args["out"] else context.output
-    write_atomic(out / SFT, _lines(rows))
-    write_atomic(out / PAIRS, _lines(pairs))
+    write_atomic(out / SFT, json_lines(rows))
+    write_atomic(out / PAIRS, json_lines(pairs))
     if unusable:
         context.warn(f"{unusable:,} rows of {args['data']} hold no prompt and were left out.",
                      "Look at them: ftui data check")
@@ -191,60 +123,5 @@ def _end(context: JobContext, done: Sequence[dict[str, Any]], total: int, unusab
     )
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
 def _said(text: str) -> Message:
     return {"role": "assistant", "content": text}
-
-
-def _speaker(context: JobContext) -> Speaker | None:
-    """The model that is asked, loaded; None where a stop came before it was here."""
-    args = context.info.args
-    trained = find(args["run"]) if args["run"] else None
-    recipe = trained.recipe() if trained else assign(
-        Recipe(), {"model.base": args["model"], "model.quantization": args["quantization"]})
-    if recipe is None or (trained and not trained.output.is_dir()):
-        raise BadInput(f"The run {args['run']} has no result to ask.", f"See its state: ftui runs show {args['run']}")
-    if OBJECTIVES[recipe.objective.kind].head == "scores":
-        raise BadInput(f"The model of the run {args['run']} gives scores, and writes no answers.",
-                       "Name a model that answers.")
-    if args["gpus"] == 0:
-        recipe = assign(recipe, {"compute.gpus": 0})
-    choose_device(recipe)
-    folder = folder_of(context, recipe.model.base, recipe.model.revision)
-    if folder is None:
-        return None
-    from ftui.worker.answers import stops
-    from ftui.worker.critique import Speaker
-
-    context.progress("Loading the model", 0, None, unit="row")
-    result = trained.output if trained else None
-    rules = load_rules(result or folder)
-    template = choose_template("auto", rules)
-    for note in template.notes:
-        context.warn(note)
-    model = _loaded(recipe, folder, result)
-    set_threads(recipe, model.num_parameters())
-    return Speaker(
-        model, load_tokenizer(result or folder, None), template, stops(rules, template), int(args["max_new_tokens"]),
-        float(args["temperature"]), getattr(model.config.get_text_config(), "max_position_embeddings", None),
-        lambda: context.stop_asked,
-    )
-
-
-def _loaded(recipe: Recipe, folder: Path, result: Path | None) -> Any:
-    """The base in `folder`, with the adapter in `result` or in its place the whole model there."""
-    from ftui.worker.precision import choose
-
-    device, bf16 = device_of(recipe)
-    precision = choose(recipe, cuda=device == "cuda", bf16=bf16)
-    if result is not None and ADAPTERS[recipe.adapter.kind].saved == "model":
-        return load_model(recipe, result, precision, device)
-    model: Any = load_model(recipe, folder, precision, device)
-    if result is None:
-        return model
-    from ftui.worker.adapters.results import with_adapter
-
-    return with_adapter(model, result)
