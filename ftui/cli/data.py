@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ftui.cli import data_cache
+from ftui.cli.data_augment import augment
 from ftui.cli.data_rate import agree, rate
 from ftui.cli.output import print_json
 from ftui.errors import BadInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 app.command()(rate)
 app.command()(agree)
+app.command()(augment)
 
 
 class LossOn(enum.StrEnum):
