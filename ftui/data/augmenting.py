@@ -70,9 +70,9 @@ def shuffled(count: int, seed: int | str) -> Iterator[int]:
 
 
 def plan(how: How, seeds: Sequence[Seed], rows: int, seed: int, shown: int) -> list[Ask]:
-    """All that may be asked for `rows` new rows, in order; of `answers`, each prompt once and in the file's order."""
+    """All that may be asked for `rows` new rows, in order; for `answers`, each prompt once and in the file's order."""
     if how == "answers":
-        return [Ask((one,), number) for number, one in enumerate(seeds[:rows])]
+        return [Ask((one,), number) for number, one in enumerate(seeds)]
     if how == "self-instruct":
         shown = min(shown, len(seeds))
         return [
@@ -149,10 +149,10 @@ class Keeper:
             return "the model said nothing"
         if self.how == "answers":
             return "both answers are the same" if texts[0].split() == texts[1].split() else None
-        words = len(texts[0].split())
+        words = len(words_in(texts[0]))
         if self.how == "self-instruct" and not FEWEST_WORDS <= words <= MOST_WORDS:
             return f"the instruction has not {FEWEST_WORDS} to {MOST_WORDS} words"
-        if self.how == "paraphrase" and words > _LONGER * len(ask.seeds[0].text.split()) + _LONGER_BY:
+        if self.how == "paraphrase" and words > _LONGER * len(words_in(ask.seeds[0].text)) + _LONGER_BY:
             return "the wording is far longer than the row's own"
         return "it is a copy, or nearly, of a row that is there" if self._is_copy(texts[0]) else None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_word = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
+_word = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 def words_in(text: str) -> tuple[str, ...]:
-    """A text's words, whatever their case and punctuation."""
+    """A text's words, whatever their case and punctuation; each sign of a script without spaces is one."""
     return tuple(_word.findall(text.lower()))
 
 

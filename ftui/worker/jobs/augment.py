@@ -128,8 +128,9 @@ def _go_on(
         journal.add(one.as_line() for one in tried)
         kept = [one for one in tried if _keep(keeper, wanted, one.ask, one.texts, one.problem)]
         if kept:
-            context.emit("sample", prompt=kept[0].ask.seeds[0].text, text=kept[0].texts[-1], index=asked,
-                         base=kept[0].texts[0])
+            one = kept[0]
+            prompt = one.texts[0] if args["how"] == "self-instruct" else one.ask.seeds[0].text
+            context.emit("sample", prompt=prompt, text=one.texts[-1], index=asked)
         asked += len(part)
         context.progress("Augmenting", len(keeper.rows), wanted, unit="row")
     return asked
