@@ -22,7 +22,7 @@ class How(enum.StrEnum):
 
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="Rows in any of ftui's formats, or a hub dataset.")]
-HowOption = Annotated[How, typer.Option("--how", help="Phrasings, or a model: other words, new rows, or two answers.")]
+HowOption = Annotated[How, typer.Option("--how", help="template, or by a model: paraphrase, self-instruct, answers.")]
 Out = Annotated[str, typer.Option("--out", "-o", metavar="FILE.jsonl", help="Where the new rows are written.")]
 Model = Annotated[
     str | None,
