@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +35,3 @@ def run(make_run: Callable[..., Run]) -> Run:
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that are started are real processes with the counting job."""
     monkeypatch.setattr(control, "WORKER", (sys.executable, str(COUNTING)))
-
-
-@pytest.fixture
-def own_signals() -> Iterator[None]:
-    """For workers in this process: the signal handlers are put back afterwards."""
-    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    armed = faulthandler.is_enabled()
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-    if not armed:
-        faulthandler.disable()

@@ -22,8 +22,6 @@ from ftui.runs.writer import RunWriter
 from ftui.worker.__main__ import main
 from ftui.worker.context import JobContext
 
-pytestmark = pytest.mark.usefixtures("own_signals")
-
 
 class OutOfMemoryError(RuntimeError):
     """Named like torch's."""
