@@ -121,7 +121,9 @@ def trainer_of(case: Case, model: Any, precision: Any, device: str, folder: Path
     if recipe.objective.kind == "dpo":
         return dpo(case, model, precision, device, folder, steps, words)
     if recipe.train.trainer == "ftui":
-        rows: Any = SimpleNamespace(train=Rows(case, steps), validation=[], packed=bool(recipe.data.packing))
+        rows: Any = SimpleNamespace(
+            train=Rows(case, steps), validation=[], packed=bool(recipe.data.packing), pictured=False,
+        )
         trainer = build(model, recipe, rows, words, precision, device, folder)
         trainer.args.max_steps = steps
         return trainer

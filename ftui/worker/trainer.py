@@ -209,7 +209,9 @@ class RunTrainer(_Base):
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """As ever, but not for a run that was killed after its last step: transformers would take one more."""
-        if self.session.is_over():
+        # A calibration's trainer is led by nobody.
+        session: Session | None = getattr(self, "session", None)
+        if session is not None and session.is_over():
             self.control.should_training_stop = True
         else:
             super()._run_epoch(*args, **kwargs)

@@ -50,7 +50,7 @@ def test_the_margin_rises_on_held_out_rows(
     assert [path.name for path in ran.run.output.iterdir() if path.is_dir()] == [], "no copy of the reference is saved"
     kind = case.split(",")[0]
     card = (ran.run.output / "README.md").read_text()
-    assert f"by {OBJECTIVES[kind].title[0].lower()}{OBJECTIVES[kind].title[1:]} on" in card
+    assert f"by {OBJECTIVES[kind].inline} on" in card
     assert f"tags: [ftui, {kind}" in card
     assert "rewards/margins" in ran.run.report.read_text()
 

@@ -245,7 +245,7 @@ def _probe(device: str, hardware: Hardware, rates: Measured) -> tuple[float, flo
             )
         base.config.use_cache = False
         model = BUILDERS["lora"](base, recipe)
-        data: Any = SimpleNamespace(train=Rows(rows * STEPS, length), validation=[], packed=False)
+        data: Any = SimpleNamespace(train=Rows(rows * STEPS, length), validation=[], packed=False, pictured=False)
         trainer = builder("sft")(model, recipe, data, _tokenizer(), precision, device, Path(folder))
         trainer.args.max_steps = STEPS
         trainer.add_callback(Clock())
