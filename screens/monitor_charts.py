@@ -26,6 +26,8 @@ class ChartsPane(Vertical):
     DEFAULT_CSS = """
     ChartsPane { height: 1fr; }
     ChartsPane > Chart { height: 1fr; padding: 0 1; }
+    /* The large chart keeps most of a small screen; m leads through all of the others. */
+    ChartsPane > Gauges { max-height: 50%; }
     ChartsPane Grid { grid-size: 3; grid-gutter: 0 2; height: 1fr; margin: 1 0 0 0; padding: 0 1; }
     ChartsPane Grid.-two { grid-size: 2; }
     """
@@ -84,8 +86,7 @@ class ChartsPane(Vertical):
                     panel = others[number]
                     chart.show(self._picture, self.view, self._limits.get(panel.key, ()), panel)
         else:
-            # The large chart keeps most of a small screen; m leads through all of them.
-            gauges.show(self._picture, others[: gauges.fitting(self.size.width, self.size.height // 2)], self._limits)
+            gauges.show(self._picture, others, self._limits)
 
     def look(self, view: View) -> None:
         """Look at the charts in another way."""

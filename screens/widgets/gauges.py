@@ -79,10 +79,6 @@ class Gauges(Widget):
         rows = [Content("  ").join(cells[start : start + columns]) for start in range(0, len(cells), columns)]
         return Content("\n").join(rows)
 
-    def fitting(self, width: int, rows: int) -> int:
-        """How many panels have room in so many rows."""
-        return rows * self._columns(width)
-
     def _columns(self, width: int) -> int:
         return max(1, min(3, (width + 2) // (self.COLUMN + 2)))
 
