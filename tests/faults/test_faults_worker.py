@@ -25,7 +25,9 @@ Reach = Callable[..., RunStatus]
 COUNTING = Path(__file__).with_name("counting_worker.py")
 
 LAUNCHER = f"""
-import sys, time
+import signal, sys, time
+# Under nohup, or a service, a hangup is ignored from birth; in a terminal it isn't.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from ftui.runs import control
 from ftui.runs.folder import create
 control.WORKER = (sys.executable, {str(COUNTING)!r})
