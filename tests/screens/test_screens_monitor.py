@@ -57,7 +57,7 @@ async def test_a_running_training_fits_and_shows_both_curves_progress_and_all_me
 async def test_a_spike_of_one_step_and_a_gap_can_be_seen(own_home: Path, size: tuple[int, int]) -> None:
     run = recorded.healthy(own_home, spike=130, nan=range(180, 200))
     async with app_on(run.folder).run_test(size=size) as pilot:
-        shown = (await until(pilot, "260 / 400 steps", "×")).splitlines()
+        shown = (await until(pilot, "260 / 400 steps", "×", "GPU temperature")).splitlines()
     assert any("4 ┤" in row for row in shown)
     foot = next(row for row in shown if "×" in row)
     spiked = [row for row in shown[4:9] if "⡇" in row or "⢸" in row]
