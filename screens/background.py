@@ -116,6 +116,9 @@ def _taken_away(node: Widget) -> bool:
     screen = next((each for each in node.ancestors_with_self if isinstance(each, Screen)), None)
     if screen is None or not node.app.is_running or screen not in node.app.screen_stack:
         return True
+    if not node.is_attached or (node.styles.display != "none" and not node.display):
+        # The app is being left, or the node is on its way out: its children go before it.
+        return True
     return node is not screen and (node.parent is None or node not in node.parent.children)
 
 
