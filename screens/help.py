@@ -12,9 +12,9 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ActiveBinding, Screen
-from textual.widgets import Static
 
 from .page import Page
+from .widgets.static import Static
 
 MOUSE = "Everything that has a key can be clicked; the wheel scrolls lists and zooms charts."
 TERMINAL = "Closing the terminal ends this window only: runs go on, and `ftui` finds them again."

@@ -6,7 +6,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import Static
 
 from . import lookups
 from .background import Problem, attempt_for
@@ -14,6 +13,7 @@ from .memory import recall
 from .messages import NewRun, RateAnswers, WatchRun
 from .page import Page
 from .widgets.choice_table import ChoiceTable, Column, Row
+from .widgets.static import Static
 
 REFRESH_SECONDS = 2.0
 MOST_RUNS = 8

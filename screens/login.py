@@ -7,11 +7,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.login import TOKEN_PAGE, log_in
 
 from .background import Problem, attempt_for
+from .widgets.static import Static
 
 
 class LoginDialog(ModalScreen[bool]):

@@ -9,7 +9,8 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+
+from .widgets.static import Static
 
 if TYPE_CHECKING:
     from ftui.recipe.cards import Card

@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from ftui.runs.status import RunStatus
 from ftui.units import plain
@@ -29,6 +29,7 @@ from .widgets.frame import TitleBar
 from .widgets.gauges import ProgressLines
 from .widgets.log_view import LogView
 from .widgets.sample_view import SampleView
+from .widgets.static import Static
 from .widgets.tab_line import TabLine
 
 LOOK_SECONDS, LOOK_SECONDS_OVER = 1.0, 3.0

@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui.data.rating import Choice, Rating, journal_of, say
 from ftui.units import count, plain
 
 from .page import Page
+from .widgets.static import Static
 
 SAID = {"1": "1 is better", "2": "2 is better", "tie": "a tie", "skip": "skipped"}
 _BAR = 20

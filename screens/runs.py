@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.runs import control
 from ftui.runs.folder import Run
@@ -18,6 +18,7 @@ from .dialogs import Confirm
 from .page import Page
 from .runs_list import RunsList
 from .widgets.run_table import RunTable
+from .widgets.static import Static
 
 LOOK_SECONDS = 1.0
 EMPTY = "There are no runs yet.  n opens the wizard, or: ftui launch cpu-demo"

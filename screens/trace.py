@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui import planner, tracing
 from ftui.planner.document import MemoryEstimate, Trace
@@ -25,6 +24,7 @@ from .background import Problem, attempt_for
 from .monitor_picture import Picture
 from .page import Page
 from .widgets.memory_bar import COLOURS
+from .widgets.static import Static
 
 if TYPE_CHECKING:
     from ftui.data.document import DataProfile

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.runs import control
 from ftui.runs.folder import Run
@@ -21,6 +21,7 @@ from .background import Problem, attempt
 from .monitor_picture import Picture, Sample
 from .page import Page
 from .widgets.sample_view import answers
+from .widgets.static import Static
 
 LOOK_SECONDS = 0.5
 NEW_TOKENS = 128

@@ -8,9 +8,10 @@ from textual.events import Click
 from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
-from textual.widgets import Static
 
 from ftui.units import plain
+
+from .static import Static
 
 SHOWN_KEYS = 6
 """More than this many keys in the bar are no longer read; the rest stand in the palette and the help."""

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from ..monitor_panels import Panel
 from ..monitor_picture import Picture
 from ..monitor_raster import Limit, spark
+from .static import count_change
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 NAME = 16
@@ -67,6 +68,8 @@ class Gauges(Widget):
         grown = len(panels) != len(self._panels)
         self._picture, self._panels, self._limits = picture, panels, limits
         self.refresh(layout=grown)
+        if grown:
+            count_change(self)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         return -(-len(self._panels) // self._columns(width)) if self._panels else 0

@@ -10,12 +10,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui.units import plain
 
 from ..monitor_axes import short
 from ..monitor_picture import Picture, Sample
+from .static import Static
 
 SIDE_BY_SIDE = 90
 """From this width on the two answers stand beside each other."""

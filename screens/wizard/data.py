@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import Key
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.data.document import FormatName
 from ftui.units import plain
@@ -22,6 +22,7 @@ from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import MapColumns, Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.path_input import PathSuggester, near
+from ..widgets.static import Static
 from .checkup import wanted
 from .checkup_words import look_of
 from .data_facts import checked, facts, preview_lines

@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui.data.document import Finding
 from ftui.units import count, plain
 
 from ..dialogs import Ask
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 from .checkup_words import SIGNS, how_far, look_of, repair_line
 from .state import WizardState
 from .step import Assigned, CheckAsked, CheckStopped

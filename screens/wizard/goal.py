@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui.data.document import RowKind
 from ftui.methods import ADAPTERS, OBJECTIVES
@@ -16,6 +15,7 @@ from ftui.methods.families import COMMON
 from ftui.planner.rules.goals import KINDS, WISHES, ways
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 from .methods import NAME, Line, MethodPick, adapter_lines, grouped, objective_lines, row
 from .state import WizardState
 from .step import Assigned, GoOn, Redrawn, Reset, Step

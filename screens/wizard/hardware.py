@@ -7,12 +7,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui.hardware.document import Gpu, Hardware
 from ftui.units import gib, plain
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 from .state import WizardState
 from .step import Assigned, GoOn, LookAgain, Step, said
 

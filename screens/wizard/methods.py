@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.data.document import RowKind
 from ftui.methods import ADAPTERS, OBJECTIVES
@@ -21,6 +21,7 @@ from ftui.planner.rules.goals import Fit, ways
 from ftui.recipe.adapter_choices import adapter_choices
 
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 
 if TYPE_CHECKING:
     from ftui.recipe.cards import Section

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Key
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui.models.document import ModelShape
 from ftui.units import count, gib, plain
@@ -18,6 +18,7 @@ from ftui.units import count, gib, plain
 from .. import lookups
 from ..background import Problem, attempt_for
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 from .catalogue_fit import NOT_YET, Judged, judge, suggested
 from .state import WizardState
 from .step import Assigned, GoOn, LookAgain, Step, problem_text, said

@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui import recipe
 from ftui.errors import FtuiError
@@ -23,6 +22,7 @@ from .. import lookups
 from ..widgets.badge import ESTIMATE, between, signed
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
+from ..widgets.static import Static
 from .state import WizardState
 from .step import Assigned, GoOn, OptionChosen, TraceAsked, said
 from .weighed import FIT_STYLES, FIT_WORDS, Weighed, ways_out

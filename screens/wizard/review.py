@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from ftui import recipe
 from ftui.errors import BadInput, FtuiError
@@ -22,6 +21,7 @@ from ftui.units import gib, plain
 from .. import lookups
 from ..background import OneAtATime, Problem, attempt_for
 from ..dialogs import Ask, Confirm
+from ..widgets.static import Static
 from .checkup_words import unrepaired
 from .cost import cost_line
 from .methods import short_name

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from ftui import recipe
 from ftui.errors import FtuiError
@@ -25,6 +25,7 @@ from ..background import Problem
 from ..dialogs import Pick
 from ..widgets.choice_table import ChoiceTable, Column, Row
 from ..widgets.memory_bar import MemoryBar
+from ..widgets.static import Static
 from .cost import cost_line, followed
 from .setting_lines import lines, meaning, shown, values
 from .state import WizardState

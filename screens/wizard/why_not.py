@@ -10,7 +10,6 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from ftui.planner import WhyNot
 from ftui.planner.document import Choice, Method
@@ -20,6 +19,7 @@ from ftui.units import MiB, gib, plain, signed_gib
 from ..background import Problem, attempt_for
 from ..widgets.badge import ESTIMATE
 from ..widgets.choice_table import ChoiceTable, Column, Row
+from ..widgets.static import Static
 from .step import problem_text
 from .weighed import FIT_STYLES, FIT_WORDS, ways_out
 
