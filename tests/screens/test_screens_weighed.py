@@ -98,6 +98,7 @@ async def test_the_ways_stand_by_fit_and_quality_with_the_badge_at_each_number(o
 
 async def test_a_wide_terminal_has_the_interval_the_rank_and_the_result_too(opened: Open) -> None:
     async with opened("plan", (120, 40)) as pilot:
+        await until(pilot, lambda: "QLoRA" in text(pilot.app))
         assert re.search(r"≈ \d+\.\d GiB +\d+\.\d–\d+\.\d", row_of(pilot, "QLoRA"))
         assert "Result" in text(pilot.app)
 
