@@ -182,6 +182,7 @@ def open_rating(
             raise Refused(f"{plain(str(target))} exists, and no ratings that it follows from.", "Name another: --out.")
         return Rating(found.items, ratings, target, journal, found.left_out)
     except BaseException:
+        # Whatever comes between, an interrupt too: the journal's lock must not outlive who asked for it.
         journal.close()
         raise
 

@@ -71,6 +71,21 @@ class Terminal:
             time.sleep(0.2)
         pytest.fail(f"{what} did not show within {timeout:.0f} s; the screen was:\n{self.screen()}")
 
+    def name_data(self, file: str) -> None:
+        """From Home to the Data step, on the embedded model, and name `file` there."""
+        self.wait_for(r"New run")
+        self.keys("n")
+        self.wait_for(r"● Hardware(.|\n)*of memory for the run")
+        self.keys("Enter")
+        self.wait_for(r"● Model(.|\n)*demo")
+        self.type("demo")
+        self.keys("Enter")
+        self.wait_for(r"1\.15 M")
+        self.keys("C-n")
+        self.wait_for(r"● Data")
+        self.type(file)
+        self.keys("Enter")
+
     def pids(self) -> list[int]:
         """The process that tmux started, and its children."""
         shell = int(self._tmux("list-panes", "-F", "#{pane_pid}").split()[0])

@@ -12,29 +12,13 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("journeys")]
 
 
-def model_and_data(terminal: Any, file: str) -> None:
-    """From home to the Data step's facts, on the embedded model."""
-    terminal.wait_for(r"New run")
-    terminal.keys("n")
-    terminal.wait_for(r"● Hardware(.|\n)*of memory for the run")
-    terminal.keys("Enter")
-    terminal.wait_for(r"● Model(.|\n)*demo")
-    terminal.type("demo")
-    terminal.keys("Enter")
-    terminal.wait_for(r"1\.15 M")
-    terminal.keys("C-n")
-    terminal.wait_for(r"● Data")
-    terminal.type(file)
-    terminal.keys("Enter")
-
-
 def test_tickets_are_sorted_by_a_classifier_on_the_smallest_terminal(
     open_terminal: Callable[..., Any], trained_demo: Path, tmp_path: Path
 ) -> None:
     lines = [f'"My {kind} is wrong, number {n}.",{kind}' for n in range(40) for kind in ("bill", "login")]
     (tmp_path / "tickets.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     terminal = open_terminal(size=(80, 24))
-    model_and_data(terminal, "tickets.csv")
+    terminal.name_data("tickets.csv")
     terminal.wait_for(r"80 rows of texts with labels(.|\n)*labels +2: bill 40, login 40(.|\n)*label bill")
     terminal.keys("C-n")
     terminal.wait_for(r"● Goal(.|\n)*Classification +★")

@@ -8,9 +8,11 @@ from typing import Any
 
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from ftui.data.document import BadRow, DataProfile, Lengths, Source
 from ftui.hardware.document import Cpu, Disk, Gpu, GpuProcess, Hardware, Ram, TorchBuild
+from ftui.screens.wizard.wizard import WizardScreen
 
 GIB = 1 << 30
 
@@ -98,3 +100,30 @@ async def until_drawn(pilot: Pilot[Any], *wanted: str, seconds: float = 30) -> s
             return drawn(pilot)
         await pilot.pause(0.05)
     raise AssertionError(f"{wanted} not on the screen:\n{drawn(pilot)}")
+
+
+def wizard(pilot: Pilot[int]) -> WizardScreen:
+    """The wizard, which must be what is shown."""
+    screen = pilot.app.screen
+    assert isinstance(screen, WizardScreen)
+    return screen
+
+
+async def at(pilot: Pilot[int], step: str) -> WizardScreen:
+    """Wait until the wizard shows `step` and is busy with nothing."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen) and wizard(pilot).state.step == step)
+    await until(pilot, lambda: not wizard(pilot).state.busy)
+    await pilot.pause()
+    return wizard(pilot)
+
+
+async def set_value(pilot: Pilot[int], path: str, value: str) -> None:
+    """Set a setting as a person does: find it, open it, write, enter."""
+    editor = pilot.app.screen.query_one("#editor", Input)
+    await pilot.press("slash")
+    editor.value = path
+    await pilot.press("enter", "enter")
+    editor.value = value
+    await pilot.press("enter")
+    await pilot.pause(0.05)
+    await until(pilot, lambda: not pilot.app.screen.state.busy)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from screens_help import rows, text, until
+from screens_help import rows, text, until, wizard
 from textual.pilot import Pilot
 
 from ftui import recipe
@@ -35,12 +35,6 @@ def faulty(tmp_path: Path) -> Path:
     path = tmp_path / "faulty.jsonl"
     path.write_text("\n".join([*lines, "{broken"]))
     return path
-
-
-def wizard(pilot: Pilot[int]) -> WizardScreen:
-    screen = pilot.app.screen
-    assert isinstance(screen, WizardScreen)
-    return screen
 
 
 async def at_data(pilot: Pilot[int], *sources: str, **settings: object) -> WizardScreen:

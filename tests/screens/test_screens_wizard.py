@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from screens_help import cpu_box, gpu_box, rows, small_profile, text, until
+from screens_help import at, cpu_box, gpu_box, rows, set_value, small_profile, text, until, wizard
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from ftui import paths, recipe
-from ftui.errors import BadInput, Refused
+from ftui import paths
+from ftui.errors import BadInput
 from ftui.hardware.document import Hardware
 from ftui.screens.app import FtuiApp
-from ftui.screens.wizard.replan import replan
-from ftui.screens.wizard.state import WizardState
 from ftui.screens.wizard.wizard import WizardScreen
 
 SIZES = [(80, 24), (120, 40)]
@@ -39,34 +35,6 @@ def questions(tmp_path: Path) -> Path:
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join(json.dumps({"q": f"What is {n}?", "a": f"It is {n}."}) for n in range(40)))
     return path
-
-
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Takes the launches in place of starting a worker."""
-    taken: list[Any] = []
-
-    def launch(layout: Any, command: str, force: bool, queued: bool) -> Any:
-        taken.append(SimpleNamespace(layout=layout, command=command, force=force, queued=queued))
-        return SimpleNamespace(id="2026-11-22-run-0001")
-
-    monkeypatch.setattr("ftui.screens.lookups.launch", launch)
-    monkeypatch.setattr("ftui.screens.wizard.wizard.WizardScreen._launched", lambda self, message: self.dismiss())
-    return taken
-
-
-def wizard(pilot: Pilot[int]) -> WizardScreen:
-    screen = pilot.app.screen
-    assert isinstance(screen, WizardScreen)
-    return screen
-
-
-async def at(pilot: Pilot[int], step: str) -> WizardScreen:
-    """Wait until the wizard shows `step` and is busy with nothing."""
-    await until(pilot, lambda: isinstance(pilot.app.screen, WizardScreen) and wizard(pilot).state.step == step)
-    await until(pilot, lambda: not wizard(pilot).state.busy)
-    await pilot.pause()
-    return wizard(pilot)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -116,18 +84,6 @@ async def test_going_back_and_forth_loses_no_edit() -> None:
         assert screen.state.draft.adapter.rank == 32
         assert "adapter.rank 32" in text(app)
         assert "--set adapter.rank=32" in text(app)
-
-
-async def set_value(pilot: Pilot[int], path: str, value: str) -> None:
-    """Set a setting as a person does: find it, open it, write, enter."""
-    editor = pilot.app.screen.query_one("#editor", Input)
-    await pilot.press("slash")
-    editor.value = path
-    await pilot.press("enter", "enter")
-    editor.value = value
-    await pilot.press("enter")
-    await pilot.pause(0.05)
-    await until(pilot, lambda: not pilot.app.screen.state.busy)  # type: ignore[attr-defined]
 
 
 async def test_a_wizard_that_was_left_is_resumed_where_it_was(alpaca: Path) -> None:
@@ -344,108 +300,6 @@ async def test_resizing_loses_nothing() -> None:
         assert wizard(pilot).state.draft.train.seed == 5
         await wizard(pilot).go("review")
         await until(pilot, lambda: "train.seed 5" in text(app))
-
-
-async def test_what_is_launched_is_what_was_edited_however_long_the_planning_takes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    go_on, launched = Event(), list[Any]()
-
-    def refuse(layout: Any, *_: Any) -> Any:
-        launched.append(layout.recipe)
-        raise Refused("No space is left.", "Free 2 GiB.")
-
-    def slowly(state: WizardState) -> WizardState:
-        go_on.wait(30)
-        return replan(state)
-
-    monkeypatch.setattr("ftui.screens.lookups.launch", refuse)
-    app = FtuiApp(demo=True)
-    async with app.run_test() as pilot:
-        await at(pilot, "hardware")
-        await until(pilot, lambda: wizard(pilot).state.layout)
-        monkeypatch.setattr("ftui.screens.wizard.wizard.replan", slowly)
-        await wizard(pilot).go("settings")
-        await set_value(pilot, "train.max_steps", "3")
-        await until(pilot, lambda: wizard(pilot).state.draft.train.max_steps == 3)
-        await wizard(pilot).go("review")
-        await pilot.press("enter")
-        shown = ("planning what was just edited", "of demo by supervised fine-tuning on", "--set train.max_steps=3")
-        for said in shown:
-            await until(pilot, lambda said=said: said in text(app))
-        assert not launched
-        go_on.set()
-        await until(pilot, lambda: "No space is left." in text(app))
-    assert [run.train.max_steps for run in launched] == [3]
-
-
-async def test_what_stands_in_the_way_is_asked_about_before_the_launch(
-    launches: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ftui.runs.launch import Obstacle
-
-    monkeypatch.setattr("ftui.screens.lookups.obstacles", lambda layout: [Obstacle("The disk is full.", "Free some.")])
-    app = FtuiApp(demo=True)
-    async with app.run_test() as pilot:
-        await at(pilot, "hardware")
-        await until(pilot, lambda: wizard(pilot).state.layout)
-        await wizard(pilot).go("review")
-        await until(pilot, lambda: "The disk is full." in text(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Launch all the same?" in text(app))
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(app.screen, WizardScreen))
-        assert not launches
-        await pilot.press("enter")
-        await until(pilot, lambda: "Launch all the same?" in text(app))
-        await pilot.press("y")
-        await until(pilot, lambda: launches)
-    assert launches[0].force
-
-
-async def test_one_key_queues_the_run_until_a_device_is_free(launches: list[Any]) -> None:
-    app = FtuiApp(demo=True)
-    async with app.run_test() as pilot:
-        await at(pilot, "hardware")
-        await until(pilot, lambda: wizard(pilot).state.layout)
-        await wizard(pilot).go("review")
-        await until(pilot, lambda: "w queues it" in text(app))
-        await pilot.press("w")
-        await until(pilot, lambda: launches)
-    assert launches[0].queued
-    assert launches[0].command.endswith("--queue")
-
-
-async def test_a_refused_launch_is_said_in_place(launches: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> Any:
-        raise Refused("No space is left.", "Free 2 GiB.")
-
-    monkeypatch.setattr("ftui.screens.lookups.launch", refuse)
-    app = FtuiApp(demo=True)
-    async with app.run_test() as pilot:
-        await at(pilot, "hardware")
-        await until(pilot, lambda: wizard(pilot).state.layout)
-        await wizard(pilot).go("review")
-        await pilot.press("enter")
-        await until(pilot, lambda: "No space is left." in text(app))
-        assert "Free 2 GiB." in text(app)
-
-
-async def test_the_recipe_is_saved_and_makes_the_same_run(tmp_path: Path) -> None:
-    app = FtuiApp(demo=True)
-    async with app.run_test() as pilot:
-        await at(pilot, "hardware")
-        await until(pilot, lambda: wizard(pilot).state.layout)
-        await wizard(pilot).go("review")
-        await pilot.press("t", *"2", "enter")
-        await until(pilot, lambda: wizard(pilot).state.draft.compute.max_hours == 2)
-        await pilot.press("s")
-        await until(pilot, lambda: "Save the recipe to" in text(app))
-        target = tmp_path / "mine.yaml"
-        app.screen.query_one(Input).value = str(target)
-        await pilot.press("enter")
-        await until(pilot, target.exists)
-        assert recipe.read(target) == wizard(pilot).state.asked
 
 
 def test_a_draft_that_cannot_be_read_gives_a_fresh_wizard() -> None:
