@@ -50,6 +50,12 @@ def loss(setup: Setup) -> Loss:
             return loss_of(replace(setup, length=setup.length - setup.prompt, loss="tiled"))
 
 
+GENERATED = ("prompt reading", "generation")
+"""The phases of writing answers, which is done before the step's first pass."""
+BESIDE = ("reference forward", "reference scores", "teacher forward", *GENERATED)
+"""The phases of the moments that `beside` makes."""
+
+
 def beside(setup: Setup, step: list[Moment]) -> list[Moment]:
     """The moments that the objective adds to those of the training pass, which `step` lists."""
     start = next(moment for moment in step if moment.phase == "loss forward")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ftui.hardware.document import Hardware
 from ftui.planner.moment import Moment
-from ftui.planner.objectives import second_model_bytes
+from ftui.planner.objectives import BESIDE, GENERATED, second_model_bytes
 from ftui.planner.setup import Setup
 from ftui.planner.states import (
     adapter_bytes,
@@ -300,10 +300,12 @@ def _fsdp_moments(setup: Setup, found: list[Moment]) -> list[Moment]:
     moments.append(step._replace(gradients=everything, workspace=optimizer_workspace(setup) / devices))
     scoring = at["evaluation"].logits > 0
     moments.append(during("evaluation", gradients=0.0, workspace=2 * (apart if scoring else unit), waits=0.0))
-    named = {moment.phase for moment in moments}
+    # What an objective runs beside its step gathers layer by layer, and the head, as every forward pass does; beside a
+    # graph that waits for its backward pass the gradients of earlier micro-batches wait, too.
     moments += [
-        during(moment.phase, gradients=0.0, workspace=max(2 * apart, 3 * unit))
-        for moment in found if moment.phase not in named and moment.phase not in at
+        during(moment.phase, gradients=0.0, workspace=max(2 * apart, 3 * unit),
+               waits=0.0 if moment.phase in GENERATED else waiting)
+        for moment in found if moment.phase in BESIDE
     ]
     return moments
 

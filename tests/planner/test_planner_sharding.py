@@ -19,6 +19,7 @@ from ftui.models.shape import Origin, build
 from ftui.planner import estimate, plan, resolve, risks
 from ftui.planner.geometry import chosen, geometry
 from ftui.planner.memory import memory, moments, process_bytes
+from ftui.planner.objectives import BESIDE, GENERATED
 from ftui.planner.setup import Setup, number_formats, setup_of
 from ftui.planner.sharding import communication_bytes, held, weakest
 from ftui.planner.states import gradient_bytes, optimizer_bytes, weight_bytes
@@ -166,6 +167,23 @@ def test_accumulating_under_fsdp_keeps_whole_gradients(shapes: dict[str, ModelSh
     once, twice = (setup(shape, devices=8, accumulation=count) for count in (1, 2))
     assert memory(twice).allocated_bytes - memory(once).allocated_bytes > 1.5 * shape.parameters
     assert any("no_sync" in note for note in memory(twice).notes)
+
+
+@pytest.mark.parametrize("more", [
+    {"objective": "dpo", "reference": "copy", "prompt": 256, "loss": "tiled"},
+    {"objective": "grpo", "generated_rows": 8, "prompt": 256, "completion": 512},
+], ids=["dpo", "grpo"])
+def test_fsdp_has_the_moments_that_an_objective_adds(shapes: dict[str, ModelShape], more: dict[str, Any]) -> None:
+    """They gather as every forward pass does; whole gradients wait beside a reference, and not beside writing."""
+    one, four = setup(shapes["llama-7b"], strategy="single", devices=1, **more), setup(shapes["llama-7b"], **more)
+    accumulating = {moment.phase: moment for moment in moments(replace(four, accumulation=4))}
+    alone, shared = ({moment.phase: moment for moment in moments(each)} for each in (one, four))
+    added = [phase for phase in BESIDE if phase in alone]
+    assert added
+    for phase in added:
+        assert shared[phase].activations == alone[phase].activations
+        assert shared[phase].workspace > alone[phase].workspace
+        assert (accumulating[phase].gradients > 0) == (phase not in GENERATED)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
