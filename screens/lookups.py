@@ -149,6 +149,6 @@ def obstacles(layout: Layout) -> list[Obstacle]:
 
 def launch(layout: Layout, command: str, force: bool, queued: bool = False) -> Run:
     """Start the run in the background, or queue it."""
-    from ftui import runs
+    from ftui.runs.launch import launch
 
-    return runs.launch(layout, command=command, force=force, queued=queued)
+    return launch(layout, command=command, force=force, queued=queued)

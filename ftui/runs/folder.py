@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ftui.data.document import SourceVersion
 from ftui.errors import BadInput, Refused
 from ftui.files import sync_folder, write_atomic
 from ftui.paths import runs_dir
-from ftui.planner.document import Plan
-from ftui.recipe.document import Recipe
 from ftui.runs.document import JobKind, RunInfo
 
 if TYPE_CHECKING:
+    from ftui.data.document import SourceVersion
+    from ftui.planner.document import Plan
+    from ftui.recipe.document import Recipe
     from ftui.runs.status import RunStatus
 
 LIBRARIES = ("ftui", "torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate")
@@ -127,6 +127,8 @@ class Run:
 
     def data_versions(self) -> list[SourceVersion]:
         """What data.json says; none before the rows are prepared, or where it can't be read."""
+        from ftui.data.document import SourceVersion
+
         try:
             found = json.loads(self.data_file.read_bytes())
             return [SourceVersion.model_validate(version) for version in found]
@@ -135,6 +137,8 @@ class Run:
 
     def plan(self) -> Plan | None:
         """What the planner expected; None for a job that was not planned."""
+        from ftui.planner.document import Plan
+
         text = self._text("plan.json")
         return None if text is None else Plan.from_json(text)
 
