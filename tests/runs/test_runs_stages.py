@@ -19,9 +19,9 @@ from ftui.errors import Refused
 from ftui.recipe import parse
 from ftui.recipe.document import Recipe
 from ftui.runs import control, heartbeat
-from ftui.runs.launch import launch, lay_out
 from ftui.runs.folder import Run, create, find, list_runs
 from ftui.runs.follow import history
+from ftui.runs.launch import launch, lay_out
 from ftui.runs.process import whereabouts
 from ftui.runs.status import status
 

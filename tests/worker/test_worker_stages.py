@@ -12,9 +12,9 @@ import pytest
 
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
-from ftui.runs.launch import launch, lay_out
 from ftui.runs.folder import Run
 from ftui.runs.follow import history
+from ftui.runs.launch import launch, lay_out
 from ftui.runs.status import status
 
 from .preference_rows import pairs
