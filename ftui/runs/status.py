@@ -79,7 +79,7 @@ def status(run: Run) -> RunStatus:
         "attempt": attempt, "progressed": beat.progressed if beat else None, "host": beat.worker.host if beat else None,
     }
     if tail.end and tail.attempt == attempt:
-        return _ended(tail.end, common)
+        return as_ended(tail.end, common)
     if beat is None:
         return _unattended(run, tail, common)
     where = whereabouts(beat.worker)
@@ -96,7 +96,8 @@ def status(run: Run) -> RunStatus:
     return _crashed(run, beat, tail, attempt, common)
 
 
-def _ended(end: Event, common: dict[str, Any]) -> RunStatus:
+def as_ended(end: Event, common: dict[str, Any]) -> RunStatus:
+    """The status that the event `end` left; `common` are the fields that every state shares."""
     state = _text(end.data.get("status"))
     final = end.data.get("metrics")
     output = end.data.get("output")
@@ -156,7 +157,7 @@ def _crashed(run: Run, beat: Heartbeat, tail: _Tail, attempt: int, common: dict[
         hint = f"Read why: ftui runs log {run.id}"
     else:
         at = f" at step {tail.step:,}" if tail.step is not None else ""
-        how, besides = why(beat)
+        how, besides = why(beat, run.log)
         text = f"Its worker vanished{at}: {how}."
         what = "Go on from the last checkpoint" if run.info.kind in ("train", "stages") else "Start it again"
         hint = " ".join(filter(None, (besides, f"{what}: ftui runs resume {run.id}")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ftui.errors import FtuiError
+from ftui.hardware import faults
 
 LESS_MEMORY = "Lower train.micro_batch or data.max_length, switch train.checkpointing on"
 
@@ -37,6 +38,8 @@ def explain(error: BaseException, run: str) -> Ending:
         return Ending(
             "failed", f"The GPU ran out of memory: {_first_line(error)}", f"{LESS_MEMORY}. {_resume(run)}"
         )
+    if not isinstance(error, OSError) and (fault := faults.find(str(error))):
+        return Ending("failed", f"{fault.text} ({_first_line(error).rstrip('.')}).", f"{fault.hint} {_resume(run)}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
         return Ending("failed", f"The disk is full{where}.", f"Free some space. {_resume(run)}")

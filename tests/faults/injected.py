@@ -40,13 +40,23 @@ def _faulty(
         calls += 1
         due = calls == nth or (lasting and calls > nth)
         if due and before:
-            WHAT[what](*args)
+            _happens(what, *args)
         result = function(*args, **kwargs)
         if due and not before:
-            WHAT[what](*args)
+            _happens(what, *args)
         return result
 
     return faulty
+
+
+def _happens(what: str, *args: Any) -> None:
+    """Do one of `WHAT`, or raise what torch raises with these words: "cuda: " and "nccl: " before them say as what."""
+    kind, _, words = what.partition(": ")
+    if kind in ("cuda", "nccl") and words:
+        import torch
+
+        raise {"cuda": torch.AcceleratorError, "nccl": torch.distributed.DistBackendError}[kind](words)
+    WHAT[what](*args)
 
 
 def _kill(*_: Any) -> None:
@@ -103,6 +113,25 @@ def _spoil(*_: Any) -> None:
         os.truncate(file, 10)
 
 
+def _out_of_memory(*_: Any) -> None:
+    """The GPU's memory is full."""
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def _abort(*_: Any) -> None:
+    """NCCL's watchdog ends the process from a thread of its own, as C++ does."""
+    words = (
+        "terminate called after throwing an instance of 'c10::DistBackendError'\n  what():  [PG 1 Rank 0] Process "
+        "group watchdog thread terminated with exception: [Rank 0] Watchdog caught collective operation timeout: "
+        "WorkNCCL(SeqNum=9141, OpType=_ALLGATHER_BASE, NumelIn=19008, NumelOut=152064, Timeout(ms)=600000) ran for "
+        "600020 milliseconds before timing out.\n"
+    )
+    os.write(2, words.encode())
+    os.abort()
+
+
 def _note(trainer: Any, inputs: Any) -> None:
     """Write down which rows a micro-batch has, those of the trial step left out."""
     if trainer.session._mark is None:
@@ -119,5 +148,5 @@ def _run() -> Path:
 WHAT: dict[str, Callable[..., None]] = {
     "kill": _kill, "power": _power, "full": _full, "fill": _fill, "free": _free, "slow": _slow,
     "yesterday": _yesterday, "bad_row": _bad_row, "no_number": _no_number, "spoil": _spoil,
-    "note": _note,
+    "note": _note, "out_of_memory": _out_of_memory, "abort": _abort,
 }
