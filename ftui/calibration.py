@@ -160,12 +160,13 @@ def start_measure(layout: Layout, *, command: str) -> Run:
     from ftui.runs.control import start
     from ftui.runs.folder import create
     from ftui.runs.launch import obstacles
+    from ftui.runs.on_end import SILENT
 
     spoken = layout.estimate.verdict.text
     if found := next((one for one in obstacles(layout) if one.what != spoken), None):
         raise Refused(found.what, found.hint)
     # What is to be done when the training ends isn't to be done now.
-    quiet = assign(layout.recipe, {"compute.on_end": None, "compute.max_hours": None})
+    quiet = assign(layout.recipe, {**SILENT, "compute.max_hours": None})
     run = create("measure", f"measure-{layout.recipe.name}", command=command, recipe=quiet, plan=layout.plan)
     start(run)
     return run

@@ -61,6 +61,7 @@ def start(
     from ftui.recipe import assign
     from ftui.runs.control import start as start_worker
     from ftui.runs.folder import create, list_runs
+    from ftui.runs.on_end import SILENT
 
     setup = setup_of(recipe, hardware, shape, profile)
     refuse(recipe, setup)
@@ -74,7 +75,7 @@ def start(
         "labels": max(2, setup.scores),
     }
     # What is to be done when the training ends isn't to be done now.
-    quiet = assign(recipe, {"compute.on_end": None, "compute.max_hours": None})
+    quiet = assign(recipe, {**SILENT, "compute.max_hours": None})
     run = create("trace", f"trace-{recipe.name}", command=command or "ftui plan --trace", recipe=quiet, args=args)
     start_worker(run)
     return run

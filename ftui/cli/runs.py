@@ -11,11 +11,12 @@ import typer
 from ftui.cli.compare import compare
 from ftui.cli.diagnose import diagnose
 from ftui.cli.export import export
+from ftui.cli.notify import notify
 from ftui.cli.output import print_json
 from ftui.cli.queue import hold, move, queue
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
-for command in (compare, diagnose, export, queue, hold, move):
+for command in (compare, diagnose, export, notify, queue, hold, move):
     app.command()(command)
 
 ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")

@@ -250,6 +250,12 @@ class Compute(Document):
         None, title="Command at the end", help="A shell command run when the run ends, however it ends.",
         why="It can switch a rented machine off or send a message.", advanced=True,
     )
+    webhook: str | None = setting(
+        None, title="Webhook", help="Where a message goes at the end, or when the run needs somebody: env:NAME or "
+        "file:PATH of what holds the URL.",
+        why="Slack, Discord, Mattermost or ntfy then tell you. The URL is a secret, so it stands outside the recipe.",
+        advanced=True,
+    )
 
 
 Objective = Annotated[

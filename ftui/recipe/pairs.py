@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ftui.methods import ADAPTERS, LoraOptions, Targeted
 from ftui.recipe.document import Recipe
+from ftui.recipe.webhooks import wrong_webhook
 
 Pair = tuple[str, str]
 """The path that is to be changed, and why."""
@@ -31,6 +32,8 @@ def impossible_pairs(recipe: Recipe) -> Iterator[Pair]:
     yield from _what_is_trained(recipe)
     yield from _device(recipe)
     yield from _sharing(recipe)
+    if recipe.compute.webhook is not None and (reason := wrong_webhook(recipe.compute.webhook)):
+        yield "compute.webhook", reason
 
 
 def _base_and_adapter(recipe: Recipe) -> Iterator[Pair]:

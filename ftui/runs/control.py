@@ -23,6 +23,7 @@ from ftui.runs.folder import Run, create
 from ftui.runs.follow import follow
 from ftui.runs.heartbeat import Heartbeat
 from ftui.runs.logout import survival
+from ftui.runs.on_end import wants_guard
 from ftui.runs.process import Identity, identify, whereabouts
 from ftui.runs.status import RunStatus, status
 from ftui.runs.writer import RunWriter
@@ -169,9 +170,9 @@ def _spawn(run: Run, attempt: int, *, beside: bool) -> Identity:
         os.write(log, f"=== attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
         pid = _detached([*prefix, *WORKER, str(run.path)], log, environment, session=not beside)
         worker = identify(pid) or Identity(pid, -1.0, *_here())
-        recipe = run.recipe()
-        if recipe is not None and recipe.compute.on_end:
-            guard = (sys.executable, "-m", "ftui.runs.on_end", str(run.path), json.dumps(worker.as_dict()))
+        if wants_guard(run):
+            said = json.dumps(worker.as_dict())
+            guard = (sys.executable, "-m", "ftui.runs.on_end", str(run.path), said, str(attempt))
             _detached([*prefix, *guard], log, environment)
     finally:
         os.close(log)

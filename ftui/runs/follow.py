@@ -24,13 +24,14 @@ class Follower:
     """Reads each event of a run once.  `garbage` counts the lines that were none; `restarts` how often the file was cut
     or replaced under the reader, which then begins anew: what was drawn before must be forgotten."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, from_end: bool = False) -> None:
+        """With `from_end` what is there already is passed over."""
         self.run = run
         self.garbage = 0
         self.restarts = 0
         self.behind = False
         """Whether the last `poll` left something unread because of its limit."""
-        self._offset = 0
+        self._offset = run.events.stat().st_size if from_end and run.events.exists() else 0
         self._inode: int | None = None
 
     def poll(self, limit_bytes: int = LIMIT_BYTES) -> list[Event]:

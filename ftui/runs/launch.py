@@ -24,6 +24,7 @@ from ftui.recipe.document import DataSource, Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
+from ftui.recipe.webhooks import FILE
 from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
@@ -195,6 +196,7 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         changes = " ".join(f"--set {change.path}={change.text}" for change in needed)
         yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
     yield from _disk_obstacles(layout)
+    yield from _webhook_obstacles(layout)
 
 
 def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:
@@ -335,6 +337,17 @@ def _disk_obstacles(layout: Layout) -> Iterator[Obstacle]:
         )
 
 
+def _webhook_obstacles(layout: Layout) -> Iterator[Obstacle]:
+    """An address that nobody can tell now won't be known in hours either."""
+    if layout.recipe.compute.webhook is not None:
+        from ftui.runs.webhook import address
+
+        try:
+            address(layout.recipe.compute.webhook)
+        except FtuiError as error:
+            yield Obstacle(error.what, error.hint or "Or leave compute.webhook out.")
+
+
 def _free(folder: Path) -> int | None:
     """Bytes free where `folder` lies or would lie; None where that can't be told."""
     while not folder.exists() and folder != folder.parent:
@@ -362,6 +375,9 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         changed["continual"] = recipe.continual.model_copy(update={"remember": old})
     if (base := _absolute(recipe.model.base)) != recipe.model.base:
         changed["model"] = recipe.model.model_copy(update={"base": base})
+    if (webhook := recipe.compute.webhook) and webhook.startswith(FILE):
+        path = f"{FILE}{_absolute(webhook.removeprefix(FILE).strip())}"
+        changed["compute"] = recipe.compute.model_copy(update={"webhook": path})
     if objective := _objective(recipe):
         changed["objective"] = recipe.objective.model_copy(update=objective)
     return recipe.model_copy(update=changed) if changed else recipe

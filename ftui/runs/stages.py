@@ -22,6 +22,7 @@ from ftui.recipe.trainable import planned_only
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
 from ftui.runs.launch import Layout, lay_out, obstacles, refreshed, with_absolute_paths
+from ftui.runs.on_end import SILENT
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _placed(
     """A stage's recipe with the folders that the results of other stages will have; merging is a run of its own."""
     stage, recipe = each.stage, each.layout.recipe
     # The parent keeps to its time, and says when all has ended.
-    settings: dict[str, Any] = {"compute.max_hours": None, "compute.on_end": None}
+    settings: dict[str, Any] = {"compute.max_hours": None, **SILENT}
     if stage.after is not None and stage.start == "adapter":
         settings["adapter.start_from"] = str(trained[stage.after].output)
     if stage.after is not None and stage.start == "merged":

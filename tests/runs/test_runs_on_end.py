@@ -16,6 +16,7 @@ from ftui.runs.folder import Run, create
 from ftui.runs.follow import history
 from ftui.runs.on_end import execute
 from ftui.runs.status import status
+from ftui.runs.writer import RunWriter
 
 NOTE = 'echo "$FTUI_RUN $FTUI_STATUS" >> "$FTUI_FOLDER/ended"'
 
@@ -55,11 +56,14 @@ def test_it_runs_once_the_worker_is_gone_however_it_ended(end: Callable[[Run], o
 
 def test_one_that_fails_is_a_warning_and_the_state_stays() -> None:
     run = made("exit 7")
-    execute(run, "finished")
+    with RunWriter(run.path) as writer:
+        writer.emit("end", status="finished", text="Done.", hint=None, metrics={}, output=None)
+    execute(run, status(run))
+    assert status(run).state == "finished"
     assert "exit code 7" in history(run)[-1].data["text"]
 
 
 def test_a_run_without_one_runs_nothing() -> None:
     run = create("count", "x", command="")
-    execute(run, "finished")
+    execute(run, status(run))
     assert history(run) == []
