@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -40,8 +40,8 @@ class FtuiApp(App[int]):
     """ftui's app, which opens on the home screen.
 
     `open_run` is the id of a run whose monitor is shown first; `demo` opens the wizard on the embedded tiny model and
-    its data; a `rating` is what is rated at once.  Screens are imported when they are first shown, so that the first
-    paint waits for none of them.
+    its data; a `rating` is what is rated at once; `compare` are the ids of runs to lay over each other.  Screens are
+    imported when they are first shown, so that the first paint waits for none of them.
     """
 
     TITLE = "ftui"
@@ -56,11 +56,14 @@ class FtuiApp(App[int]):
         Binding("f2", "command_palette", "Commands", show=False, tooltip="Search every command"),
     ]
 
-    def __init__(self, open_run: str | None = None, demo: bool = False, rating: Rating | None = None) -> None:
+    def __init__(
+        self, open_run: str | None = None, demo: bool = False, rating: Rating | None = None,
+        compare: Sequence[str] = (),
+    ) -> None:
         # Textual picks its colour filters while it is constructed, so the theme without colours must be known by then.
         plain = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if plain else None)
-        self.open_run, self.demo, self.rating = open_run, demo, rating
+        self.open_run, self.demo, self.rating, self.compare = open_run, demo, rating, compare
         kept = recall("app.json").get("theme")
         self.theme = "ansi-dark" if plain else kept if kept in self.available_themes else THEME
         self._keeps_theme = not plain
@@ -76,6 +79,10 @@ class FtuiApp(App[int]):
             self.watch_run(WatchRun(self.open_run))
         elif self.demo:
             self.new_run(NewRun(demo=True))
+        elif self.compare:
+            from .compare import CompareScreen
+
+            self.push_screen(CompareScreen(list(self.compare)))
         elif self.rating:
             self.show_rating(self.rating)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ftui.data.rating import Rating
 
 
-def open_app(run: str | None = None, demo: bool = False, rating: Rating | None = None) -> int:
-    """Open the app (on the monitor of `run`, the demo's wizard, or a `rating`, where asked) and return its exit code.
+def open_app(
+    run: str | None = None, demo: bool = False, rating: Rating | None = None, compare: Sequence[str] = ()
+) -> int:
+    """Open the app (on the monitor of `run`, the demo's wizard, a `rating`, or the runs to `compare`, where asked) and
+    return its exit code.
 
     Without a terminal, or on a dumb one, a plain message names the commands to use instead.  Where a call beside the
     app hangs (a driver, a network home), the process ends here.
@@ -26,7 +30,7 @@ def open_app(run: str | None = None, demo: bool = False, rating: Rating | None =
         return 2
     from ftui.screens.app import FtuiApp
 
-    app = FtuiApp(open_run=run, demo=demo, rating=rating)
+    app = FtuiApp(open_run=run, demo=demo, rating=rating, compare=compare)
     app.run()
     code = app.return_code or 0
     if not app.settled():

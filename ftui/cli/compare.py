@@ -2,95 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from ftui.cli.output import print_json
 
-AXES = ("step", "tokens", "time")
-ROWS: dict[str, str] = {
-    "best": "best", "at": "at step", "loss": "last loss", "tokens_per_second": "tokens/s", "peak_bytes": "peak",
-    "seconds": "took", "steps": "steps",
-}
+if TYPE_CHECKING:
+    from ftui.errors import BadInput
+    from ftui.runs.alignment import Axis
+    from ftui.runs.comparing import Comparison, Side
 
 
 def compare(
     run_ids: list[str] = typer.Argument(..., metavar="RUN RUN ...", help="From two to eight runs."),
     curve: str = typer.Option("", "--curve", help="The number to lay beside each other; else the validation loss."),
     by: str = typer.Option("step", "--by", help="What the curves are laid over: step, tokens or time."),
+    tui: bool = typer.Option(False, "--tui", help="Draw the curves over each other in the app, live."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show what differs in the recipes of several runs, what came of it, and their curves beside each other."""
-    from ftui.errors import BadInput
+    from ftui.runs.comparing import check_number
     from ftui.runs.comparing import compare as examine
     from ftui.runs.folder import find
 
-    if by not in AXES:
-        raise BadInput(f"--by {by}: curves are laid over {', '.join(AXES)}.", "The step is the usual one.")
-    found = examine([find(run_id) for run_id in run_ids])
-    name = curve or ("eval_loss" if all("eval_loss" in each.curves for each in found.runs) else "loss")
-    aligned = found.aligned(name, by)  # type: ignore[arg-type]  # one of AXES
+    axis = axis_named(by)
+    runs = [find(run_id) for run_id in run_ids]
+    if tui:
+        from ftui.cli.app import open_app
+
+        check_number(runs)
+        sys.exit(open_app(compare=[run.id for run in runs]))
+    found = examine(runs)
+    name = curve or ("eval_loss" if all("eval_loss" in side.curves for side in found.sides) else "loss")
+    aligned = found.aligned(name, axis)
     if curve and not aligned:
-        known = sorted(set().union(*(each.curves for each in found.runs)))
-        raise BadInput(f"None of these runs has measured {curve}.", f"They have {', '.join(known)}.")
+        raise no_curve(curve, found.sides)
+    states = [run.status().state for run in runs]
     if as_json:
         print_json({
-            "runs": [{"run": each.run.id, "status": each.state, **each.facts} for each in found.runs],
-            "settings": {path: list(values) for path, values in found.settings.items()},
-            "curve": {"name": name, "by": by, "points": [{"x": x, "values": values} for x, values in aligned]},
+            "runs": [
+                {"run": side.run.id, "status": state, **side.facts}
+                for side, state in zip(found.sides, states, strict=True)
+            ],
+            "settings": {path: list(values) for path, values in found.settings.values.items()},
+            "notes": list(found.settings.notes),
+            "curve": {"name": name, "by": axis, "points": [{"x": x, "values": values} for x, values in aligned]},
         })
         return
-    _print(found, name, by, aligned)
+    _print(found, states, name, axis, aligned)
 
 
-def _print(found: Any, name: str, by: str, aligned: list[tuple[float, list[float | None]]]) -> None:
-    from ftui.units import plain
+def axis_named(by: str) -> Axis:
+    """The axis that `--by` names; BadInput where there is none such."""
+    from ftui.errors import BadInput
+    from ftui.runs.alignment import AXES
 
-    for letter, each in zip("ABCDEFGH", found.runs, strict=False):
-        print(f"{letter}  {each.run.id}  {each.state}")
-    letters = list("ABCDEFGH"[: len(found.runs)])
+    if by not in AXES:
+        raise BadInput(f"--by {by}: curves are laid over {', '.join(AXES)}.", "The step is the usual one.")
+    return by
+
+
+def no_curve(name: str, sides: Sequence[Side]) -> BadInput:
+    """The error that says which curves there are instead of this one."""
+    from ftui.errors import BadInput
+
+    known = sorted(set().union(*(side.curves for side in sides)))
+    which = "None of these runs has" if len(sides) > 1 else "This run hasn't"
+    have = f"There are {', '.join(known)}." if known else "Nothing was measured yet."
+    return BadInput(f"{which} measured {name}.", have)
+
+
+def _print(
+    found: Comparison, states: Sequence[str], name: str, by: str, aligned: list[tuple[float, list[float | None]]]
+) -> None:
+    from ftui.runs.comparing import FACTS, LETTERS, said, told
+
+    for letter, side, state in zip(LETTERS, found.sides, states, strict=False):
+        print(f"{letter}  {side.run.id}  {state}")
+    letters = list(LETTERS[: len(found.sides)])
+    facts = [side.facts for side in found.sides]
     table = [["", *letters]]
-    table += [[title, *(_shown(key, each.facts[key]) for each in found.runs)] for key, title in ROWS.items()]
-    if found.settings:
+    table += [[title, *(said(key, each[key]) for each in facts)] for key, title in FACTS.items()]
+    if found.settings.values:
         table += [["what differs", *([""] * len(letters))]]
-        table += [[f"  {path}", *(plain(_value(one)) for one in values)] for path, values in found.settings.items()]
+        table += [[f"  {path}", *map(told, values)] for path, values in found.settings.values.items()]
     if aligned:
         table += [[f"{name} by {by}", *([""] * len(letters))]]
-        table += [[f"  {_place(by, x)}", *(_shown("loss", value) for value in values)] for x, values in aligned]
+        table += [[f"  {_place(by, x)}", *(said("loss", value) for value in values)] for x, values in aligned]
     widths = [max(len(row[at]) for row in table) for at in range(len(letters) + 1)]
     print()
     for row in table:
         line = f"{row[0]:<{widths[0]}}" + "".join(f"  {c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))
         print(line.rstrip())
-
-
-def _shown(key: str, value: float | None) -> str:
-    from ftui.units import clock, count, gib
-
-    if value is None:
-        return "–"
-    match key:
-        case "peak_bytes":
-            return gib(value)
-        case "seconds":
-            return clock(value)
-        case "tokens_per_second":
-            return count(value)
-        case "at" | "steps":
-            return f"{value:,.0f}"
-    return f"{value:.4g}"
+    for note in found.settings.notes:
+        print(note)
 
 
 def _place(by: str, x: float) -> str:
     from ftui.units import clock, count
 
     return clock(x) if by == "time" else count(x) if by == "tokens" else f"{x:,.0f}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        text = ", ".join(str(one.get("path", one)) if isinstance(one, dict) else str(one) for one in value)
-    else:
-        text = "–" if value is None else str(value)
-    return text if len(text) <= 28 else f"…{text[-27:]}"
