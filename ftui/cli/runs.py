@@ -1,4 +1,4 @@
-"""`ftui runs`: list, show, stop, resume and delete runs, and read their logs."""
+"""`ftui runs`: list, filter, sort, show, stop, resume and delete runs, and read their logs."""
 
 from __future__ import annotations
 
@@ -14,49 +14,73 @@ from ftui.cli.export import export
 from ftui.cli.notify import notify
 from ftui.cli.output import print_json
 from ftui.cli.queue import hold, move, queue
+from ftui.cli.runs_notes import TAKES_DASHES, note, tag
+from ftui.cli.runs_restore import restore
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
-for command in (compare, diagnose, export, notify, queue, hold, move):
+for command in (compare, diagnose, export, notify, queue, hold, move, note, restore):
     app.command()(command)
+app.command(context_settings=TAKES_DASHES)(tag)
 
 ID = typer.Argument(..., metavar="RUN", help="The run's id, a part of it, its name, or 'last'.")
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
+FILTER = typer.Option("", "--filter", "-f", help="Those that fit, such as 'state:failed tag:good loss<1.2 -draft'.")
+SORT = typer.Option(
+    "age", "--sort", "-s",
+    help="By age, state, name, model, method, step, loss, eval, best, speed, took, tag, kind, preset or id.",
+)
+REVERSE = typer.Option(False, "--reverse", "-r", help="The other end first.")
 
 
 @app.callback()
-def bare(context: typer.Context, as_json: bool = JSON) -> None:
+def bare(
+    context: typer.Context, filter_: str = FILTER, sort: str = SORT, reverse: bool = REVERSE, as_json: bool = JSON
+) -> None:
     """List the runs, newest first."""
     if context.invoked_subcommand is None:
-        list_(as_json)
+        list_(filter_, sort, reverse, as_json)
 
 
 @app.command("list")
-def list_(as_json: bool = JSON) -> None:
+def list_(filter_: str = FILTER, sort: str = SORT, reverse: bool = REVERSE, as_json: bool = JSON) -> None:
     """List the runs, newest first."""
+    from ftui.runs import choosing
+    from ftui.runs.facts import Depth, Memory
     from ftui.runs.folder import list_runs
 
-    runs = list_runs()
-    known = {run.id for run in runs}
-    rows = [_row(run) for run in runs if not (run.is_stage and run.info.parent in known)]
+    chosen, order = choosing.parse(filter_), choosing.order(sort, reverse=reverse)
+    runs, memory = list_runs(), Memory()
+    depth = Depth.READ if as_json else max(chosen.depth, order.asked.depth, Depth.LOOKED)
+    known = {run.id: memory.look(run, depth) for run in runs}
+    memory.save(known)
+    shown = order.sorted(facts for facts in known.values() if chosen.fits(facts))
+    if plain_list := not filter_ and order == choosing.Order():
+        # Stages stand below the run that leads them; who looks for something finds them by themselves.
+        shown = [each for each in shown if not (each.run.is_stage and each.run.info.parent in known)]
+    rows = [_row(each, known if plain_list else {}) for each in shown]
     if as_json:
         print_json(rows)
-    elif not rows:
-        print("There are no runs yet. Start one: ftui launch cpu-demo")
-    else:
+    elif rows:
         _table(rows)
+    else:
+        print("No run fits the filter." if runs else "There are no runs yet. Start one: ftui launch cpu-demo")
 
 
 @app.command()
 def show(run_id: str = ID, as_json: bool = JSON) -> None:
     """Show one run: its state, numbers, recipe and files."""
+    from ftui.runs.facts import Depth, Memory
     from ftui.runs.folder import find
 
     run = find(run_id)
-    info, now = run.info, run.status()
+    facts = Memory().look(run, Depth.READ)
+    info, now = run.info, facts.status
+    assert now is not None, "it was looked into"
     if as_json:
         recipe = run.recipe()
         print_json({
-            **_row(run), "text": now.text, "hint": now.hint, "attempt": now.attempt, "eta_seconds": now.eta_seconds,
+            **_row(facts, _stages(run)), "text": now.text, "hint": now.hint, "attempt": now.attempt,
+            "eta_seconds": now.eta_seconds,
             "command": info.command, "preset": info.preset, "parent": info.parent, "host": info.host,
             "versions": info.versions, "log": str(run.log), "recipe": recipe.as_dict() if recipe else None,
             "data": [version.as_dict() for version in run.data_versions()],
@@ -75,6 +99,10 @@ def show(run_id: str = ID, as_json: bool = JSON) -> None:
         print(f"  by      {info.command}")
     for version in run.data_versions():
         print(f"  data    {plain(str(version))}")
+    if facts.notes.tags:
+        print(f"  tags    {plain(' '.join(facts.notes.tags))}")
+    if facts.notes.note:
+        print("  note    " + plain(facts.notes.note).replace("\n", "\n          "))
     print(f"  log     ftui runs log {run.id}")
     for stage in run.stages() if info.kind == "stages" else ():
         state = stage.status()
@@ -128,20 +156,25 @@ def delete(
     yes: bool = typer.Option(False, "--yes", "-y", help="Don't ask."),
     as_json: bool = JSON,
 ) -> None:
-    """Remove a run with its checkpoints and its output."""
+    """Remove a run with its checkpoints and its output, for good."""
     from ftui.errors import Refused
     from ftui.runs import control
     from ftui.runs.folder import find
+    from ftui.runs.trash import size
+    from ftui.units import gib
 
     run = find(run_id)
     ask = not yes and not as_json and sys.stdin.isatty()
-    if ask and not typer.confirm(f"Remove {run.path} with its checkpoints and output?"):
+    if ask and not typer.confirm(f"Remove {run.path} with checkpoints and output ({gib(size(run.path))}) for good?"):
         raise Refused("Nothing was removed.")
-    control.delete(run, force=force)
+    freed = control.delete(run, force=force)
     if as_json:
-        print_json({"run": run.id, "status": "deleted", "folder": str(run.path), "output": None, "metrics": {}})
+        print_json({
+            "run": run.id, "status": "deleted", "folder": str(run.path), "output": None, "metrics": {},
+            "freed_bytes": freed,
+        })
     else:
-        print(f"Removed {run.id}.")
+        print(f"Removed {run.id}: {gib(freed)} freed.")
 
 
 @app.command()
@@ -176,14 +209,26 @@ def _report(run: Any, now: Any, as_json: bool) -> None:
     report(run, now, as_json=as_json)
 
 
-def _row(run: Any) -> dict[str, Any]:
+def _stages(run: Any) -> dict[str, Any]:
+    """The facts of the runs that this one leads, by id."""
+    from ftui.runs.facts import Depth, Memory
+
+    memory = Memory()
+    return {stage.id: memory.look(stage, Depth.READ) for stage in run.stages()} if run.info.kind == "stages" else {}
+
+
+def _row(facts: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """One run for `--json`, with those of the `known` that it leads."""
     from ftui.cli.waiting import summary
 
-    now = run.status()
-    stages = {"stages": [_row(stage) for stage in run.stages()]} if run.info.kind == "stages" else {}
+    run, now = facts.run, facts.status
+    mine = [each for each in known.values() if each.run.info.parent == run.id and each.run.is_stage]
+    mine.sort(key=lambda each: int(each.run.info.args["stage"]))
+    stages = {"stages": [_row(stage, {}) for stage in mine]} if run.info.kind == "stages" else {}
     return {
         **summary(run, now), "name": run.info.name, "kind": run.info.kind, "created": run.info.created,
-        "step": now.step, "total": now.total, **stages,
+        "step": now.step, "total": now.total, "model": facts.model, "method": facts.method, "best": facts.best,
+        "tags": list(facts.notes.tags), "note": facts.notes.note, **stages,
     }
 
 
@@ -200,13 +245,16 @@ def _table(rows: list[dict[str, Any]]) -> None:
     from ftui.units import plain
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("run", "kind", "status", "step", "values", "made"):
+    noted = any(row["tags"] or row["note"] for row in rows)
+    for title in ("run", "kind", "status", "step", "values", "made", *(("tags and note",) if noted else ())):
         # An id is copied: it is never cut.
-        table.add_column(title, no_wrap=title != "values", justify="right" if title == "step" else "left")
+        wraps = title in ("values", "tags and note")
+        table.add_column(title, no_wrap=not wraps, justify="right" if title == "step" else "left")
     for row in (shown for top in rows for shown in (top, *_below(top))):
         step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
         values = numbers(telling(row["metrics"]))
         made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
-        table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made)
+        said = (plain("  ".join(filter(None, (" ".join(row["tags"]), row["note"])))),) if noted else ()
+        table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made, *said)
     # A pipe has no width of its own: lines stay whole.
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200).print(table)

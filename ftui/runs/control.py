@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ftui.errors import Refused
-from ftui.paths import runs_dir
-from ftui.runs import heartbeat, inbox
+from ftui.runs import heartbeat, inbox, trash
 from ftui.runs.document import Event, JobKind
 from ftui.runs.folder import Run, create
 from ftui.runs.follow import follow
@@ -118,33 +117,48 @@ def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunSta
     return status(run)
 
 
-def delete(run: Run, *, force: bool = False) -> None:
-    """Remove the run's folder with its checkpoints and output; it vanishes from the list at once.  With a run that
-    leads stages they go, too.
+def delete(run: Run, *, force: bool = False) -> int:
+    """Remove the run's folder with its checkpoints and output for good; returns the bytes on the disk that this frees.
 
-    Refused while a worker has it, or may have it on another host (unless `force`).
+    With a run that leads stages they go, too.  Refused while a worker has it, or may have it on another host (unless
+    `force`).
     """
-    stages = run.stages() if run.info.kind == "stages" else []
-    for each in (run, *stages):
+    aside = set_aside([run], force=force)
+    try:
+        trash.discard([aside])
+        trash.empty()
+    except OSError as error:
+        raise _unmovable(error, run) from error
+    return aside.size
+
+
+def set_aside(runs: Sequence[Run], *, force: bool = False) -> trash.Aside:
+    """Take runs out of the list so that `trash.restore` can bring them back, each with the stages that it leads.
+
+    Refused, and then for all of them, where `delete` is.
+    """
+    whole = {each.id: each for run in runs for each in (run, *(run.stages() if run.info.kind == "stages" else ()))}
+    for each in whole.values():
         now = status(each)
         if now.live:
             raise Refused(f"The run {each.id} is {now.state}.", f"Stop it first: ftui runs stop {each.id}")
         if now.state == "unreachable" and not force:
             raise Refused(now.text, f"If that machine is gone: ftui runs delete {each.id} --force")
-    for each in (run, *stages):
-        _remove(each)
-
-
-def _remove(run: Run) -> None:
-    trash = runs_dir() / ".trash"
     try:
-        trash.mkdir(mode=0o700, exist_ok=True)
-        os.rename(run.path, trash / f"{run.id}-{time.time_ns()}")
-        # What an interrupted deletion left goes with it.
-        shutil.rmtree(trash)
+        with _alone(*whole.values()):
+            if started := next((each for each in whole.values() if status(each).live), None):
+                raise Refused(f"The run {started.id} has just been started.", f"Stop it: ftui runs stop {started.id}")
+            return trash.put_aside(list(whole.values()), runs)
     except OSError as error:
-        where = error.filename or run.path
-        raise Refused(f"{where} can't be removed: {error.strerror}.", "Check its permissions.") from error
+        raise _unmovable(error, runs[0]) from error
+
+
+def _unmovable(error: OSError, run: Run) -> Refused:
+    where = error.filename or run.path
+    remedy = "Check its permissions."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = f"To make room, delete it for good: ftui runs delete {run.id}"
+    return Refused(f"{where} can't be removed: {error.strerror}.", remedy)
 
 
 def wait(run: Run, on_event: Callable[[Event], None] | None = None, *, interval: float = 0.5) -> RunStatus:
@@ -211,16 +225,26 @@ def _starting(run: Run) -> Iterator[None]:
     """Only one process, and one thread of it, starts a worker at a time, so that two resumes at once can't hide each
     other's."""
     try:
-        with _one_thread, open(run.path / ".starting", "w") as file:
-            with contextlib.suppress(OSError):
-                # Where the filesystem has no locks, the worker's own lock still sees to it that only one works.
-                fcntl.lockf(file, fcntl.LOCK_EX)
+        with _alone(run):
             yield
     except OSError as error:
         raise Refused(
             f"The worker of {run.id} can't be started: {error.strerror} ({error.filename or run.path}).",
             "Free some space or give write permission, then resume the run.",
         ) from error
+
+
+@contextlib.contextmanager
+def _alone(*runs: Run) -> Iterator[None]:
+    """Meanwhile nobody else starts a worker of these, or takes them out of the list."""
+    with _one_thread, contextlib.ExitStack() as held:
+        # In one order everywhere, so that two who want the same never wait for each other.
+        for run in sorted(runs, key=lambda run: run.id):
+            file = held.enter_context(open(run.path / ".starting", "w"))
+            with contextlib.suppress(OSError):
+                # Where the filesystem has no locks, the worker's own lock still sees to it that only one works.
+                fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 def _kill(worker: Identity, grace: float) -> None:
