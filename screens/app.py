@@ -12,6 +12,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from ftui import bell
 from ftui.units import plain
 
 from .background import settled
@@ -106,6 +107,8 @@ class FtuiApp(App[int]):
         yield SystemCommand("Glossary", "Every term in two sentences", lambda: self.push_screen("glossary"))
         yield SystemCommand("Rate answers", "Two side by side, blind: pairs for DPO", self.rate)
         yield SystemCommand("Log in to the hub", "For gated models", self.log_in)
+        title, tip = ("Bell off", "Ring no more") if bell.wanted() else ("Bell on", "Ring")
+        yield SystemCommand(title, f"{tip} when a run that is looked at ends or needs you", self.bell_switch)
         named = {"New run", "Runs", "Glossary", "Quit", "Commands"}
         for node, binding, enabled, tooltip in screen.active_bindings.values():
             # Textual's own keys (cursor, scrolling, focus) carry no tooltip; ftui's all do.
@@ -158,6 +161,16 @@ class FtuiApp(App[int]):
                 return
             # The question stands again, with what was wrong below it.
             value, hint = file, plain(f"✗ {found.what} {found.hint}")
+
+    def bell_switch(self) -> None:
+        try:
+            bell.switch(not bell.wanted())
+        except OSError as error:
+            self.notify(f"This can't be kept: {error.strerror}.", severity="warning")
+            return
+        self.notify("The bell rings when a run ends." if bell.wanted() else "The bell is silent.", timeout=3)
+        if bell.wanted():
+            self.bell()
 
     def log_in(self) -> None:
         from .login import LoginDialog

@@ -126,6 +126,7 @@ class MonitorScreen(RunActions, Page[None]):
         """Draw what is new; each widget decides for itself whether that changes it."""
         before, self._status = self._status, look.status
         picture, status = self._picture, look.status
+        self._heed(before, status, picture.diagnosis)
         self._changes = words.changes(picture, status)
         self._stage = words.at_work(look.stages)
         offered = (status.state, status.attempt, bool(picture.metrics), self._stage is None, *self._changes)

@@ -10,6 +10,8 @@ from typing import Any
 from textual import work
 from textual.screen import Screen
 
+from ftui import bell
+from ftui.diagnosis import Finding
 from ftui.errors import Refused
 from ftui.runs import control, inbox
 from ftui.runs.folder import Run
@@ -40,6 +42,8 @@ class RunActions(Screen[Any]):
     _status: RunStatus | None
     _changes: list[str] = []
     """The settings, `a.b=c` each, that would help this run."""
+    _finding: Finding | None = None
+    """What the curves showed at the last look."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "fix":
@@ -48,6 +52,13 @@ class RunActions(Screen[Any]):
         if needs is None:
             return super().check_action(action, parameters)
         return self._watch.run is not None and self._status is not None and needs(self._status, self._watch.run)
+
+    def _heed(self, before: RunStatus | None, now: RunStatus, finding: Finding | None) -> None:
+        """Ring where the run has just ended or paused, or its curves have just shown something grave."""
+        heard, self._finding = self._finding, finding
+        worse = finding is not None and finding.severity == "grave" and finding != heard
+        if (bell.calls(before, now) or (worse and before is not None and now.live)) and bell.wanted():
+            self.app.bell()
 
     def action_stop(self) -> None:
         self._ask_run(control.stop, "It saves and stops at the next step.")

@@ -218,7 +218,7 @@ class Picture:
 
     def _take_diagnosis(self, event: Event, data: dict[str, Any]) -> None:
         found = told(event)
-        if self.diagnosis is None or found.severity == "warning" or self.diagnosis.severity == "note":
+        if self.diagnosis is None or found.weight >= self.diagnosis.weight:
             self.diagnosis = found
         self._say(event, found.text or found.name, found.hint, "warning")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from ftui import bell
 from ftui.cli import lines
 from ftui.cli.output import print_json
 from ftui.runs.control import wait
@@ -81,6 +82,8 @@ def _with_bar(run: Run) -> RunStatus:
         task = bar.add_task("Starting", total=None, at="")
         for item in follow(run):
             if isinstance(item, RunStatus):
+                if bell.calls(last, item) and bell.wanted():
+                    print(bell.BELL, end="", file=sys.stderr, flush=True)
                 last = item
                 known = item.step is not None and item.total is not None and item.state == "running"
                 bar.update(

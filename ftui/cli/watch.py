@@ -19,13 +19,17 @@ def command(
         from ftui.cli.app import open_app
 
         sys.exit(open_app(run.id))
+    from ftui import bell
     from ftui.cli.lines import line
     from ftui.runs.follow import follow
     from ftui.runs.status import RunStatus
 
     last: RunStatus | None = None
+    rings = sys.stdout.isatty() and bell.wanted()
     for item in follow(run):
         if isinstance(item, RunStatus):
+            if rings and bell.calls(last, item):
+                print(bell.BELL, end="", flush=True)
             last = item
         elif words := line(item):
             print(words, flush=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ftui.runs.document import Event
+
+Severity = Literal["note", "warning", "grave"]
+"""note: nothing is lost by leaving it; warning: the result suffers; grave: what is trained from here on is wasted, and
+who asked for it is called."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,12 @@ class Finding:
     evidence: Mapping[str, float | None] = field(default_factory=dict)
     change: dict[str, Any] = field(default_factory=dict)
     """Dotted path -> value: what makes a new recipe of this run's, which the finding then should not befall."""
-    severity: Literal["note", "warning"] = "warning"
+    severity: Severity = "warning"
+
+    @property
+    def weight(self) -> int:
+        """Severities in their order, to be compared."""
+        return get_args(Severity).index(self.severity)
 
     @property
     def settings(self) -> list[str]:
@@ -40,9 +49,9 @@ class Finding:
 def told(event: Event) -> Finding:
     """The finding that a diagnosis event holds."""
     data = event.data
-    evidence, change = data.get("evidence"), data.get("change")
+    evidence, change, severities = data.get("evidence"), data.get("change"), get_args(Severity)
     return Finding(
         str(data.get("name") or "diagnosis"), str(data.get("text") or ""), str(data.get("hint") or ""),
         evidence if isinstance(evidence, dict) else {}, change if isinstance(change, dict) else {},
-        "note" if data.get("severity") == "note" else "warning",
+        next((each for each in severities if each == data.get("severity")), "warning"),
     )
