@@ -22,6 +22,11 @@ def signed_gib(count: float) -> str:
     return f"{'+' if count >= 0 else '−'}{gib(abs(count))}"
 
 
+def kib(count: int) -> str:
+    """The size of a small file: "3.1 KiB", "412 B"."""
+    return f"{count / 1024:,.1f} KiB" if count >= 1024 else f"{count} B"
+
+
 def clock(seconds: float | None) -> str:
     """A duration: "45 s", "12 min", "3:07 h", "2 d 4 h"; "?" when unknown."""
     if seconds is None or not math.isfinite(seconds):

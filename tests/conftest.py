@@ -62,8 +62,18 @@ def shared_data() -> Path:
 @pytest.fixture
 def make_llava() -> Callable[..., Path]:
     """Writes a tiny LLaVA with random weights into a folder (`tests/worker/tiny_llava.py`)."""
-    path = Path(__file__).parent / "worker" / "tiny_llava.py"
-    spec = importlib.util.spec_from_file_location("tiny_llava", path)
+    return _maker("worker/tiny_llava.py")
+
+
+@pytest.fixture
+def make_own_code() -> Callable[..., Path]:
+    """Writes a tiny model that needs its own Python code into a folder (`tests/own_code_model.py`)."""
+    return _maker("own_code_model.py")
+
+
+def _maker(file: str) -> Callable[..., Path]:
+    path = Path(__file__).parent / file
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -40,6 +40,11 @@ def command(
     }
     asked = ask(reference, data=data, settings=settings, flags=flags)
     tell_translation(asked.said)
+    if (hash := asked.recipe.model.trust_code) and any(text.startswith("model.trust_code=") for text in settings):
+        # Typed here and now by the one as whom it would run: a recipe that says it was written by anyone.
+        from ftui.models.trusted import agree
+
+        agree(asked.recipe.model.base, asked.recipe.model.revision, hash)
     layout = lay_out(
         asked.recipe, asked_text=asked.text, preset=asked.preset, hardware=_later() if queued else None,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ftui.cli.output import print_json
-from ftui.units import count, gib, plain
+from ftui.units import count, gib, kib, plain
 
 if TYPE_CHECKING:
     from ftui.models import ModelShape
@@ -99,6 +99,48 @@ def download(ref: str = REF, revision: str = REVISION, wait: bool = WAIT, as_jso
     _run(kind, named, revision, f"download {shape.name}", "download", wait=wait, as_json=as_json)
 
 
+@app.command()
+def code(
+    ref: str = REF,
+    revision: str = REVISION,
+    read: str = typer.Option(None, "--read", metavar="FILE", help="Print this file of it."),
+    trust: str = typer.Option(None, "--trust", metavar="HASH", help="Agree that exactly this code may run as you."),
+    forget: bool = typer.Option(False, "--forget", help="Take back every consent to code of this model."),
+    as_json: bool = JSON,
+) -> None:
+    """The Python code that a model brings along: its files, its hash, and whether you agreed that it may run."""
+    from ftui.errors import BadInput
+    from ftui.models import own_code, trusted
+
+    if forget:
+        taken = trusted.distrust(ref)
+        print_json({"taken_back": taken}) if as_json else print(f"Taken back: {taken}.")
+        return
+    found = trusted.agree(ref, revision, trust) if trust else own_code.look(ref, revision)
+    if found is None:
+        print_json(None) if as_json else print(f"{ref} needs no code of its own: transformers has its class.")
+        return
+    if read is not None:
+        if read not in found.files:
+            raise BadInput(f"{ref} has no file {read}.", f"It has {', '.join(found.files)}.")
+        print(plain(found.files[read].decode("utf-8", "backslashreplace")))
+        return
+    agreed = trusted.trusted(found.ref, found.hash)
+    sizes = {name: len(content) for name, content in found.files.items()}
+    if as_json:
+        print_json({"model": found.ref, "author": found.author, "hash": found.hash, "classes": found.classes,
+                    "files": sizes, "trusted": agreed})
+        return
+    print(f"{plain(found.ref)} by {plain(found.author)}, {found.hash}")
+    for name, size in sizes.items():
+        print(f"  {plain(name):<40} {kib(size):>10}")
+    print("It runs as you, and can read your files and tokens. "
+          + ("You have agreed that it may." if agreed else "You have not agreed to it."))
+    print(f"  read    ftui models code {shlex.quote(ref)} --read {shlex.quote(next(iter(found.files)))}")
+    if not agreed:
+        print(f"  agree   ftui models code {shlex.quote(ref)} --trust {found.hash}")
+
+
 @app.command("count")
 def count_(ref: str = REF, revision: str = REVISION, wait: bool = WAIT, as_json: bool = JSON) -> None:
     """Count a model of a family that ftui doesn't know, by building its class without weights."""
@@ -183,7 +225,7 @@ def _facts(shape: ModelShape, folder: str | None) -> list[tuple[str, str]]:
     if gated:
         rows.append(("gated", gated))
     if shape.remote_code:
-        rows.append(("own code", "yes: ftui doesn't run it; the built-in class is used where there is one"))
+        rows.append(("own code", f"yes: it needs your consent; to read it: ftui models code {shlex.quote(shape.ref)}"))
     if folder:
         rows.append(("on disk", plain(folder)))
     elif shape.source in ("hub", "catalogue"):

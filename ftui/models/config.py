@@ -106,10 +106,6 @@ class LanguageConfig:
                 return str(stated.get("bnb_4bit_quant_type") or "fp4")
         return method or "unknown"
 
-    @property
-    def remote_code(self) -> bool:
-        return bool(self.whole.get("auto_map"))
-
 
 def language(config: Mapping[str, Any]) -> LanguageConfig:
     """The part of a config.json that describes the language model.

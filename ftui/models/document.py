@@ -130,7 +130,7 @@ class ModelShape(Document):
     licence: str | None = None
     gated: bool | None = None
     remote_code: bool = False
-    """The model needs code of its own (auto_map); ftui doesn't run it unasked."""
+    """The model needs code of its own (auto_map), which runs only with the user's consent (`ftui.models.trusted`)."""
     notes: tuple[str, ...] = ()
     """Plain sentences worth knowing: how the context is stretched, what is not counted."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,8 @@ PAUSE = 0.25
 """Seconds before the first new attempt; doubled with each further one, 8 at most."""
 
 KEPT = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors")
+HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""git's sha1, or sha256."""
 CARD = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "USE_POLICY.md", "Notice", "NOTICE")
 LEFT_OUT = ("consolidated", "adapter_", "training_args", "optimizer", "scheduler", "flax_", "tf_model", "rust_model")
 
@@ -96,12 +99,18 @@ def _already_here(ref: str, revision: str | None) -> Path | None:
 
 
 def files_of(info: Any) -> list[RemoteFile]:
-    """The files of a `model_info(..., files_metadata=True)`."""
-    return [
+    """The files of a `model_info(..., files_metadata=True)`; what could not be a file of a repository is left out, for
+    their names and hashes become names on this disk."""
+    found = [
         RemoteFile(each.rfilename, each.lfs.size if each.lfs else each.size or 0,
                    each.lfs.sha256 if each.lfs else each.blob_id or "", each.lfs is not None)
         for each in info.siblings or ()
     ]
+    return [each for each in found if HASH.fullmatch(each.etag) and _stays_inside(each.name)]
+
+
+def _stays_inside(name: str) -> bool:
+    return "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 def wanted(files: Iterable[RemoteFile]) -> list[RemoteFile]:
@@ -150,6 +159,8 @@ class Fetcher:
     """Brings the files of one commit into the cache, several at a time."""
 
     def __init__(self, ref: str, commit: str) -> None:
+        if not HASH.fullmatch(commit):
+            raise Refused(f"The hub names no commit of {ref}: {commit[:60]!r}.", "Is HF_ENDPOINT what it should be?")
         self.ref, self.commit = ref, commit
         self.folder = repo_folder(ref)
         self.blobs = self.folder / "blobs"

@@ -93,14 +93,31 @@ def tokenizer_folder_of_hub(ref: str, revision: str | None = None) -> Path:
     return _fetch_some(ref, revision, (*SMALL, *TOKENIZER, *BESIDE_TOKENIZER))
 
 
-def _fetch_some(ref: str, revision: str | None, wanted: Collection[str]) -> Path:
+def code_folder_of_hub(ref: str, revision: str | None = None) -> Path:
+    """A folder in the hub's cache with the model's config and its Python files, fetched where missing, never run."""
+    return _fetch_some(ref, revision, SMALL, code=True)
+
+
+def _fetch_some(ref: str, revision: str | None, wanted: Collection[str], *, code: bool = False) -> Path:
     ref = known.hub_id(ref)
     hub.check_id(ref)
     try:
         info = hub.api().model_info(ref, revision=revision, files_metadata=True, timeout=hub.TIMEOUT)
+        if code:
+            wanted = {*wanted, *(each.name for each in _code(ref, info))}
         return _bring(ref, info, revision, wanted)
     except Exception as error:  # noqa: BLE001  # whatever the hub's client throws becomes one sentence
         raise hub.explain(error, ref, revision) from None
+
+
+def _code(ref: str, info: Any) -> list[fetch.RemoteFile]:
+    """The Python files of the revision; BadInput where they are more than a model's code."""
+    from ftui.models.own_code import MOST_BYTES, MOST_FILES
+
+    found = [each for each in fetch.files_of(info) if each.name.endswith(".py")]
+    if len(found) > MOST_FILES or sum(each.size for each in found) > MOST_BYTES:
+        raise BadInput(f"{ref} holds more Python code than a model has.", f"See {hub.page(ref)}/tree/main.")
+    return found
 
 
 def _no_config(ref: str, info: Any, names: set[str]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from ftui.models.config import LanguageConfig, context_length, language
 from ftui.models.document import ModelShape
 from ftui.models.family import Family, Sizes
 from ftui.models.headers import Checkpoint
+from ftui.models.own_code import needed
 from ftui.models.stored import stored
 from ftui.models.vision import around
 
@@ -66,7 +67,7 @@ def build(config: Mapping[str, Any], origin: Origin) -> ModelShape:
         weight_bytes=checkpoint.bytes if checkpoint else origin.weight_bytes,
         chat_template=origin.chat_template, chat_template_known=origin.chat_template_known,
         licence=origin.licence, gated=origin.gated,
-        remote_code=read.remote_code or bool(family and family.remote_code), notes=tuple(notes),
+        remote_code=bool(needed(config)) or bool(family and family.remote_code), notes=tuple(notes),
         other_parameters=beside or 0, others_known=beside is not None, **body,
     )
 

@@ -103,11 +103,11 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
             path="model.base", text=f"{shape.ref} is gated: it can't be downloaded before its licence is accepted.",
             hint=f"Accept it on https://huggingface.co/{shape.ref}, then run `ftui login`.",
         ))
-    if shape.remote_code:
+    if shape.remote_code and recipe.model.trust_code is None:
         found.append(Risk(
             path="model.base",
-            text=f"{shape.name} needs code of its own from the hub, which ftui does not run unasked.",
-            hint="Take a model whose architecture transformers knows.",
+            text=f"{shape.name} needs code of its own, which would run as you.",
+            hint=f"Read it before you trust it: ftui models code {shape.ref}",
         ))
     if shape.stored is not None and not shape.stored.trains and recipe.adapter.kind != "none":
         found.append(Risk(

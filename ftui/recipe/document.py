@@ -85,6 +85,13 @@ class Model(Document):
         why="Pin a commit to make the run repeatable after the repository moves.",
         advanced=True,
     )
+    trust_code: str | None = setting(
+        None,
+        title="Trust code",
+        help="The commit (of a folder the sha256) of the model's own Python code that may run; any other is refused.",
+        why="A few models need code of their own, which runs as you: read it first, with `ftui models code`.",
+        advanced=True,
+    )
     quantization: Literal["auto", "none", "nf4", "fp4", "int8"] = setting(
         "auto",
         title="Base quantization",
@@ -146,6 +153,10 @@ class Evaluate(Document):
         False, title="Evaluate first", help="Evaluates before the first step as well.",
         why="Shows what the training brought, for the price of one more evaluation.", advanced=True,
     )
+    batch: int | None = setting(
+        None, title="Evaluation batch", help="Rows that an evaluation reads at once; empty is the micro-batch.",
+        why="Fewer need less memory; the numbers stay the same.", unit="rows", advanced=True, ge=1,
+    )
     best_by: str = setting(
         "auto", title="Best by", help="The value of an evaluation that marks the best checkpoint; 'auto' is the "
         "objective's own, mostly the loss.",
@@ -168,6 +179,11 @@ class Recovery(Document):
         ("halve_batch", "checkpointing"), title="When out of memory",
         help="Remedies tried in this order, each said in the events.",
         why="Leave it empty to fail at once and decide yourself.", advanced=True, term="out of memory",
+    )
+    wait_minutes: float = setting(
+        10.0, title="Wait for the GPU", help="How long to wait for memory that another process took, before anything "
+        "is changed.",
+        why="On a shared card 60 keeps the batch; 0 never waits.", unit="minutes", advanced=True, ge=0, le=10_080,
     )
 
 

@@ -129,7 +129,7 @@ LEFT_OUT: dict[str, str] = {
          "dataset_dir", "dataset_info", "inference_mode", "base_model_config"),
         "ftui reads it off the model or the data",
     ),
-    "trust_remote_code": "ftui runs no code of a model's repository",
+    "trust_remote_code": "ftui runs a model's own code only by its hash, model.trust_code, and with your consent",
     **dict.fromkeys(
         ("wandb_entity", "wandb_watch", "wandb_name", "wandb_run_id", "wandb_log_model", "debug", "early_stopping",
          "save_strategy", "eval_delay", "warmup_bias_lr"),

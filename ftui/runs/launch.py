@@ -25,6 +25,7 @@ from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
 from ftui.recipe.webhooks import FILE
+from ftui.runs.agreed_code import untrusted_code, with_agreed_code, with_agreed_commit
 from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
@@ -93,13 +94,14 @@ def lay_out(
         from ftui.runs.stages import lay_out_stages
 
         return lay_out_stages(asked, asked_text=asked_text, preset=preset, hardware=hardware)
-    draft = with_judge_size(continued(with_absolute_paths(asked)))
+    draft = with_agreed_commit(with_judge_size(continued(with_absolute_paths(asked))))
     if not draft.model.base:
         raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
     if not draft.data.sources:
         raise Refused("The recipe names no data.", "Add --data FILE.")
     hardware = hardware or machine.probe()
     shape = shape or models.describe(draft.model.base, draft.model.revision)
+    draft = with_agreed_code(draft, shape)
     profile = profile or data.profile(
         draft.data.sources, shape, template=draft.data.template, loss_on=draft.objective.loss_on,
         repairs=data.repairs_of(draft),
@@ -137,8 +139,8 @@ def launch(layout: Layout, *, command: str, force: bool = False, queued: bool = 
         if queued:
             raise Refused("A recipe with stages can't wait in the queue.", "Launch it once the device is free.")
         return launch_stages(layout, command=command, force=force)
-    if untrainable := planned_only(layout.recipe):
-        raise Refused(*untrainable)
+    if reason := never(layout):
+        raise Refused(*reason)
     layout = layout if queued else refreshed(layout)
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
@@ -156,8 +158,13 @@ def launch(layout: Layout, *, command: str, force: bool = False, queued: bool = 
 
 def refuses(layout: Layout, found: Sequence[Obstacle], *, force: bool) -> bool:
     """Whether `launch` would refuse `layout`, in whose way these obstacles were found."""
-    recipes = [each.layout.recipe for each in layout.stages] or [layout.recipe]
-    return bool(found) if not force else any(planned_only(recipe) for recipe in recipes)
+    layouts = [each.layout for each in layout.stages] or [layout]
+    return bool(found) if not force else any(never(each) for each in layouts)
+
+
+def never(layout: Layout) -> tuple[str, str] | None:
+    """Why not even `force` launches this, and what to do: nothing could train, or a stranger's code would run."""
+    return planned_only(layout.recipe) or untrusted_code(layout.recipe, layout.shape)
 
 
 def refreshed(layout: Layout) -> Layout:
@@ -292,11 +299,8 @@ def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
 
     base = layout.recipe.model.base
     yield from _target_obstacles(layout)
-    if layout.shape.remote_code:
-        yield Obstacle(
-            f"{base} needs Python code of its own from the hub, which ftui does not run.",
-            "Choose a model of an architecture that transformers knows.",
-        )
+    if reason := untrusted_code(layout.recipe, layout.shape):
+        yield Obstacle(*reason)
     if base in NAMED or models.locate(base, layout.recipe.model.revision):
         return
     if wrong := unfetchable(base, layout.recipe.model.revision):

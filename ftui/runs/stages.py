@@ -18,10 +18,9 @@ from ftui.recipe import asked, assign, write
 from ftui.recipe.document import Recipe
 from ftui.recipe.stages import STAGE, Stage, stages_of
 from ftui.recipe.start_combinations import TRAINING
-from ftui.recipe.trainable import planned_only
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
-from ftui.runs.launch import Layout, lay_out, obstacles, refreshed, with_absolute_paths
+from ftui.runs.launch import Layout, lay_out, never, obstacles, refreshed, with_absolute_paths
 from ftui.runs.on_end import SILENT
 
 
@@ -66,8 +65,8 @@ def launch_stages(layout: Layout, *, command: str, force: bool = False) -> Run:
     Raises Refused where one of them would fail for a reason that can be seen now.
     """
     for each in layout.stages:
-        if untrainable := planned_only(each.layout.recipe):
-            raise Refused(f"Stage {each.stage.name}: {untrainable[0]}", untrainable[1])
+        if reason := never(each.layout):
+            raise Refused(f"Stage {each.stage.name}: {reason[0]}", reason[1])
     layout = replace(layout, stages=tuple(replace(each, layout=refreshed(each.layout)) for each in layout.stages))
     if not force and (found := next(obstacles(layout), None)):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")

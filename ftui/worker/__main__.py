@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from ftui.errors import BadInput, FtuiError
+from ftui.paths import cache_dir
 from ftui.runs import inbox
 from ftui.runs.control import ENDS_WITH
 from ftui.runs.folder import Run
@@ -52,6 +53,8 @@ def main(folder: str | Path, job: Job | None = None) -> int:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Where transformers copies a model's own code before it imports it: its default, the hub's cache, may be shared.
+    os.environ["HF_MODULES_CACHE"] = str(cache_dir() / "code" / "modules")
     # What libraries deprecate among themselves is nothing to a reader of worker.log.
     for category in (FutureWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)

@@ -15,6 +15,7 @@ from ftui.models import demo
 from ftui.recipe.document import Recipe
 from ftui.worker.context import JobContext
 from ftui.worker.jobs.demo import ensure_weights
+from ftui.worker.own_code import admit
 from ftui.worker.precision import Precision
 
 if TYPE_CHECKING:
@@ -112,14 +113,18 @@ def load_model(
 ) -> PreTrainedModel:
     """The base model on `device` ("cuda" or "cpu"), quantized where the recipe trains an adapter on a quantized base.
 
+    Where it needs code of its own, that runs only as `ftui.worker.own_code` says.
     It ends in the head that the objective needs: words, or scores, one for each of `labels` or a single one.  Where it
     is to see images (`pictured`), what looks at them is not quantized.
     Raises BadInput for a folder that transformers can't load.
     """
     import torch
 
+    admit(recipe.model.base, recipe.model.revision, recipe.model.trust_code)
     attention = "sdpa" if recipe.model.attention == "auto" else recipe.model.attention
-    given: dict[str, Any] = {"dtype": getattr(torch, precision.weights), "attn_implementation": attention}
+    given: dict[str, Any] = {
+        "dtype": getattr(torch, precision.weights), "attn_implementation": attention, "trust_remote_code": False,
+    }
     if recipe.model.kernels:
         given["use_kernels"] = True
     if recipe.adapter.kind != "none" and (quantization := quantization_config(recipe, precision)):
@@ -151,7 +156,7 @@ def _with_words(folder: Path, given: dict[str, Any]) -> PreTrainedModel:
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     )
 
-    kind = type(AutoConfig.from_pretrained(folder))
+    kind = type(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and kind not in MODEL_FOR_CAUSAL_LM_MAPPING
     return (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(folder, **given)
 
@@ -224,7 +229,7 @@ def load_tokenizer(folder: Path, template: str | None) -> PreTrainedTokenizerBas
     from transformers import AutoTokenizer
 
     if (folder / "tokenizer.json").exists():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     else:
         # transformers reads a lone SentencePiece file with its merges in another order than SentencePiece itself, and
         # than the rows were written in: it gets the same tokenizer in the form that it reads right.
@@ -232,7 +237,7 @@ def load_tokenizer(folder: Path, template: str | None) -> PreTrainedTokenizerBas
 
         with tempfile.TemporaryDirectory() as whole:
             as_prepared(folder).save(Path(whole), template)
-            tokenizer = AutoTokenizer.from_pretrained(whole)
+            tokenizer = AutoTokenizer.from_pretrained(whole, trust_remote_code=False)
             tokenizer.name_or_path = str(folder)
     if template is not None:
         tokenizer.chat_template = template

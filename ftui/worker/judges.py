@@ -149,7 +149,9 @@ class _Asked:
         self.template = choose_template("auto", rules)
         self.tokenizer = load_tokenizer(folder, None)
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, place.dtype))
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, place.dtype), trust_remote_code=False
+            )
         except (OSError, ValueError, ImportError) as error:
             raise BadInput(f"The judge in {folder} can't be loaded: {error}", "Look at: ftui models show") from error
         self.model = model.to(place.device).eval().requires_grad_(False)

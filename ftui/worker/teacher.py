@@ -54,7 +54,7 @@ def load_teacher(recipe: Recipe, precision: Precision, device: str) -> Any:
     if folder is None:
         raise BadInput(f"The teacher {options.teacher} is not on this disk.", "Fetch it: ftui models download")
     compute = getattr(torch, precision.compute)
-    given: dict[str, Any] = {"dtype": compute, "attn_implementation": "sdpa"}
+    given: dict[str, Any] = {"dtype": compute, "attn_implementation": "sdpa", "trust_remote_code": False}
     match options.teacher_quantization:
         case "nf4":
             given["quantization_config"] = BitsAndBytesConfig(

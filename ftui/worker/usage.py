@@ -29,6 +29,10 @@ def snippet(folder: str, base: str, recipe: Recipe, labels: Sequence[str] = (), 
         # The base's own configuration knows of neither: the labels are the adapter's, and padding is needed.
         names = f"id2label={dict(enumerate(labels))}" if labels else "num_labels=1"
         given = [names, "pad_token_id=tokenizer.pad_token_id", *given]
+    if recipe.model.trust_code:
+        # Here, too, it runs nobody's code but that which was agreed to: a commit of the hub pins it.
+        pinned = [f'revision="{recipe.model.revision}"'] if adapter and recipe.model.revision else []
+        given = [*pinned, "trust_remote_code=True", *given]
     where = base if adapter else folder
     lines = [
         *(["import ftui.tuners  # pip install ftui: it gives peft this kind of adapter"] if row.tuners else []),

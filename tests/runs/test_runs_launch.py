@@ -87,7 +87,6 @@ def test_each_obstacle_is_a_sentence_with_a_remedy(layout: Layout, monkeypatch: 
         (replace(layout, recipe=assign(layout.recipe, {"data.hold_out": "group:doc"})), "has no column doc"),
         (replace(layout, estimate=layout.estimate.model_copy(update={"verdict": tight})), "Does not fit by 1.0 GiB"),
         (replace(layout, estimate=layout.estimate.model_copy(update={"disk_bytes": 1 << 60})), "GiB of disk"),
-        (replace(layout, shape=SHAPE.model_copy(update={"remote_code": True})), "Python code of its own"),
         (replace(layout, recipe=assign(layout.recipe, {"model.base": "some/model"})), "HF_HUB_OFFLINE"),
     ]
     for blocked, what in cases:

@@ -20,8 +20,10 @@ from ftui.models.config import language
 from ftui.models.counts import Counted
 from ftui.models.document import Linear
 from ftui.models.lookup import config_of
+from ftui.models.own_code import needed
 from ftui.units import count as said
 from ftui.worker.context import JobContext
+from ftui.worker.own_code import admit
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,8 @@ def run(context: JobContext) -> None:
     ref, revision = str(context.info.args["ref"]), context.info.args.get("revision")
     context.emit("status", state="running", text=f"Counting {ref}.")
     config = config_of(ref, revision)
+    if needed(config):
+        admit(ref, revision, None)
     counted = count(config)
     counts.write(config, counted)
     write_atomic(context.output / "count.json", json.dumps({"ref": ref, **counted.as_dict()}, indent=2), mode=0o644)
@@ -70,11 +74,13 @@ def build(config: dict[str, Any]) -> Any:
             whole = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
             with torch.device("meta"):
                 try:
-                    return AutoModelForCausalLM.from_config(whole.get_text_config(decoder=True))
+                    return AutoModelForCausalLM.from_config(
+                        whole.get_text_config(decoder=True), trust_remote_code=False
+                    )
                 except ValueError:
-                    return AutoModelForCausalLM.from_config(whole)
+                    return AutoModelForCausalLM.from_config(whole, trust_remote_code=False)
         except (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError) as error:
-            own = " It needs code of its own, which ftui doesn't run." if read.remote_code else ""
+            own = " It needs code of its own: ftui models code shows it." if needed(config) else ""
             raise BadInput(
                 f"transformers has no causal language model for the model type {read.model_type!r} as configured.{own}",
                 f"A newer transformers may: pip install -U transformers. It said: {str(error).splitlines()[0][:160]}",

@@ -13,6 +13,7 @@ from typing import Any
 
 from ftui.hardware.document import Hardware
 from ftui.models.document import ModelShape
+from ftui.models.own_code import needed
 from ftui.planner.document import Trace
 from ftui.planner.setup import setup_of
 from ftui.recipe.document import Recipe
@@ -21,6 +22,7 @@ from ftui.worker import libraries
 from ftui.worker.checkpoints import aside
 from ftui.worker.context import JobContext
 from ftui.worker.memory import peak_bytes
+from ftui.worker.own_code import admit
 
 
 def run(context: JobContext) -> None:
@@ -35,6 +37,8 @@ def run(context: JobContext) -> None:
     if context.stop_asked:
         context.finish("Stopped before anything was traced.")
         return
+    if needed(args["config"]):
+        admit(recipe.model.base, recipe.model.revision, recipe.model.trust_code)
     context.emit("status", state="running", text="Tracing one training step.")
     found = trace(recipe, args, dict(context.info.versions), began)
     with aside(context.output) as making:

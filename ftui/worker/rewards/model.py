@@ -41,7 +41,7 @@ def load(name: str, place: Place) -> tuple[Any, Any]:
     folder = Path(name).expanduser()
     folder = folder / "output" if (folder / "output").is_dir() else folder
     where = str(folder) if folder.is_dir() else name
-    given: dict[str, Any] = {"num_labels": 1, "dtype": getattr(torch, place.dtype)}
+    given: dict[str, Any] = {"num_labels": 1, "dtype": getattr(torch, place.dtype), "trust_remote_code": False}
     adapter = folder / "adapter_config.json"
     try:
         with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def load(name: str, place: Place) -> tuple[Any, Any]:
                 model = PeftModel.from_pretrained(model, where)
             else:
                 model = AutoModelForSequenceClassification.from_pretrained(where, **given)
-            tokenizer = AutoTokenizer.from_pretrained(where)
+            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"The reward model {name} can't be loaded: {message}",

@@ -80,7 +80,9 @@ def load(
     kind = AutoModelForSequenceClassification if head == "scores" else AutoModelForCausalLM
     try:
         with no_init_weights():
-            model = kind.from_config(config, dtype=getattr(torch, dtype), attn_implementation=attention)
+            model = kind.from_config(
+                config, dtype=getattr(torch, dtype), attn_implementation=attention, trust_remote_code=False
+            )
     except (ValueError, ImportError) as error:
         raise BadInput(
             f"transformers can't build {config.model_type!r} for training: {str(error).splitlines()[0]}",

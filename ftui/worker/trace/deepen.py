@@ -68,7 +68,7 @@ def kinds_of(config: Any) -> list[Any]:
     from ftui.worker.trace.building import depth, layers_of
 
     with torch.device("meta"), no_init_weights():
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     layers = layers_of(model, depth(config))[1]
     if layers is None:
         return [object() for _ in range(depth(config))]
