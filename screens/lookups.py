@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ftui.hardware.document import Hardware
     from ftui.models import Entry, Found
     from ftui.models.document import ModelShape
+    from ftui.models.own_code import OwnCode
     from ftui.planner import WhyNot
     from ftui.planner.document import Plan
     from ftui.recipe import Recipe
@@ -54,6 +55,27 @@ def describe(ref: str, revision: str | None) -> ModelShape:
     from ftui import models
 
     return models.describe(ref, revision)
+
+
+def own_code(ref: str, revision: str | None) -> OwnCode | None:
+    """The Python code that a model needs of its own."""
+    from ftui.models import own_code
+
+    return own_code.look(ref, revision)
+
+
+def trust_code(code: OwnCode) -> None:
+    """Keep that exactly this code may run."""
+    from ftui.models import trusted
+
+    trusted.trust(code)
+
+
+def agreed_code(draft: Recipe, shape: ModelShape) -> Recipe:
+    """The draft with its model's own code pinned, where the user has agreed to it before."""
+    from ftui.runs.agreed_code import with_agreed_code
+
+    return with_agreed_code(draft, shape)
 
 
 def profile(

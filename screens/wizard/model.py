@@ -34,6 +34,7 @@ class ModelStep(Step):
 
     BINDINGS = [
         Binding("ctrl+f", "search", "Search the hub", tooltip="Look for what was typed on the Hugging Face hub"),
+        Binding("ctrl+r", "code", "Its code", tooltip="The code that the model brings along, and whether it may run"),
         Binding("ctrl+t", "login", "Log in", show=False, tooltip="Log in to the hub for gated models"),
     ]
 
@@ -67,8 +68,12 @@ class ModelStep(Step):
         line = said(state, "model")
         self.query_one(".said", Static).update(line or "")
         self.query_one(".said").display = line is not None
-        self.query_one("#facts", Static).update(Content("\n").join(facts(state.shape)) if state.shape else "")
+        lines = facts(state.shape, state.draft.model.trust_code) if state.shape else []
+        self.query_one("#facts", Static).update(Content("\n").join(lines))
+        self.refresh_bindings()
         self._draw()
+        if state.shape and state.shape.remote_code and state.draft.model.trust_code is None:
+            self._recall()
         if machine_changed:
             self._judge()
 
@@ -161,7 +166,8 @@ class ModelStep(Step):
             return
         with self.query_one(Input).prevent(Input.Changed):
             self.query_one(Input).value = ref
-        self.post_message(Assigned({"model.base": ref}))
+        anew = {"model.trust_code": None, "model.revision": None} if self.state.draft.model.trust_code else {}
+        self.post_message(Assigned({"model.base": ref, **anew}))
 
     def on_key(self, event: Key) -> None:
         if event.key == "down" and self.query_one(Input).has_focus:
@@ -191,9 +197,38 @@ class ModelStep(Step):
         if done:
             self.post_message(LookAgain("model"))
 
+    # The code that it may bring along.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "code" or (self.state.shape is not None and self.state.shape.remote_code)
+
+    def action_code(self) -> None:
+        from ..consent import ConsentScreen
+
+        model, shape = self.state.draft.model, self.state.shape
+        if shape is not None:
+            self.app.push_screen(ConsentScreen(model.base, model.revision or shape.revision), self._agreed)
+
+    def _agreed(self, hash: str | None) -> None:
+        if hash is not None:
+            commit = {} if hash.startswith("sha256:") else {"model.revision": hash}
+            self.post_message(Assigned({"model.trust_code": hash, **commit}))
+
+    @work(exclusive=True, group="code")
+    async def _recall(self) -> None:
+        """Take over a consent that was given before."""
+        draft, shape = self.state.draft, self.state.shape
+        if shape is None:
+            return
+        found = await attempt_for(self, lookups.agreed_code, draft, shape)
+        if not isinstance(found, Problem) and found.model.trust_code and self.state.draft == draft:
+            self._agreed(found.model.trust_code)
+
     # The frame.
 
     def next_line(self) -> str:
+        if self.state.shape and self.state.shape.remote_code and not self.state.draft.model.trust_code:
+            return "It needs Python code of its own to run: ctrl+r shows it, and asks."
         if "gated" in (problem.what if (problem := self.state.problems.get("model")) else ""):
             return "ctrl+t logs in to the hub, once its page has given you access."
         if self.state.shape and self.state.shape.gated and not self.state.shape.path:
@@ -214,8 +249,8 @@ def _popularity(found: Found) -> str:
     return f"{count(found.downloads)} downloads" if found.downloads is not None else found.reason or ""
 
 
-def facts(shape: ModelShape) -> list[Content]:
-    """What the chosen model is, in three lines."""
+def facts(shape: ModelShape, trusted: str | None = None) -> list[Content]:
+    """What the chosen model is, in three lines; `trusted` is the hash of its own code that may run."""
     size = f"{count(shape.parameters)} parameters{'' if shape.exact else ' (about)'}"
     built = f"{shape.layers} layers of {shape.hidden}, vocabulary {count(shape.vocab)}"
     if shape.experts:
@@ -233,6 +268,8 @@ def facts(shape: ModelShape) -> list[Content]:
     ]
     if shape.inexact_reason:
         lines.append(Content.styled(plain(shape.inexact_reason), "$text-warning"))
-    if shape.remote_code:
-        lines.append(Content.styled("It needs Python code of its own, which ftui does not run.", "$text-error"))
+    if shape.remote_code and trusted:
+        lines.append(Content(f"Its own code may run, as you agreed: {plain(trusted)[:23]}…"))
+    elif shape.remote_code:
+        lines.append(Content.styled("It needs Python code of its own, to which nobody has agreed here.", "$text-error"))
     return lines
