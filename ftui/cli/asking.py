@@ -32,10 +32,12 @@ def started(run: Run, result: str, *, wait: bool, as_json: bool) -> None:
 
 
 def line_of(*command: str, options: dict[str, Any]) -> str:
-    """The command line that makes the run again."""
+    """The command line that makes the run again; an option that is a list is written once for each of it."""
     words = ["ftui", *command]
     for name, value in options.items():
-        if value is True:
+        if isinstance(value, list):
+            words += [word for each in value for word in (f"--{name}", str(each))]
+        elif value is True:
             words.append(f"--{name}")
         elif value is not None and value is not False:
             words += [f"--{name}", str(value)]

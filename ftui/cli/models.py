@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ftui.cli.models_extend import extend
 from ftui.cli.output import print_json
 from ftui.units import count, gib, kib, plain
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ftui.runs.folder import Run
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(extend)
 
 REF = typer.Argument(..., metavar="MODEL", help="A hub id, a folder, a config.json, a catalogue name, or demo.")
 REVISION = typer.Option(None, "--revision", help="A branch, tag or commit on the hub.")

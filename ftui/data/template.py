@@ -306,7 +306,8 @@ def _named(name: str, tokenizer: Tokenizer, variables: dict[str, Any], notes: tu
     missing = [marker for marker in template.markers if not tokenizer.is_single(marker)]
     if missing:
         notes = (*notes, f"{', '.join(missing)} of the template {name} are no tokens of this vocabulary; they are "
-                         "trained as several each, and the embedding keeps its size.")  # fmt: skip
+                         f"trained as several each. A base that has them: ftui models extend MODEL --template {name} "
+                         "--out FOLDER.")  # fmt: skip
     if "eos_token" in source and not tokenizer.eos_token:
         notes = (*notes, "The tokenizer has no end-of-sequence token, so the model does not learn where to stop.")
     if not tokenizer.adds_bos:

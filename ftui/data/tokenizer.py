@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,22 @@ class Tokenizer:
     def is_single(self, token: str) -> bool:
         """Whether `token` is one token of the vocabulary, found as such in text."""
         return (index := self.id_of(token)) is not None and self.encode(token) == [index]
+
+    def with_tokens(self, tokens: Sequence[str], *, end: str | None = None, template: str | None = None) -> Tokenizer:
+        """This tokenizer with further special tokens, which get the next ids in their order; with `end` as what a
+        text ends with, and with another chat template, where these are given."""
+        from tokenizers import AddedToken
+        from tokenizers import Tokenizer as Backend
+
+        backend = Backend.from_str(self.backend.to_str())
+        backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+        ids = self.eos_ids
+        if end is not None and (index := backend.token_to_id(end)) is not None:
+            ids = (index, *(each for each in ids if each != index))
+        return replace(
+            self, backend=backend, eos_token=end or self.eos_token, eos_ids=ids,
+            chat_template=template or self.chat_template,
+        )
 
     def save(self, folder: Path, chat_template: str | None = None) -> None:
         """Write tokenizer.json and tokenizer_config.json so that plain transformers gives the same ids.

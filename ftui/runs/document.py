@@ -14,7 +14,7 @@ EventKind = Literal[
 ]
 JobKind = Literal[
     "train", "evaluate", "merge", "export", "compress", "trace", "generate", "download", "count", "demo",
-    "measure", "calibrate", "constitute", "stages", "augment",
+    "measure", "calibrate", "constitute", "stages", "augment", "extend",
 ]
 State = Literal[
     "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "crashed", "unreachable"

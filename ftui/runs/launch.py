@@ -25,6 +25,7 @@ from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
 from ftui.recipe.webhooks import FILE
+from ftui.runs.added_tokens import untrained_tokens, with_added_tokens
 from ftui.runs.agreed_code import untrusted_code, with_agreed_code, with_agreed_commit
 from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
@@ -94,7 +95,7 @@ def lay_out(
         from ftui.runs.stages import lay_out_stages
 
         return lay_out_stages(asked, asked_text=asked_text, preset=preset, hardware=hardware)
-    draft = with_agreed_commit(with_judge_size(continued(with_absolute_paths(asked))))
+    draft = with_added_tokens(with_agreed_commit(with_judge_size(continued(with_absolute_paths(asked)))))
     if not draft.model.base:
         raise Refused("The recipe names no base model.", "Add --model MODEL: a hub id, a folder, or demo.")
     if not draft.data.sources:
@@ -299,6 +300,8 @@ def _model_obstacles(layout: Layout) -> Iterator[Obstacle]:
 
     base = layout.recipe.model.base
     yield from _target_obstacles(layout)
+    if untrained := untrained_tokens(layout.recipe):
+        yield Obstacle(*untrained)
     if reason := untrusted_code(layout.recipe, layout.shape):
         yield Obstacle(*reason)
     if base in NAMED or models.locate(base, layout.recipe.model.revision):
