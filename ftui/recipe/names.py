@@ -88,7 +88,7 @@ ELSEWHERE: dict[str, str] = {
     "micro_batch_size": "train.micro_batch",
     "per_device_batch_size": "train.micro_batch",
     "per_device_train_batch_size": "train.micro_batch",
-    "per_device_eval_batch_size": "train.micro_batch",
+    "per_device_eval_batch_size": "evaluate.batch",
     "per_gpu_train_batch_size": "train.micro_batch",
     "model_id": "model.base",
     "model_name": "model.base",

@@ -33,7 +33,7 @@ MAIN_VALUES = ("accuracy", "f1", "reward", "win_rate", "rewards/margins", "rewar
 class Event(_Written):
     """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
 
-    status      state ("preparing" | "running"), text, data (which data each source was, once that is known)
+    status      state ("preparing" | "running" | "paused"), text, data (which data each source was, once that is known)
     progress    text, done, total, unit ("step" | "byte" | "row"); the newest one with unit "step" is the run's own bar
     metric      loss, learning_rate, grad_norm, epoch, tokens (seen so far), tokens_per_second, step_seconds,
                 gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,
@@ -46,7 +46,9 @@ class Event(_Written):
     checkpoint  path (relative to the run folder), bytes, best (bool), reason
     warning     text, hint
     diagnosis   name, text, hint, evidence
-    recovery    text, change (dotted path -> new value), attempt
+    recovery    text, change (dotted path -> new value; empty where it only waits for others' memory), attempt, where
+                ("step" | "evaluation" | "loading"), measured_bytes and expected_bytes (the peaks of the attempt that
+                ran out: reached, and planned), needs_bytes (what it waits for)
     end         status ("finished" | "stopped" | "failed"), text, hint, metrics (train_loss, eval_loss, ...), output
 
     A float that is not finite is written as null: readers draw a gap.

@@ -75,7 +75,7 @@ def arguments(kind: Any, recipe: Recipe, precision: Precision, device: str, fold
     common: dict[str, Any] = {
         "output_dir": str(folder),
         "per_device_train_batch_size": micro,
-        "per_device_eval_batch_size": micro,
+        "per_device_eval_batch_size": recipe.evaluate.batch or micro,
         "gradient_accumulation_steps": max(1, -(-effective // micro)),
         "num_train_epochs": train.epochs,
         "max_steps": train.max_steps or -1,

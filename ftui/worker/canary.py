@@ -1,4 +1,5 @@
-"""One whole step on the longest rows before the first real one: what doesn't fit fails now, not in an hour."""
+"""One whole step on the longest rows, and one batch of an evaluation on the longest held-out ones, before the first
+real step: what doesn't fit fails now, not in an hour."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 from ftui.planner.document import Plan
 from ftui.worker.memory import peak_bytes, reset_peak
+from ftui.worker.recovery import during
 from ftui.worker.trainer import undisturbed
 
 TIGHT_SHARE = 0.5
@@ -21,14 +23,16 @@ def is_worthwhile(device: str, plan: Plan | None) -> bool:
     return plan.recommendation.memory.high_bytes > TIGHT_SHARE * plan.budget_bytes
 
 
-def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
-    """Forward, backward and optimizer step on the `rows` longest sequences; returns the peak in bytes.
+def run(trainer: Any, rows: int, device: str, *, steps: int = 1, evaluated: int = 0) -> int:
+    """Forward, backward and optimizer step on the `rows` longest sequences, then an evaluation of the `evaluated`
+    longest held-out ones; returns the peak in bytes.
 
     More than one of the `steps` shows what a whole training takes: from the second on the optimizer's states are there
     while the activations are, and earlier passes' gradients where several make a step.
 
     Nothing stays of it: gradients and optimizer states are dropped, the step has the learning rate zero, the random
-    numbers are put back, what the trainer measured is forgotten.  Raises what the device raises where memory runs out.
+    numbers are put back, what the trainer measured is forgotten.  Raises what the device raises where memory runs out,
+    in the evaluation `RanOut`.
     """
     model, optimizer = trainer.model_wrapped, trainer.optimizer
     reset_peak(device)
@@ -49,6 +53,10 @@ def run(trainer: Any, rows: int, device: str, *, steps: int = 1) -> int:
                 # Optimizer states come into being with the first step, and they may be what doesn't fit.
                 inner.step()
             model.zero_grad()
+        if evaluated:
+            # As in the training the optimizer's states are there meanwhile, on a resume those of the checkpoint.
+            with during("evaluation"):
+                trainer.try_evaluation(evaluated)
         if fresh:
             inner.state = collections.defaultdict(dict)
         for group, kept in zip(optimizer.param_groups, numbers, strict=True):

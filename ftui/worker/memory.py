@@ -1,11 +1,15 @@
-"""The peak of memory that this process has used on the device it trains on."""
+"""The memory that this process uses on the device it trains on: its peak, and giving back what isn't used."""
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import resource
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 
@@ -24,8 +28,36 @@ def peak_bytes(device: str) -> int:
         import torch
 
         return int(torch.cuda.max_memory_reserved())
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The kernel's getrusage remembers the attempt that ran out of memory before this one, beyond the exec.
+    found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found[1]) << 10 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+Result = TypeVar("Result")
+
+
+def without_cache(work: Callable[[], Result]) -> Result:
+    """`work()`, and once more where memory ran out in it, after what torch keeps in reserve was given back."""
+    from ftui.worker.recovery import MAY_BE_MEMORY, is_out_of_memory
+
+    try:
+        return work()
+    except MAY_BE_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+    give_back()
+    return work()
+
+
+def give_back() -> None:
+    """Hand memory that torch holds and nobody uses back to the device."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def process_bytes() -> int | None:

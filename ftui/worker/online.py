@@ -203,6 +203,9 @@ class OnlineTrainer(RunTrainer, _Base):
         answers = torch.randint(words, (rows, longest)).tolist()
         return self.trial(self.padded([prompt] * rows, answers)), None
 
+    def try_evaluation(self, rows: int) -> None:
+        """Nothing: it generates, which isn't tried either."""
+
     def trial(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the objective's loss needs beside prompts and answers, with no sense but of its size."""
         raise NotImplementedError

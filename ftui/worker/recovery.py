@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ftui.recipe import assign
 from ftui.recipe.adapter_combinations import UNCHECKPOINTED
@@ -16,6 +17,17 @@ from ftui.runs.document import Event
 LADDER: tuple[Remedy, ...] = ("chunked_loss", "halve_batch", "checkpointing", "paged_8bit", "quantize_base")
 """Every remedy, what costs least first."""
 
+Where = Literal["step", "evaluation", "loading"]
+"""What the training was at when memory ran out."""
+
+HELPS: dict[Where, tuple[Remedy, ...]] = {
+    "step": LADDER,
+    # Without gradients no activations are kept that checkpointing could drop.
+    "evaluation": ("chunked_loss", "halve_batch", "paged_8bit", "quantize_base"),
+    "loading": ("quantize_base",),
+}
+"""Which remedies change anything about it."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -23,6 +35,14 @@ class Change:
 
     settings: dict[str, Any]
     text: str
+
+
+class RanOut(MemoryError):
+    """Memory ran out in a part of a training whose remedies are others than a step's, or in its trial."""
+
+    def __init__(self, text: str, where: Where) -> None:
+        super().__init__(text)
+        self.where = where
 
 
 MAY_BE_MEMORY = (RuntimeError, MemoryError)
@@ -37,24 +57,37 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-def remedy(recipe: Recipe, *, has_checkpoint: bool) -> Change | None:
+@contextlib.contextmanager
+def during(where: Where) -> Iterator[None]:
+    """Whatever says within that memory ran out becomes a `RanOut` that knows where."""
+    try:
+        yield
+    except RanOut:
+        raise
+    except MAY_BE_MEMORY as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RanOut((str(error).strip().splitlines() or ["Out of memory"])[0], where) from None
+
+
+def remedy(recipe: Recipe, *, has_checkpoint: bool, where: Where = "step") -> Change | None:
     """The first remedy of `recovery.out_of_memory` that still changes something and can be trained with here.
 
     The effective batch always stays; 8-bit optimizer states and a 4-bit base change the numbers, and say so.
     """
     for name in recipe.recovery.out_of_memory:
-        change = _change(name, recipe, has_checkpoint)
+        change = _change(name, recipe, has_checkpoint, where) if name in HELPS[where] else None
         if change is not None and _can_be_trained(assign(recipe, change.settings)):
             return change
     return None
 
 
-def advice(recipe: Recipe) -> str:
+def advice(recipe: Recipe, where: Where = "step") -> str:
     """What to change by hand, as command-line settings, cheapest first."""
-    every = (_change(name, recipe, False) for name in LADDER)
+    every = (_change(name, recipe, False, where) for name in LADDER if name in HELPS[where])
     found = [change for change in every if change and _can_be_trained(assign(recipe, change.settings))]
     words = [f"--set {path}={value}" for change in found for path, value in change.settings.items()]
-    if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256:
+    if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256 and where != "loading":
         words.append(f"--set data.max_length={recipe.data.max_length // 2}")
     return f"Try {', or '.join(words)}." if words else "Choose a smaller base model, or quantize it."
 
@@ -81,9 +114,14 @@ def _fits(recipe: Recipe, rows: int) -> bool:
     return next(wrong_online(assign(recipe, {"train.micro_batch": rows})), None) is None
 
 
-def _change(name: str, recipe: Recipe, has_checkpoint: bool) -> Change | None:
+def _change(name: str, recipe: Recipe, has_checkpoint: bool, where: Where) -> Change | None:
     train = recipe.train
     match name:
+        case "halve_batch" if where == "evaluation":
+            rows = recipe.evaluate.batch or int(train.micro_batch)
+            return None if rows < 2 else Change(
+                {"evaluate.batch": rows // 2}, f"evaluated in batches of {rows // 2} rows, which were {rows}",
+            )
         case "halve_batch" if isinstance(train.micro_batch, int) and train.micro_batch > 1:
             effective = int(train.effective_batch)
             half = next((rows for rows in range(train.micro_batch // 2, 0, -1) if _fits(recipe, rows)), None)

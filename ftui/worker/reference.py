@@ -13,6 +13,7 @@ from ftui.errors import BadInput
 from ftui.methods.lora import LoraOptions
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.lora_start import changes_base
+from ftui.worker.recovery import during
 from ftui.worker.trainer import RunTrainer
 
 COPY = "ref"
@@ -69,7 +70,8 @@ class ReferenceTrainer(RunTrainer):
             self.session.context.progress("Asking the reference", start, len(rows), unit="row")
             batch = collate([rows[index] for index in range(start, min(start + size, len(rows)))])
             batch.pop("tokens")
-            sides = [side for side in ask(model, self._prepare_inputs(batch)) if side is not None]
+            with during("evaluation"):
+                sides = [side for side in ask(model, self._prepare_inputs(batch)) if side is not None]
             answers[start : start + size] = torch.stack(sides, dim=1).float().cpu()
         model.train(was_training)
         return Referenced(rows, self.reference_names, answers)

@@ -18,7 +18,8 @@ from ftui.recipe.document import Recipe
 from ftui.worker import checkpoints
 from ftui.worker.checkpoints import Checkpoint
 from ftui.worker.context import JobContext
-from ftui.worker.memory import readings
+from ftui.worker.memory import give_back, readings, without_cache
+from ftui.worker.recovery import MAY_BE_MEMORY, is_out_of_memory
 from ftui.worker.trainer import undisturbed
 
 NOT_A_NUMBER_STEPS = 5
@@ -81,7 +82,7 @@ class Session(TrainerCallback):
         self._before_first_step = before_first_step
         self.base_answers: list[str] | None = None
         """The untuned model's answers, where they had to be asked for before the first step."""
-        self._base_told = False
+        self._base_told = self._unanswered = False
         self.best = self._best_before = Best()
         self.judged_by = judged_by(recipe)
         self.eval_loss: float | None = None
@@ -211,13 +212,34 @@ class Session(TrainerCallback):
             return
         began = time.perf_counter()
         with undisturbed():
-            texts = self._answers(False)
-            base = None if self._base_told else self.base_answers or self._answers(True)
+            texts = self.answered(False, step)
+            base = None if self._base_told else self.base_answers
+            if base is None and not self._base_told:
+                base = self.answered(True, step)
+        if not texts:
+            return
         self._base_told = True
         for index, (prompt, text) in enumerate(zip(self.prompts, texts, strict=True)):
             beside = {"base": base[index]} if base else {}
             self.context.emit("sample", step, text=text, index=index, **prompt, **beside)
         self._paused += time.perf_counter() - began
+
+    def answered(self, base: bool, step: int) -> list[str]:
+        """The answers to the prompts; none, with a word the first time, where memory runs out: a look at the model is
+        no reason to train otherwise."""
+        try:
+            return without_cache(lambda: self._answers(base))
+        except MAY_BE_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+        give_back()
+        if not self._unanswered:
+            self._unanswered = True
+            self.context.warn(
+                f"The prompts weren't answered at step {step:,}: memory ran out. The training goes on.",
+                "Ask fewer or shorter ones: evaluate.prompts, evaluate.max_new_tokens.", step=step,
+            )
+        return []
 
     def saved(self, checkpoint: Checkpoint) -> None:
         """A checkpoint is whole: tell of it, and remove those that are no longer wanted."""

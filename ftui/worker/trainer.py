@@ -24,7 +24,9 @@ from ftui.worker import checkpoints
 from ftui.worker.adapters.state import load_state, save_state
 from ftui.worker.averages import OtherWeights
 from ftui.worker.grouping import LengthGroups
+from ftui.worker.memory import without_cache
 from ftui.worker.precision import Precision
+from ftui.worker.recovery import MAY_BE_MEMORY, during, is_out_of_memory
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Base
@@ -128,16 +130,37 @@ class RunTrainer(_Base):
     def longest_batch(self, rows: int) -> tuple[Any, Any]:
         """The micro-batch of the `rows` longest training rows, and its number of trained tokens where the loss is
         divided by them: what the trial step runs."""
-        collate: Any = self.data_collator
-        given: Any = self.train_dataset
-        lengths = given.lengths()
-        batch = collate([given[index] for index in heapq.nlargest(rows, range(len(lengths)), key=lengths.__getitem__)])
+        batch = self._longest_of(self.train_dataset, rows)
         trained = (batch["labels"][..., 1:] != UNTRAINED).sum().to(self.args.device) if "labels" in batch else None
         return batch, trained
 
+    def _longest_of(self, dataset: Any, rows: int) -> Any:
+        """The `rows` longest rows as a micro-batch."""
+        collate: Any = self.data_collator
+        lengths = dataset.lengths()
+        longest = heapq.nlargest(rows, range(len(lengths)), key=lengths.__getitem__)
+        return collate([dataset[index] for index in longest])
+
+    def try_evaluation(self, rows: int) -> None:
+        """What an evaluation does with the `rows` longest held-out rows, for its memory: nothing stays of it."""
+        self._judged(self._longest_of(self.eval_dataset, rows))
+        self.measured("eval")
+
+    def _judged(self, inputs: Any) -> tuple[float, int]:
+        """`judge_batch` of a micro-batch as it was collated, in evaluation and without gradients."""
+        model = self._trained_model()
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            batch = self._prepare_inputs(inputs)
+            batch.pop("tokens", None)
+            judged = self.judge_batch(batch)
+        model.train(was_training)
+        return judged
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """As ever, without a trace in the random numbers of the training."""
-        with undisturbed(), self.averaged(), self.session.evaluating():
+        """As ever, without a trace in the random numbers of the training; `RanOut` where memory runs out in it."""
+        with undisturbed(), self.averaged(), self.session.evaluating(), during("evaluation"):
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         return metrics
 
@@ -150,19 +173,12 @@ class RunTrainer(_Base):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """The mean loss over all batches, weighed by what `judge_batch` counts, and what else the trainer measures."""
-        model = self._trained_model()
-        was_training = model.training
-        model.eval()
         total, counts = 0.0, []
-        with torch.no_grad():
-            for inputs in dataloader:
-                batch = self._prepare_inputs(inputs)
-                batch.pop("tokens", None)
-                loss, count = self.judge_batch(batch)
-                total += loss
-                counts.append(count)
+        for inputs in dataloader:
+            loss, count = self._judged(inputs)
+            total += loss
+            counts.append(count)
         measured = self.measured("eval", counts)
-        model.train(was_training)
         metrics = {"loss": total / sum(counts) if counts else float("nan"), **measured}
         nothing: Any = None
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
@@ -219,8 +235,8 @@ class RunTrainer(_Base):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """All that a resume needs, under the name `checkpoint-STEP` only once it is whole.
 
-        Weights that are no numbers are not saved: they would take the place of good ones.  Where the disk refuses, the
-        training goes on: there may be room at the next one.
+        Weights that are no numbers are not saved: they would take the place of good ones.  Where the disk refuses, or
+        the memory for a copy is missing, the training goes on: there may be room at the next one.
         """
         trained = (parameter for parameter in self._trained_model().parameters() if parameter.requires_grad)
         if not all(torch.isfinite(parameter).all() for parameter in trained):
@@ -243,11 +259,17 @@ class RunTrainer(_Base):
 
         # A resume from it does not tell of these steps again.
         self.session.context.sync()
+        kept = Path(str(self.args.output_dir))
         try:
             with self.averaged():
-                saved = checkpoints.write(Path(str(self.args.output_dir)), self.state.global_step, fill, self._memory())
+                saved = without_cache(lambda: checkpoints.write(kept, self.state.global_step, fill, self._memory()))
         except OSError as error:
             self.session.unsaved(self.state.global_step, f"the disk says: {error.strerror or error}")
+            return
+        except MAY_BE_MEMORY as error:
+            if not is_out_of_memory(error):
+                raise
+            self.session.unsaved(self.state.global_step, "memory ran out")
             return
         self.session.saved(saved)
 

@@ -19,7 +19,7 @@ import power  # beside this script, which Python puts on the path
 from injected import inject
 
 from ftui.models import demo
-from ftui.worker.__main__ import main
+from ftui.worker.__main__ import AGAIN, main
 
 
 def warm(folder: Path) -> None:
@@ -56,7 +56,9 @@ def work(order: dict[str, Any]) -> None:
         power.watch(Path(order["run"]))
     for fault in order["faults"]:
         inject(fault)
-    code = main(order["run"])
+    while (code := main(order["run"])) == AGAIN:
+        # A worker proper would begin the next attempt by exec, and load its libraries anew.
+        continue
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -15,13 +15,13 @@ from ftui.errors import BadInput, FtuiError, RunFailed
 from ftui.files import write_atomic
 from ftui.methods import OBJECTIVES
 from ftui.models.document import ModelShape
-from ftui.planner.document import Plan
+from ftui.planner.document import MemoryEstimate
 from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import each
 from ftui.units import gib, plain
-from ftui.worker import checkpoints, libraries, recovery, report, same_data, teacher
+from ftui.worker import checkpoints, libraries, neighbours, recovery, report, same_data, teacher
 from ftui.worker.base import (
     choose_device,
     device_of,
@@ -34,7 +34,8 @@ from ftui.worker.base import (
     set_threads,
 )
 from ftui.worker.context import JobContext, StartAgain
-from ftui.worker.memory import peak_bytes
+from ftui.worker.expected import peak
+from ftui.worker.memory import peak_bytes, without_cache
 
 if TYPE_CHECKING:
     from ftui.worker.precision import Precision
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 START = "start"
 """The folder in a run's in which an adapter's start is kept, where it can't be made twice."""
-
-
-class TrialFailed(MemoryError):
-    """Out of memory in the trial step, before anything was trained."""
 
 
 class Built(NamedTuple):
@@ -100,12 +97,17 @@ def run(context: JobContext) -> None:
     if context.stop_asked:
         context.finish("Stopped before the first step; nothing more was trained.")
         return
+    device, expected = device_of(recipe)[0], peak(context.run, recipe)
+    crowded = neighbours.wait_for_room(context, recipe, device, expected.low_bytes if expected else None)
+    if context.stop_asked:
+        context.finish("Stopped before the first step; nothing more was trained.")
+        return
     try:
-        trained = _attempt(context, recipe, folder, prepared)
+        trained = _attempt(context, recipe, folder, prepared, expected)
     except recovery.MAY_BE_MEMORY as error:
         if not recovery.is_out_of_memory(error):
             raise
-        _recover(context, recipe, error)
+        _recover(context, recipe, error, device, expected, crowded=crowded)
     _finish(context, recipe, folder, prepared, trained)
 
 
@@ -165,7 +167,8 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     tokenizer = load_tokenizer(folder, prepared.template.source)
     # Before the device computes anything: cuBLAS reads its setting at its first product.
     (enable_full_determinism if recipe.train.deterministic else set_seed)(recipe.train.seed)
-    base = load_model(recipe, folder, precision, device, prepared.labels, pictured=prepared.pictured)
+    with recovery.during("loading"):
+        base = load_model(recipe, folder, precision, device, prepared.labels, pictured=prepared.pictured)
     set_threads(recipe, base.num_parameters())
     if prepared.pictured:
         for found in wrong_pictures(recipe):
@@ -194,7 +197,9 @@ def build(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared)
     return Built(trainer, model, tokenizer, precision, device)
 
 
-def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared) -> Trained:
+def _attempt(
+    context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, expected: MemoryEstimate | None
+) -> Trained:
     """Build everything from files, train to the end or to a stop; raises what the device raises."""
     import torch
 
@@ -223,7 +228,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
 
     def before_first_step() -> None:
         if canary.is_worthwhile(device, plan):
-            _try_longest(context, trainer, recipe, device, plan)
+            _try_longest(context, trainer, recipe, device, expected, evaluates=session.evaluates)
 
     session = Session(
         context, recipe, device, [prompt.told for prompt in prompts], evaluates=len(prepared.validation) > 0,
@@ -239,7 +244,7 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
         trainer.remember(resumed.memory())
     elif session.evaluates and not adapted:
         # Once full tuning has begun, or an adapter's start has changed the base, there is no base model left to ask.
-        session.base_answers = answers(True)
+        session.base_answers = session.answered(True, 0)
     reached = resumed.step if resumed is not None else -1
     watch_over(
         context, recipe, trainer, labels=len(prepared.labels) or None, judged_by=session.judged_by,
@@ -253,40 +258,62 @@ def _attempt(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepar
 
 
 def _try_longest(
-    context: JobContext, trainer: Any, recipe: Recipe, device: str, plan: Plan | None
+    context: JobContext, trainer: Any, recipe: Recipe, device: str, expected: MemoryEstimate | None, *, evaluates: bool
 ) -> None:
-    """The trial step; TrialFailed with the measured and the planned peak where memory runs out in it."""
+    """The trial of a step and of an evaluation; RanOut, which says of which, where memory runs out in it."""
     from ftui.worker import canary
 
+    micro = int(recipe.train.micro_batch)
     context.emit("status", state="preparing", text="Trying one step on the longest rows.")
     try:
-        peak = canary.run(trainer, int(recipe.train.micro_batch), device)
+        reached = canary.run(
+            trainer, micro, device, evaluated=(recipe.evaluate.batch or micro) if evaluates else 0
+        )
     except recovery.MAY_BE_MEMORY as error:
         if not recovery.is_out_of_memory(error):
             raise
-        # Not chained: the original's frames hold the activations that have to be freed.
-        text = f"The longest rows don't fit: memory ran out at {_against_plan(peak_bytes(device), plan)}"
-        raise TrialFailed(text) from None
-    context.progress(f"The longest rows fit: {_against_plan(peak, plan)}", 1, 1, unit="row")
+        if isinstance(error, recovery.RanOut):
+            raise recovery.RanOut("The longest held-out rows don't fit", error.where) from None
+        raise recovery.RanOut("The longest rows don't fit", "step") from None
+    context.progress(f"The longest rows fit: {_against(reached, expected)}", 1, 1, unit="row")
 
 
-def _against_plan(peak: int, plan: Plan | None) -> str:
-    planned = f" (planned {gib(plan.recommendation.memory.process_bytes)})" if plan else ""
-    return f"{gib(peak)}{planned}"
+def _against(reached: int, expected: MemoryEstimate | None) -> str:
+    return gib(reached) + (f" (planned {gib(expected.process_bytes)})" if expected else "")
 
 
-def _recover(context: JobContext, recipe: Recipe, error: Exception) -> NoReturn:
-    """Tell of the next remedy and go on with it in a fresh process; RunFailed where none is left or allowed."""
-    problem = str(error).splitlines()[0].rstrip(".")
-    if not isinstance(error, TrialFailed):
-        problem = f"{problem}; it ran out at {_against_plan(peak_bytes(device_of(recipe)[0]), context.run.plan())}"
+def _recover(
+    context: JobContext, recipe: Recipe, error: Exception, device: str, expected: MemoryEstimate | None, *,
+    crowded: bool,
+) -> NoReturn:
+    """Tell of the next remedy and go on with it in a fresh process; RunFailed where none is left or allowed.
+
+    Where others have taken what the plan had counted on, nothing is changed and the fresh process waits for it, unless
+    this one has waited in vain already (`crowded`).
+    """
+    reached = peak_bytes(device)
+    where: recovery.Where = error.where if isinstance(error, recovery.RanOut) else "step"
+    problem = (str(error).strip().splitlines() or ["Memory is full"])[0].rstrip(".")
+    problem = f"{problem}: memory ran out at {_against(reached, expected)}"
+    numbers: dict[str, Any] = {"attempt": context.attempt, "where": where, "measured_bytes": reached}
+    who = None
+    if expected is not None:
+        numbers["expected_bytes"] = expected.process_bytes
+        card = neighbours.look(device)
+        who = card.in_the_way(expected.process_bytes) if card else None
+    if who and expected is not None and not crowded and neighbours.may_wait(context, recipe):
+        context.emit(
+            "recovery", text=f"Out of memory because {who}; nothing is changed, it waits for that. {problem}.",
+            change={}, needs_bytes=expected.process_bytes, **numbers,
+        )
+        raise StartAgain
+    if who:
+        problem = f"{problem}, and {who}"
     has_checkpoint = bool(checkpoints.found(context.folder / "checkpoints"))
-    change = recovery.remedy(recipe, has_checkpoint=has_checkpoint)
+    change = recovery.remedy(recipe, has_checkpoint=has_checkpoint, where=where)
     if change is None:
-        raise RunFailed(f"{problem}.", recovery.advice(recipe)) from None
-    context.emit(
-        "recovery", text=f"Out of memory: {change.text}. {problem}.", change=change.settings, attempt=context.attempt,
-    )
+        raise RunFailed(f"{problem}.", recovery.advice(recipe, where)) from None
+    context.emit("recovery", text=f"Out of memory: {change.text}. {problem}.", change=change.settings, **numbers)
     raise StartAgain
 
 
@@ -303,7 +330,7 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
         return
     saved_step = step
     if best := session.best_checkpoint(context.folder / "checkpoints"):
-        trainer.load_weights(best.path)
+        without_cache(lambda: trainer.load_weights(best.path))
         saved_step = best.step
     else:
         trainer.settle()
