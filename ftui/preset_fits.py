@@ -50,7 +50,6 @@ def preset_fits(hardware: Hardware) -> list[PresetFit]:
 
 def _keep(file: Path, content: object) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, json.dumps(content))
     except OSError:
         # A disk that takes no more: the next start judges anew.

@@ -110,7 +110,7 @@ class CodeScreen(Page[None]):
 
     def __init__(self, ref: str, name: str, content: bytes) -> None:
         super().__init__()
-        self._ref, self._name, self._content = ref, name, content
+        self._ref, self._file, self._content = ref, name, content
 
     def compose_body(self) -> ComposeResult:
         yield Log(highlight=False, auto_scroll=False)
@@ -123,5 +123,5 @@ class CodeScreen(Page[None]):
         log = self.query_one(Log)
         log.write_lines([f"{number:>{wide}}  {plain(line)}" for number, line in enumerate(lines, 1)])
         log.focus()
-        self.say(status=plain(self._name), next="The arrows and page up and down scroll; escape goes back.",
-                 command=f"ftui models code {self._ref} --read {self._name}")
+        self.say(status=plain(self._file), next="The arrows and page up and down scroll; escape goes back.",
+                 command=f"ftui models code {self._ref} --read {self._file}")

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ftui.files import make_folder
 from ftui.paths import cache_dir
 from ftui.units import GiB
 
@@ -107,7 +108,7 @@ def write(key: str, header: Mapping[str, Any], arrays: Mapping[str, array[Any] |
         return False
     temporary = ""
     try:
-        folder().mkdir(parents=True, exist_ok=True)
+        make_folder(folder())
         handle, temporary = tempfile.mkstemp(dir=folder(), prefix=".")
         with os.fdopen(handle, "wb") as file:
             _write(file, packed, arrays.values())

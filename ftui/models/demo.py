@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ftui import paths
+from ftui.files import make_folder
 from ftui.models import demo_corpus
 
 REF = "demo"
@@ -90,7 +91,7 @@ def ensure_folder() -> Path:
     target = folder()
     if (target / "config.json").is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".demo-"))
     try:
         for name, content in _files().items():

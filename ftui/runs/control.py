@@ -23,6 +23,7 @@ from ftui.runs.follow import follow
 from ftui.runs.heartbeat import Heartbeat
 from ftui.runs.logout import survival
 from ftui.runs.on_end import wants_guard
+from ftui.runs.owner import require_own, require_plain
 from ftui.runs.process import Identity, identify, whereabouts
 from ftui.runs.status import RunStatus, status
 from ftui.runs.writer import RunWriter
@@ -46,8 +47,10 @@ def start(run: Run, *, beside: bool = False) -> None:
     """Start the worker of `run`, detached from this terminal, session and process; with `beside`, as a child of this
     process that ends with it.
 
-    Raises Refused where it has one already or the folder can't be written.
+    Raises Refused where it has one already, is somebody else's, or the folder can't be written.
     """
+    require_own(run)
+    require_plain(run.path)
     with _starting(run):
         now, beat = status(run), heartbeat.read(run.heartbeat)
         # A new run is "queued" too: nobody has it until a heartbeat names a worker.
@@ -76,6 +79,7 @@ def resume(run: Run, *, force: bool = False) -> None:
     Refused while a worker has the run, once it has finished, and where it may still run on another host, unless
     `force` says that that host is gone.
     """
+    require_own(run)
     now = status(run)
     if now.live:
         raise Refused(f"The run {run.id} is {now.state}: there is nothing to resume.", f"Watch it: ftui watch {run.id}")
@@ -94,6 +98,7 @@ def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunSta
 
     Returns the status after that.  Refused where nothing runs, or `now` is asked for on another host's worker.
     """
+    require_own(run)
     before = status(run)
     if not before.live and before.state != "unreachable":
         raise Refused(f"The run {run.id} is not running ({before.state}).", f"ftui runs show {run.id}")
@@ -139,6 +144,7 @@ def set_aside(runs: Sequence[Run], *, force: bool = False) -> trash.Aside:
     """
     whole = {each.id: each for run in runs for each in (run, *(run.stages() if run.info.kind == "stages" else ()))}
     for each in whole.values():
+        require_own(each)
         now = status(each)
         if now.live:
             raise Refused(f"The run {each.id} is {now.state}.", f"Stop it first: ftui runs stop {each.id}")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ftui.errors import BadInput, Refused
-from ftui.files import sync_folder, write_atomic
+from ftui.files import make_folder, sync_folder, write_atomic
 from ftui.paths import runs_dir
 from ftui.runs.document import JobKind, RunInfo
 
@@ -174,9 +174,7 @@ def create(
     documents = {"recipe.yaml": _yaml(recipe), "asked.yaml": asked_text, "plan.json": plan.to_json() if plan else None}
     new = runs_dir() / f".new-{secrets.token_hex(8)}"
     try:
-        runs_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
-        new.mkdir(mode=0o700)
-        (new / "inbox").mkdir(mode=0o700)
+        make_folder(new / "inbox")
         for file, text in documents.items():
             if text is not None:
                 write_atomic(new / file, text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ftui.errors import Refused
-from ftui.files import write_atomic
+from ftui.files import make_folder, write_atomic
 from ftui.hardware.document import Gpu, Hardware
 from ftui.paths import home, runs_dir
 from ftui.runs.folder import Run
@@ -227,5 +227,5 @@ def _folder() -> Path:
 
 def _made() -> Path:
     """The folder, which only who queues something needs."""
-    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(_folder())
     return _folder()

@@ -21,6 +21,7 @@ from ftui.runs import heartbeat
 from ftui.runs.document import EventKind
 from ftui.runs.heartbeat import Pulse
 from ftui.runs.lines import backwards
+from ftui.runs.owner import require_plain
 from ftui.runs.process import Identity, identify, whereabouts
 
 RESERVE_BYTES = 1 << 16
@@ -56,6 +57,7 @@ class RunWriter:
         self._guard = threading.RLock()
 
     def __enter__(self) -> Self:
+        require_plain(self.folder)
         me = self._lock.take()
         try:
             last = next(backwards(self.folder / "events.jsonl"), None)

@@ -46,6 +46,7 @@ class JobContext:
     def __init__(self, run: Run, writer: RunWriter) -> None:
         self._run, self._writer = run, writer
         self._commands: list[Command] = []
+        self._foreign: set[str] = set()
         self._stop_reason: str | None = None
         self._stop_seen = self._stop_delivered = False
         self._looked = float("-inf")
@@ -184,7 +185,14 @@ class JobContext:
         if not at_once and now - self._looked < INBOX_SECONDS:
             return
         self._looked = now
-        for command in inbox.take(self.folder):
+        taken = inbox.take(self.folder)
+        for name in set(taken.foreign) - self._foreign:
+            self._foreign.add(name)
+            self.warn(
+                f"A command in the inbox ({name[:80]}) is not from this run's owner, and was not obeyed.",
+                f"Others can write there: chmod 700 {self.folder} {self.folder / 'inbox'}",
+            )
+        for command in taken.commands:
             if command.name == "stop":
                 self.ask_stop("it was asked to")
             else:
