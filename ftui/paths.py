@@ -9,6 +9,9 @@ import platformdirs
 
 from ftui.errors import BadInput
 
+METADATA = "ftui.json"
+"""Beside a result, or a model that ftui wrote: what it was made from, and what else only ftui asks for."""
+
 
 def home() -> Path:
     """`$FTUI_HOME`, else the user's XDG data folder for ftui. It need not exist yet.

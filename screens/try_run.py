@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
-from ftui.runs import control
+from ftui.runs.asking import question, sees, tasks_of
 from ftui.runs.folder import Run
 from ftui.runs.follow import Follower, history
 from ftui.runs.status import RunStatus
@@ -24,7 +24,6 @@ from .widgets.sample_view import answers
 from .widgets.static import Static
 
 LOOK_SECONDS = 0.5
-NEW_TOKENS = 128
 
 
 class TryScreen(Page[None]):
@@ -37,6 +36,7 @@ class TryScreen(Page[None]):
     BINDINGS = [
         Binding("up", "recall(-1)", "Earlier prompt", priority=True, tooltip="Yours, then those of the training"),
         Binding("down", "recall(1)", "Later prompt", priority=True, show=False, tooltip="The prompt after it"),
+        Binding("ctrl+t", "turn_task", "Task", priority=True, tooltip="The next of the tasks that it tells apart"),
     ]
 
     def __init__(self, run: Run) -> None:
@@ -46,15 +46,23 @@ class TryScreen(Page[None]):
         self._place = 0
         self._answers: list[Sample] = []
         self._asking = False
+        self._all_tasks = tasks_of(run)
+        # Tasks that trained apart have an adapter each, and one must be named; those of one adapter are all asked.
+        self._for_task = self._all_tasks[0] if self._all_tasks and run.info.kind == "stages" else None
 
     def compose_body(self) -> ComposeResult:
         yield Input(placeholder="ask something and press enter", compact=True, id="prompt")
+        yield Input(placeholder="the path of an image that it is about, or nothing", compact=True, id="image")
+        yield Static(id="task", markup=False)
         yield Static(id="state", markup=False)
         with VerticalScroll():
             yield Static(id="answers")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.query_one("#prompt", Input).focus()
+        self.query_one("#image").display = sees(self._run.output)
+        self.query_one("#task").display = bool(self._all_tasks)
+        self._say_task()
         self.say(
             status=plain(self._run.info.name), next="Enter asks; up brings the prompts of the training back.",
             command=f"ftui try {self._run.id}",
@@ -71,12 +79,30 @@ class TryScreen(Page[None]):
             self._place = len(self._prompts)
 
     @on(Input.Changed)
-    def _command(self, event: Input.Changed) -> None:
-        self.say(command=shlex.join(["ftui", "try", self._run.id, *([event.value] if event.value else [])]))
+    def _say_command(self) -> None:
+        """The command that would ask the same."""
+        words, image = self.query_one("#prompt", Input).value, self.query_one("#image", Input).value.strip()
+        options = [*(["--task", self._for_task] if self._for_task else []), *(["--image", image] if image else [])]
+        self.say(command=shlex.join(["ftui", "try", self._run.id, *([words] if words else []), *options]))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(self._all_tasks) if action == "turn_task" else super().check_action(action, parameters)
+
+    def action_turn_task(self) -> None:
+        """The next task; after the last one all, where one adapter knows them all."""
+        choices = [*(() if self._run.info.kind == "stages" else (None,)), *self._all_tasks]
+        self._for_task = choices[(choices.index(self._for_task) + 1) % len(choices)]
+        self._say_task()
+        self._say_command()
+
+    def _say_task(self) -> None:
+        chosen = plain(self._for_task) if self._for_task else f"each of {', '.join(map(plain, self._all_tasks))}"
+        self.query_one("#task", Static).update(f"task  {chosen}")
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        prompt = event.value.strip()
+    def _submitted(self) -> None:
+        field = self.query_one("#prompt", Input)
+        prompt = field.value.strip()
         if not prompt:
             return
         if self._asking:
@@ -85,12 +111,12 @@ class TryScreen(Page[None]):
         self._asking = True
         self._prompts.append(prompt)
         self._place = len(self._prompts)
-        event.input.value = ""
+        field.value = ""
         self._ask(prompt)
 
     def action_recall(self, by: int) -> None:
         self._place = min(max(self._place + by, 0), len(self._prompts))
-        field = self.query_one(Input)
+        field = self.query_one("#prompt", Input)
         field.value = self._prompts[self._place] if self._place < len(self._prompts) else ""
         field.cursor_position = len(field.value)
 
@@ -99,17 +125,17 @@ class TryScreen(Page[None]):
         state = self.query_one("#state", Static)
         try:
             state.update(Content.assemble("… starting: ", (plain(prompt), "bold")))
-            job = await attempt(
-                control.start_job, "generate",
-                {"run": self._run.id, "prompts": [prompt], "max_new_tokens": NEW_TOKENS}, f"try-{self._run.info.name}",
-                parent=self._run.id, command=shlex.join(["ftui", "try", self._run.id, prompt]),
-            )
+            image = self.query_one("#image", Input).value.strip()
+            job = await attempt(self._start, prompt, [image] if image else [])
             if isinstance(job, Problem):
                 state.update(f"{job.what} {job.hint}")
                 return
             await self._follow(job, prompt)
         finally:
             self._asking = False
+
+    def _start(self, prompt: str, images: list[str]) -> Run:
+        return question(self._run, [prompt], task=self._for_task, images=images).ask()
 
     async def _follow(self, job: Run, prompt: str) -> None:
         """Say what the job does until it is over, then show its answers or why there are none."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-METADATA = "ftui.json"
+from ftui.paths import METADATA
+
 KEY = "added_tokens"
 
 

@@ -9,13 +9,13 @@ from typing import Any
 from ftui.errors import BadInput, FtuiError, Refused
 from ftui.methods import AdapterOptions, LoraOptions, NoAdapterOptions
 from ftui.methods.lora import as_saved
+from ftui.paths import METADATA
 from ftui.recipe import assign, parse
 from ftui.recipe.document import Recipe
 from ftui.recipe.start_combinations import TRAINING
 from ftui.runs.folder import find
 
 CONFIG = "adapter_config.json"
-METADATA = "ftui.json"
 STAGE = "stage:"
 """Before the name of a stage whose result there isn't yet."""
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ftui.errors import BadInput
-from ftui.models.extended import METADATA
 from ftui.models.headers import INDEX
+from ftui.paths import METADATA
 
 ROUND = 64
 """An embedding of a multiple of so many rows keeps to it: matrix products of other widths are slow on tensor cores

@@ -9,6 +9,7 @@ from typing import Any
 
 from ftui.data import Prepared
 from ftui.methods import ADAPTERS, OBJECTIVES, LoraOptions
+from ftui.paths import METADATA
 from ftui.recipe import write
 from ftui.recipe.document import Recipe
 from ftui.runs.document import RunInfo
@@ -20,8 +21,6 @@ from ftui.worker.checkpoints import aside
 from ftui.worker.pictures import keep_processor
 from ftui.worker.reference import COPY
 from ftui.worker.usage import snippet
-
-METADATA = "ftui.json"
 
 
 def save(

@@ -14,10 +14,8 @@ from ftui.errors import BadInput
 from ftui.methods import LoraOptions
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.runs.asking import PROCESSORS
 from ftui.worker.adapters.targets import linear_names, target_modules
-
-FILES = ("processor_config.json", "preprocessor_config.json")
-"""What an image processor is loaded from; one of them is in the folder of every vision model."""
 
 
 class Pictures:
@@ -38,7 +36,7 @@ class Pictures:
             self._processor = CLIPImageProcessorPil.from_pretrained(folder)
         except (OSError, ValueError) as error:
             raise BadInput(f"The image processor of the base model in {folder} can't be loaded: {error}.",
-                           f"Download the model's {' or '.join(FILES)}.") from error
+                           f"Download the model's {' or '.join(PROCESSORS)}.") from error
         self._side = side
 
     def __call__(self, files: Sequence[str]) -> torch.Tensor:
@@ -86,13 +84,8 @@ def beside_tower(model: Any, recipe: Recipe) -> Recipe:
     return assign(recipe, {"adapter.targets": pattern})
 
 
-def sees(folder: Path) -> bool:
-    """Whether the result in `folder` was trained on images: then the image processor lies there."""
-    return any((folder / name).is_file() for name in FILES)
-
-
 def keep_processor(base: Path, folder: Path) -> None:
     """Put the base's image processor beside a result, so that plain transformers loads a whole processor from there."""
-    for name in FILES:
+    for name in PROCESSORS:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)

@@ -11,11 +11,11 @@ import torch
 
 from ftui.data.tokenizer import Tokenizer
 from ftui.methods import ADAPTERS
+from ftui.paths import METADATA
 from ftui.recipe.document import Recipe
 from ftui.worker.adapters.results import with_adapter
 from ftui.worker.base import device_of, load_model, load_tokenizer, set_threads
 from ftui.worker.class_scores import THRESHOLD
-from ftui.worker.output import METADATA
 from ftui.worker.precision import choose
 
 

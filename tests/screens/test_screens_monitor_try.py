@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,58 @@ async def test_a_job_that_cannot_be_started_says_why(own_home: Path, monkeypatch
         await pilot.app.push_screen(TryScreen(Run(run.folder)))
         await pilot.press(*"hi", "enter")
         await until(pilot, "The disk is full. Free some space.")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_task_and_an_image_are_named_where_the_result_tells_them_apart(
+    own_home: Path, asked: list[dict[str, Any]], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    run = Run(recorded.finished(own_home).folder)
+    (run.output / "ftui.json").write_text('{"tasks": ["sun", "sky"]}')
+    (run.output / "preprocessor_config.json").write_text("{}")
+    image = tmp_path / "a b.png"
+    image.write_bytes(b"")
+    async with FtuiApp().run_test(size=size) as pilot:
+        await pilot.app.push_screen(TryScreen(run))
+        await until(pilot, "each of sun, sky", "^t Task")
+        await pilot.press("ctrl+t")
+        await until(pilot, "task  sun")
+        await pilot.press("tab", *"nowhere.png", "shift+tab", *"Hi", "enter")
+        await until(pilot, "There is no image nowhere.png.")
+        await pilot.press("ctrl+t", "tab", *(["backspace"] * 11), *str(image), "shift+tab", *"Hi", "enter")
+        await until(pilot, "base: Hi")
+    assert [(job["task"], job["images"]) for job in asked] == [("sky", [[str(image)]])]
+    assert asked[0]["command"] == f"ftui try {run.id} Hi --task sky --image '{image}'"
+
+
+async def test_tasks_that_trained_apart_are_asked_one_by_one(own_home: Path, asked: list[dict[str, Any]]) -> None:
+    parent = recorded.Recording(own_home, "apart", kind="stages", id="apart")
+    (parent.folder / "recipe.yaml").write_text(
+        "version: 1\nname: apart\nmodel: {base: demo}\ndata: {sources: [{path: demo}], tasks: apart}\n"
+    )
+    for number, name in enumerate(("sun", "sky")):
+        folder = recorded.Recording(own_home, name, id=name).folder
+        info = json.loads((folder / "run.json").read_text())
+        info |= {"parent": "apart", "args": {"stage": number, "name": name}}
+        (folder / "run.json").write_text(json.dumps(info))
+        (folder / "output").mkdir()
+    async with FtuiApp().run_test(size=(80, 24)) as pilot:
+        await pilot.app.push_screen(TryScreen(Run(parent.folder)))
+        await until(pilot, "task  sun")
+        await pilot.press("ctrl+t", *"Hi", "enter")
+        await until(pilot, "base: Hi")
+    assert asked[0]["run"] == "sky"
+
+
+async def test_a_model_of_scores_says_at_once_that_it_writes_nothing(
+    own_home: Path, asked: list[dict[str, Any]]
+) -> None:
+    run = Run(recorded.finished(own_home).folder)
+    (run.path / "recipe.yaml").write_text(
+        "version: 1\nname: scores\nmodel: {base: demo}\nobjective: {kind: reward}\ndata: {sources: [{path: demo}]}\n"
+    )
+    async with FtuiApp().run_test(size=(80, 24)) as pilot:
+        await pilot.app.push_screen(TryScreen(run))
+        await pilot.press(*"hi", "enter")
+        await until(pilot, "gives scores, and writes no")
+    assert not asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ from ftui.data import Prepared
 from ftui.errors import BadInput
 from ftui.recipe.document import Recipe
 from ftui.recipe.task_combinations import miscounted
-
-METADATA = "ftui.json"
-"""Beside an adapter what ftui knows of it, the names of its tasks among it."""
+from ftui.runs.asking import tasks_in
 
 
 class Told:
@@ -65,18 +62,9 @@ def check_tasks(recipe: Recipe, prepared: Prepared) -> None:
     start = getattr(recipe.adapter, "start_from", None)
     if start is None or not hasattr(recipe.adapter, "tasks"):
         return
-    before = tasks_of(Path(start))
+    before = tasks_in(Path(start))
     if before and before != prepared.tasks:
         raise BadInput(
             f"The adapter in {start} has learnt the tasks {', '.join(before)}, and the data names "
             f"{', '.join(prepared.tasks)}.", "Name the same tasks, in the same order of their first rows.",
         )
-
-
-def tasks_of(folder: Path) -> tuple[str, ...]:
-    """The names of the tasks of the adapter in `folder` by their number; none where it knows none."""
-    try:
-        known = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ()
-    return tuple(known.get("tasks", ()))

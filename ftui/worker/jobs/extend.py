@@ -18,9 +18,10 @@ from ftui.errors import BadInput
 from ftui.models import describe
 from ftui.models.config import read_json
 from ftui.models.document import ModelShape
-from ftui.models.extended import KEY, METADATA
+from ftui.models.extended import KEY
 from ftui.models.fetch import Stopped
 from ftui.models.headers import INDEX
+from ftui.paths import METADATA
 from ftui.runs.folder import versions
 from ftui.worker.base import folder_of
 from ftui.worker.checkpoints import aside

@@ -18,6 +18,7 @@ from ftui.data.tokenizer import load_tokenizer as load_rules
 from ftui.errors import BadInput
 from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe.document import Recipe
+from ftui.runs.asking import sees, tasks_in
 from ftui.runs.folder import find
 from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
 from ftui.worker.checkpoints import aside
@@ -71,10 +72,9 @@ def run(context: JobContext) -> None:
 
 def _tasks(result: Path, wanted: str | None) -> list[Task | None]:
     """Those that are asked for: the wanted one, all that the adapter tells apart, or none of an adapter of one task."""
-    from ftui.worker.adapters.tasks import tasks_of
     from ftui.worker.answers import Task
 
-    known = [Task(*each) for each in enumerate(tasks_of(result))]
+    known = [Task(*each) for each in enumerate(tasks_in(result))]
     found = [task for task in known if wanted in (None, task.name)]
     if wanted is not None and not found:
         raise BadInput(f"The result knows no task {wanted}.", _known([task.name for task in known]))
@@ -133,7 +133,6 @@ def _both(
 ) -> tuple[list[str], list[str]]:
     """(tuned answers, base answers); of two whole models one at a time is loaded."""
     from ftui.worker.answers import answer, of_base
-    from ftui.worker.pictures import sees
     from ftui.worker.precision import choose
 
     device, bf16 = device_of(recipe)

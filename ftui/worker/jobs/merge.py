@@ -12,7 +12,9 @@ from typing import Any
 from ftui.errors import BadInput
 from ftui.methods import ADAPTERS, OBJECTIVES, LoraOptions
 from ftui.methods.lora import unmergeable
+from ftui.paths import METADATA
 from ftui.recipe.document import Recipe
+from ftui.runs.asking import sees
 from ftui.runs.folder import find, versions
 from ftui.worker.base import choose_device, device_of, folder_of, load_model, load_tokenizer, set_threads
 from ftui.worker.checkpoints import aside
@@ -37,7 +39,7 @@ def run(context: JobContext) -> None:
         model.save_pretrained(str(making))
         tokenizer.save_pretrained(str(making))
         about = {"merged": trained.id, "base": recipe.model.base, "versions": versions()}
-        (making / "ftui.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (making / METADATA).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     context.finish(f"Merged the adapter of {trained.id} into its base.")
 
 
@@ -51,7 +53,6 @@ def merged(recipe: Recipe, base: Path, adapter: Path) -> Any:
     from peft import PeftModel
 
     import ftui.tuners  # noqa: F401  # gives peft the kinds of adapter that it lacks
-    from ftui.worker.pictures import sees
     from ftui.worker.precision import choose
 
     row, options = ADAPTERS[recipe.adapter.kind], recipe.adapter
