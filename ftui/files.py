@@ -10,12 +10,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ftui import paths
+from ftui import paths, redaction
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write `content` to `path` by a rename within the same folder, synced to disk before it takes the name."""
+    """Write `content` to `path` by a rename within the same folder, synced to disk before it takes the name.
+
+    Secrets of this environment are left out of a text that is kept in ftui's home.
+    """
     make_folder(path.parent)
+    if isinstance(content, str) and paths.home() in path.parents:
+        content = redaction.hide_known(content)
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

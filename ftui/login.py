@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ftui.errors import BadInput
+from ftui.redaction import remember
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"
 
@@ -15,6 +16,7 @@ def log_in(token: str) -> str:
     from huggingface_hub import login
 
     token = token.strip()
+    remember(token)
     if not token:
         raise BadInput("No token was given.", f"Make one with the right to read at {TOKEN_PAGE}.")
     if any(not character.isprintable() or character.isspace() for character in token) or not token.isascii():

@@ -87,6 +87,16 @@ class FtuiApp(App[int]):
         elif self.rating:
             self.show_rating(self.rating)
 
+    def _fatal_error(self) -> None:
+        """What is printed when the app breaks down: where, and not the values of variables, as Textual would; one of
+        them may be a token that was typed."""
+        import traceback
+
+        from ftui.redaction import hide
+
+        self.bell()
+        self.panic(Text(hide(traceback.format_exc())))
+
     def settled(self) -> bool:
         """Whether no call beside the app hangs: where one does, the process must end without winding Python up."""
         return settled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import importlib.util
+import mmap
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from ftui import redaction
 
 # A busy machine is no reason to fail; what decides about a change must not depend on luck.
 settings.register_profile("ftui", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,6 +39,45 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "CUDA_VISIBLE_DEVICES", "NO_COLOR", "FTUI_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture
+def planted(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Tokens in the environment and in the hub's own file, name -> value: after the test none of them may stand in any
+    other file, nor in the arguments of a process."""
+    hub = tmp_path / "hf-home"
+    hub.mkdir(exist_ok=True)
+    tokens = {
+        "HF_TOKEN": "hf_PlantedInTheEnvironment0123456789", "WANDB_API_KEY": "0123456789abcdef" * 2 + "41ab90ce",
+        "TEAM_WEBHOOK_URL": "https://chat.example/hooks/T0PLANTED/B0/aPlantedWebhook91x",
+        "token": "hf_PlantedInTheFileOfTheHub9876543210",
+    }
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "TEAM_WEBHOOK_URL"):
+        monkeypatch.setenv(name, tokens[name])
+    (hub / "token").write_text(tokens["token"])
+    (hub / "stored_tokens").write_text(f"[here]\nhf_token = {tokens['token']}\n")
+    redaction._known.cache_clear()
+    yield tokens
+    redaction._known.cache_clear()
+    found = [f"{name} in {path}" for path in _files(tmp_path) if path.parent != hub for name in _held(path, tokens)]
+    arguments = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    found += [f"{name} in the arguments of a process" for name, token in tokens.items() if token in arguments]
+    assert not found, found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+
+
+def _held(path: Path, tokens: dict[str, str]) -> list[str]:
+    """Which of the tokens the file at `path` holds; pipes and sockets hold nothing, and some files are just gone."""
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            return []
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [name for name, token in tokens.items() if content.find(token.encode()) >= 0]
+    except OSError:
+        return []
 
 
 @pytest.fixture(autouse=True)

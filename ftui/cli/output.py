@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 from ftui.errors import FtuiError
@@ -92,6 +93,7 @@ def _report(error: Exception, arguments: Sequence[str], debug: bool) -> None:
     if isinstance(error, typer.Abort):
         _fail(arguments, "Interrupted.", None, 130)
     if debug:
+        sys.excepthook = _show
         raise error
     if isinstance(error, FtuiError):
         _fail(arguments, error.what, error.hint, error.exit_code)
@@ -106,6 +108,15 @@ def _report(error: Exception, arguments: Sequence[str], debug: bool) -> None:
     else:
         what = f"This is a defect in ftui: {type(error).__name__}: {error}"
         _fail(arguments, what, "The same command with --debug shows where; please report it.", 1)
+
+
+def _show(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """Print a traceback as Python does, without what may be a token in the error's text."""
+    import traceback
+
+    from ftui.redaction import hide
+
+    print(hide("".join(traceback.format_exception(kind, error, at))), end="", file=sys.stderr)
 
 
 _REMEDIES = {
@@ -134,8 +145,10 @@ def _of_the_system(error: OSError) -> tuple[str, str]:
 
 
 def _fail(arguments: Sequence[str], what: str, hint: str | None, code: int) -> None:
+    from ftui.redaction import hide
     from ftui.units import plain
 
+    what, hint = hide(what), hide(hint) if hint else None
     # A word without end is quoted from what was typed: its beginning says which.
     what, hint = re.sub(r"\S{400,}", lambda word: f"{word[0][:100]}...", plain(what)), plain(hint) if hint else None
     try:

@@ -11,6 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from ftui import redaction
 from ftui.errors import BadInput, FtuiError, Refused
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def check_id(ref: str) -> None:
 
 def scrub(text: str) -> str:
     """`text` without anything that could be a token."""
-    text = re.sub(r"\b(hf|api)_[A-Za-z0-9]{6,}", r"\1_…", text)
-    text = re.sub(r"(?i)(bearer\s+)\S+", r"\1…", text)
-    return re.sub(r"(?i)([?&](?:token|signature|x-amz-[\w-]+|key-pair-id|policy)=)[^&\s]+", r"\1…", text)
+    return re.sub(r"\b(hf|api)_[A-Za-z0-9]{6,}", r"\1_…", redaction.hide(text))
 
 
 def gated(ref: str) -> Refused:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from ftui.errors import BadInput, Refused
 from ftui.files import make_folder, sync_folder, write_atomic
 from ftui.paths import runs_dir
+from ftui.redaction import hide
 from ftui.runs.document import JobKind, RunInfo
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def create(
             run = Run(runs_dir() / _id(name))
             info = RunInfo(
                 id=run.id, kind=kind, name=name, created=time.time(), parent=parent, host=socket.gethostname(),
-                versions=versions(), command=command, seed=recipe.train.seed if recipe else None, preset=preset,
+                versions=versions(), command=hide(command), seed=recipe.train.seed if recipe else None, preset=preset,
                 args=args or {},
             )
             write_atomic(new / "run.json", info.to_json())

@@ -31,6 +31,7 @@ from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
+from ftui.runs.token_free import require_no_token
 from ftui.units import gib
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def lay_out(
     from ftui.recipe import asked as asked_paths
     from ftui.recipe import write
 
+    require_no_token(asked, asked_text)
     if has_stages(asked):
         from ftui.runs.stages import lay_out_stages
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ftui import redaction
 from ftui.errors import BadInput, Refused
 from ftui.files import sync_folder
 from ftui.runs import heartbeat
@@ -281,6 +282,7 @@ def _encode(record: dict[str, Any]) -> bytes:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
         text = json.dumps(_finite(record), ensure_ascii=False, allow_nan=False)
+    text = redaction.hide(text)
     # A lone surrogate (from a broken file name or a truncated text) can't be written as UTF-8.
     return text.encode("utf-8", "replace") + b"\n"
 

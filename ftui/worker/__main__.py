@@ -20,6 +20,7 @@ from types import FrameType
 
 from ftui.errors import BadInput, FtuiError
 from ftui.paths import cache_dir
+from ftui.redaction import Shielded
 from ftui.runs import inbox
 from ftui.runs.control import ENDS_WITH
 from ftui.runs.folder import Run
@@ -27,6 +28,7 @@ from ftui.runs.writer import RunWriter
 from ftui.worker import turn
 from ftui.worker.context import BEGAN, JobContext, Outcome, StartAgain
 from ftui.worker.ending import explain
+from ftui.worker.leaving import leave
 
 Job = Callable[[JobContext], None]
 
@@ -163,8 +165,10 @@ def _deafen() -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftui.worker RUN_FOLDER")
+    # What is printed ends in worker.log, and libraries print what they like.
+    sys.stdout, sys.stderr = Shielded(sys.stdout), Shielded(sys.stderr)
     code = main(sys.argv[1])
     if code == AGAIN:
         # The same process to everybody else: its launcher, its guard, the kernel.
         os.execv(sys.executable, [sys.executable, "-m", "ftui.worker", sys.argv[1]])
-    sys.exit(code)
+    leave(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -46,6 +47,10 @@ class Terminal:
     def screen(self) -> str:
         """What stands on the screen now, as rows of text."""
         return self._tmux("capture-pane", "-p")
+
+    def whole(self) -> str:
+        """What stands on the screen and above it, as far back as tmux remembers."""
+        return self._tmux("capture-pane", "-p", "-J", "-S", "-")
 
     def keys(self, *keys: str, pause: float = 0.15) -> None:
         """Press keys by tmux's names ("Enter", "Down", "C-q"), with a person's pause between them."""
@@ -97,8 +102,13 @@ class Terminal:
         subprocess.run(["tmux", "-L", self.socket, "kill-server"], env=self.environment, capture_output=True)
 
 
+@pytest.fixture(autouse=True)
+def no_token_stays(planted: dict[str, str]) -> None:
+    """Every journey is made with tokens about, which are searched for when it is over."""
+
+
 @pytest.fixture
-def open_terminal(own_home: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+def open_terminal(own_home: Path, tmp_path: Path, planted: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
     """A function that opens a terminal on `ftui ARGUMENTS`, with this test's own home; closed when the test ends."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
@@ -110,8 +120,14 @@ def open_terminal(own_home: Path, tmp_path: Path) -> Iterator[Callable[..., Term
         return terminal
 
     yield open_
+    shown = ""
     for terminal in opened:
+        with contextlib.suppress(AssertionError):
+            # Some journeys close their terminal themselves.
+            shown += terminal.whole()
         terminal.close()
+    found = [name for name, token in planted.items() if token in shown]
+    assert not found, f"{found} stood on the screen"
 
 
 @pytest.fixture
