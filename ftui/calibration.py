@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -38,6 +38,8 @@ TAIL = 1 << 16
 FRESH_SECONDS = 5.0
 LEAST_STEPS = 5
 """A run of fewer measured steps is mostly warming up."""
+ANOTHER_ATTEMPT = re.compile(rb'"kind": ?"recovery"|"attempt": ?(?:[2-9]|1\d)')
+TELLING = re.compile(rb'"kind": ?"(?:recovery|status)"')
 WILD = 20.0
 """A step that took so many times longer or shorter than planned was another thing than what was planned."""
 
@@ -60,6 +62,9 @@ class Kept(NamedTuple):
     """What NVML showed of the process, where it was asked."""
     plan: Plan
     where: str
+    launched: Recipe
+    trained: Recipe
+    """What recoveries have made of `launched`; the same where memory never ran out."""
 
 
 def calibration() -> Calibration:
@@ -127,9 +132,11 @@ def measured(recipe: Recipe, shape: ModelShape, hardware: Hardware) -> MemoryEst
     if kept is None:
         return None
     # Another model may lie in the same folder, or under the same name, by now.
-    weights = memory(setup_of(recipe, hardware, shape, None)).parts.weights
-    same = kept.plan.recommendation.memory.parts.weights == weights
-    return as_measured(kept, _context(device)) if same else None
+    planned = kept.plan.recommendation.memory
+    if planned.parts.weights != memory(setup_of(kept.launched, hardware, shape, None)).parts.weights:
+        return None
+    expected = planned if kept.trained == kept.launched else memory(setup_of(recipe, hardware, shape, None))
+    return as_measured(kept, expected, _context(device))
 
 
 @functools.lru_cache(maxsize=2)
@@ -141,12 +148,7 @@ def _peaks(_where: Path, _moment: int) -> dict[tuple[str, str], Kept]:
     for run in reversed(_runs("train", "measure")):
         if _libraries(run.info.versions) != now or (kept := _kept(run)) is None:
             continue
-        try:
-            recipe = run.recipe()
-        except FtuiError:
-            continue  # written by another ftui: whoever shows that run says so
-        if recipe is not None:
-            found[kept.plan.recommendation.time.device, memory_key(recipe)] = kept
+        found[kept.plan.recommendation.time.device, memory_key(kept.trained)] = kept
     return found
 
 
@@ -182,12 +184,12 @@ def finished_measure(run: Run) -> MemoryEstimate:
         now = status(run)
         raise RunFailed(f"Nothing was measured: {now.text}", now.hint or f"See its log: {run.log}")
     _peaks.cache_clear()
-    return as_measured(kept, _context(kept.plan.recommendation.time.device))
+    planned = kept.plan.recommendation
+    return as_measured(kept, planned.memory, _context(planned.time.device))
 
 
-def as_measured(kept: Kept, context: int | None) -> MemoryEstimate:
-    """The plan's estimate with the measured peak in place of the expected one; `context` in bytes, where known."""
-    expected = kept.plan.recommendation.memory
+def as_measured(kept: Kept, expected: MemoryEstimate, context: int | None) -> MemoryEstimate:
+    """`expected`, an estimate, with the measured peak in place of its own; `context` in bytes, where known."""
     cuda = not kept.plan.device.startswith("CPU")
     outside = (context or expected.parts.context) if cuda else 0
     process = kept.process or kept.peak + outside
@@ -304,20 +306,23 @@ def _read_lesson(path: Path, _changed: int, _size: int) -> Lesson | None:
     run = Run(path)
     ended = _ended(run)
     plan = _plan(run)
-    if ended is None or plan is None or _recovered(run):
+    if ended is None or plan is None or (changes := _changes(run)) is None:
         return None
     end, metrics = ended
     option = plan.recommendation
     if not option.time.device or not option.time.basis:
         return None  # planned by an ftui that didn't say what for
-    steps = [event["step_seconds"] for event in metrics if event.get("step_seconds")][1:]
+    # Steps of smaller micro-batches than planned say nothing of the time model.
+    steps = [] if changes else [event["step_seconds"] for event in metrics if event.get("step_seconds")][1:]
     step = memory = None
     if len(steps) >= LEAST_STEPS and option.time.step_seconds > 0:
         step = statistics.median(steps) / (option.time.step_seconds / option.time.factor)
         step = step if 1 / WILD < step < WILD else None
     if peak := end.get("peak_bytes"):
-        cuda = not plan.device.startswith("CPU")
-        memory = peak / (option.memory.reserved_bytes if cuda else option.memory.process_bytes)
+        outside = 0 if plan.device.startswith("CPU") else option.memory.process_bytes - option.memory.reserved_bytes
+        # A run that recovered had another peak to reach than the one that was launched.
+        expected = end.get("expected_bytes") if changes else option.memory.process_bytes
+        memory = peak / (expected - outside) if expected and expected > outside else None
     return Lesson(option.time.device, option.time.basis, step, memory)
 
 
@@ -325,11 +330,21 @@ def _read_kept(path: Path, _changed: int, _size: int) -> Kept | None:
     from ftui.runs.folder import Run
 
     run = Run(path)
-    ended, plan = _ended(run), _plan(run)
-    if ended is None or plan is None or _recovered(run) or not (peak := ended[0].get("peak_bytes")):
+    ended, plan, changes = _ended(run), _plan(run), _changes(run)
+    if ended is None or plan is None or changes is None or not (peak := ended[0].get("peak_bytes")):
         return None
+    from ftui.recipe import assign
+
     end = ended[0]
-    return Kept(int(peak), _whole(end.get("allocated_bytes")), _whole(end.get("process_bytes")), plan, run.id)
+    try:
+        launched = run.recipe()
+        trained = assign(launched, changes) if launched is not None else None
+    except FtuiError:
+        return None  # written by another ftui: whoever shows that run says so
+    if launched is None or trained is None:
+        return None
+    held = _whole(end.get("process_bytes"))
+    return Kept(int(peak), _whole(end.get("allocated_bytes")), held, plan, run.id, launched, trained)
 
 
 def _whole(value: float | None) -> int | None:
@@ -365,13 +380,31 @@ def _ended(run: Run) -> tuple[dict[str, float], list[dict[str, float]]] | None:
     return end.get("metrics") or {}, metrics
 
 
-def _recovered(run: Run) -> bool:
-    """Whether it trained otherwise than planned because memory ran out, or in several attempts."""
+def _changes(run: Run) -> dict[str, Any] | None:
+    """What the last attempt, which has taken the peak, trained otherwise than launched; mostly nothing.
+
+    None where that isn't known to hold the highest peak: after a resume by hand the longest rows may lie behind it.  A
+    recovery's attempt has tried them first.
+    """
+    changes: dict[str, Any] = {}
+    recoveries, attempt, tried = 0, 1, False
     try:
         with open(run.events, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return re.search(rb'"kind": ?"recovery"|"attempt": ?(?:[2-9]|1\d)', text) is not None
-    except (OSError, ValueError):
-        return True
+            if not ANOTHER_ATTEMPT.search(text):
+                return changes
+            for line in iter(text.readline, b""):
+                if not TELLING.search(line):
+                    continue
+                event = json.loads(line)
+                if event["attempt"] != attempt:
+                    attempt, tried = event["attempt"], False
+                if event["kind"] == "recovery":
+                    recoveries += 1
+                    changes |= event["data"]["change"]
+                tried |= event["data"].get("trial") is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return changes if recoveries == attempt - 1 and tried else None
 
 
 def _plan(run: Run) -> Plan | None:

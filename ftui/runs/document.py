@@ -33,7 +33,8 @@ MAIN_VALUES = ("accuracy", "f1", "reward", "win_rate", "rewards/margins", "rewar
 class Event(_Written):
     """One line of events.jsonl.  `step` counts optimizer steps.  What `data` holds, by kind:
 
-    status      state ("preparing" | "running" | "paused"), text, data (which data each source was, once that is known)
+    status      state ("preparing" | "running" | "paused"), text, data (which data each source was, once that is known),
+                trial (true before the step on the longest rows)
     progress    text, done, total, unit ("step" | "byte" | "row"); the newest one with unit "step" is the run's own bar
     metric      loss, learning_rate, grad_norm, epoch, tokens (seen so far), tokens_per_second, step_seconds,
                 gpu_allocated_bytes (peak), gpu_reserved_bytes (peak), gpu_used_bytes (whole card), gpu_total_bytes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,6 @@ from ftui.recipe.adapter_combinations import UNCHECKPOINTED
 from ftui.recipe.document import Recipe, Remedy
 from ftui.recipe.online_combinations import wrong_online
 from ftui.recipe.trainable import missing, planned_only
-from ftui.runs.document import Event
 
 LADDER: tuple[Remedy, ...] = ("chunked_loss", "halve_batch", "checkpointing", "paged_8bit", "quantize_base")
 """Every remedy, what costs least first."""
@@ -90,14 +89,6 @@ def advice(recipe: Recipe, where: Where = "step") -> str:
     if isinstance(recipe.data.max_length, int) and recipe.data.max_length > 256 and where != "loading":
         words.append(f"--set data.max_length={recipe.data.max_length // 2}")
     return f"Try {', or '.join(words)}." if words else "Choose a smaller base model, or quantize it."
-
-
-def recovered(recipe: Recipe, events: Iterable[Event]) -> Recipe:
-    """`recipe` with what earlier attempts had to change: they would run out of memory again."""
-    for event in events:
-        if event.kind == "recovery" and event.data.get("change"):
-            recipe = assign(recipe, event.data["change"])
-    return recipe
 
 
 def _can_be_trained(recipe: Recipe) -> bool:

@@ -16,8 +16,8 @@ from ftui.recipe.check import BadRecipe
 from ftui.runs import control, lines
 from ftui.runs.folder import Run, create, find, list_runs
 from ftui.runs.follow import each, history
+from ftui.runs.recovered import recovered
 from ftui.runs.status import RunStatus, status
-from ftui.worker import recovery
 
 from .conftest import RECIPE, Trainings
 from .fault import Fault
@@ -97,7 +97,7 @@ def test_events_are_read_in_pieces_and_none_is_left_out(monkeypatch: pytest.Monk
     run.events.write_text("".join([*steps[:150], change, *steps[150:]]))
     assert list(each(run)) == history(run)
     assert len(history(run)) == 601
-    assert recovery.recovered(RECIPE, each(run)).train.micro_batch == 1
+    assert recovered(RECIPE, each(run)).train.micro_batch == 1
 
 
 @pytest.mark.slow

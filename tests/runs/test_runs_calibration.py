@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,6 +164,55 @@ def test_a_finished_run_with_the_same_settings_is_the_measured_peak() -> None:
     assert found.process_bytes == int(0.9 * plan.recommendation.memory.process_bytes)
     assert run.id in found.notes[0]
     assert sum(found.parts.as_dict().values()) == found.process_bytes
+
+
+def recovered(*, abandoned: float, reached: float, tried: bool = True, by_hand: bool = False) -> tuple[Run, Recipe]:
+    """A run that ran out of memory at `abandoned` of the plan and ended with `reached` of what half the micro-batch
+    takes, and the recipe that it trained."""
+    from ftui.planner.memory import memory
+    from ftui.planner.setup import setup_of
+
+    plan, recipe = planned()
+    half = assign(recipe, {"train.micro_batch": int(recipe.train.micro_batch) // 2})
+    expected = memory(setup_of(half, hardware.probe(), models.describe("demo"), None)).process_bytes
+    run = create("train", "t", command="ftui launch", recipe=recipe, plan=plan)
+    with RunWriter(run.path) as writer:
+        writer.emit("status", state="preparing", text="Trying.", trial=True)
+        writer.emit("metric", 1, loss=1.0, step_seconds=1.0)
+        if not by_hand:
+            writer.emit(
+                "recovery", text="Out of memory.", change={"train.micro_batch": half.train.micro_batch},
+                measured_bytes=int(abandoned * plan.recommendation.memory.process_bytes),
+            )
+    with RunWriter(run.path) as writer:
+        if tried:
+            writer.emit("status", state="preparing", text="Trying.", trial=True)
+        for step in range(1, 13):
+            writer.emit("metric", step, loss=1.0, step_seconds=1.0)
+        writer.emit("end", status="finished", text="Done.", hint=None, output=None, metrics={
+            "peak_bytes": int(reached * expected), "expected_bytes": expected,
+        })
+    return run, half
+
+
+def test_a_run_that_recovered_teaches_the_peak_of_what_it_trained_and_not_that_of_the_abandoned_attempt() -> None:
+    run, half = recovered(abandoned=3.0, reached=1.2)
+    box, shape = hardware.probe(), models.describe("demo")
+    found = measured(half, shape, box)
+    assert found is not None
+    assert found.process_bytes == json.loads(run.events.read_text().splitlines()[-1])["data"]["metrics"]["peak_bytes"]
+    assert run.id in found.notes[0]
+    assert measured(planned()[1], shape, box) is None, "what was launched never came to its peak"
+    (taught,) = known().learned.values()
+    assert (taught.memory_runs, taught.memory) == (1, pytest.approx(1.2, rel=1e-4))
+    assert taught.runs == 0, "steps of other micro-batches say nothing of the time"
+
+
+@pytest.mark.parametrize("odd", [{"tried": False}, {"by_hand": True}])
+def test_an_attempt_that_may_not_have_met_the_longest_rows_teaches_no_peak(odd: dict[str, bool]) -> None:
+    _, half = recovered(abandoned=3.0, reached=0.5, **odd)
+    assert measured(half, models.describe("demo"), hardware.probe()) is None
+    assert not known().learned
 
 
 def test_other_settings_that_memory_depends_on_are_not_measured_yet() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,19 @@ def test_a_calibration_that_is_stopped_keeps_nothing() -> None:
 
     assert calibrate.measure(Stopped(), "cpu", hardware.probe(), seconds=0.01) is None  # type: ignore[arg-type]
     assert not calibration.folder().exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel keeps no such figure")
+def test_the_peak_on_a_cpu_is_not_that_of_the_attempt_before_the_exec() -> None:
+    again = "from ftui.worker.memory import peak_bytes; print(peak_bytes('cpu'))"
+    first = (
+        f"import os, sys; taken = bytes(range(256)) * (1 << 22)\nif True: {again}\nsys.stdout.flush()\n"
+        f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
+    )
+    printed = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True).stdout.split()
+    before, after = map(int, printed)
+    assert before > 1 << 30
+    assert after < 512 << 20
 
 
 @pytest.mark.usefixtures("random_demo")

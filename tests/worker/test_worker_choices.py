@@ -14,6 +14,7 @@ from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.runs.document import Event
+from ftui.runs.recovered import recovered
 from ftui.worker import adapters, libraries, objectives, recovery
 from ftui.worker.precision import choose
 
@@ -92,7 +93,7 @@ def test_what_an_earlier_attempt_had_to_change_holds_for_the_next() -> None:
         Event(seq=1, attempt=1, time=0, kind="recovery", data={"change": {"train.micro_batch": 4}}),
         Event(seq=2, attempt=1, time=0, kind="recovery", data={"change": {"train.checkpointing": True}}),
     ]
-    recipe = recovery.recovered(training(8, 8), events)
+    recipe = recovered(training(8, 8), events)
     assert (recipe.train.micro_batch, recipe.train.checkpointing) == (4, True)
 
 

@@ -20,6 +20,7 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.follow import each
+from ftui.runs.recovered import recovered
 from ftui.units import gib, plain
 from ftui.worker import checkpoints, libraries, neighbours, recovery, report, same_data, teacher
 from ftui.worker.base import (
@@ -72,7 +73,7 @@ class Trained:
 def run(context: JobContext) -> None:
     """Train, save the result, write the report.  Raises FtuiError with what to do where that can't be done."""
     recipe = context.recipe()
-    recipe = recovery.recovered(recipe, each(context.run)) if context.attempt > 1 else recipe
+    recipe = recovered(recipe, each(context.run)) if context.attempt > 1 else recipe
     if found := planned_only(recipe):
         raise BadInput(*found)
     set_allocator(recipe)
@@ -108,7 +109,7 @@ def run(context: JobContext) -> None:
         if not recovery.is_out_of_memory(error):
             raise
         _recover(context, recipe, error, device, expected, crowded=crowded)
-    _finish(context, recipe, folder, prepared, trained)
+    _finish(context, recipe, folder, prepared, trained, expected)
 
 
 def prepared_for(context: JobContext, recipe: Recipe, folder: Path) -> Prepared:
@@ -264,7 +265,7 @@ def _try_longest(
     from ftui.worker import canary
 
     micro = int(recipe.train.micro_batch)
-    context.emit("status", state="preparing", text="Trying one step on the longest rows.")
+    context.emit("status", state="preparing", text="Trying one step on the longest rows.", trial=True)
     try:
         reached = canary.run(
             trainer, micro, device, evaluated=(recipe.evaluate.batch or micro) if evaluates else 0
@@ -317,7 +318,10 @@ def _recover(
     raise StartAgain
 
 
-def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, trained: Trained) -> None:
+def _finish(
+    context: JobContext, recipe: Recipe, folder: Path, prepared: Prepared, trained: Trained,
+    expected: MemoryEstimate | None,
+) -> None:
     """Save the best weights, write the report, and say how it ended."""
     from ftui.worker import output
     from ftui.worker.publish import publish
@@ -339,6 +343,9 @@ def _finish(context: JobContext, recipe: Recipe, folder: Path, prepared: Prepare
         # At a stop the newest weights may not have been evaluated; what is saved then is the best that was.
         metrics["eval_loss" if session.judged_by == "loss" else session.judged_by] = session.best.value
     metrics |= {"steps": step, "tokens": trainer.tokens_seen, "seconds": trained.seconds, "peak_bytes": trained.peak}
+    if expected is not None and recipe != context.recipe():
+        # plan.json is for what was launched; later plans learn from what was trained.
+        metrics["expected_bytes"] = expected.process_bytes
     context.progress("Saving the result", 0, None, unit="row")
     shape = _describe(recipe)
     if recipe.continual.save_importance:
