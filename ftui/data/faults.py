@@ -34,7 +34,12 @@ _TAGS = (
     "|tr|u|ul"
 )
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]{{0,500}})?/?>", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(script|style)\b[^<>]{0,500}>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<(script|style)\b[^<>]{0,500}>|<!--", re.IGNORECASE)
+_SEEN_AFTER = {
+    "script": re.compile(r"</script\s*>", re.IGNORECASE), "style": re.compile(r"</style\s*>", re.IGNORECASE),
+    "": re.compile("-->"),
+}
+"""What ends each of them; a comment has no name."""
 _BREAKS = re.compile(r"<(?:br|/p|/div|/li|/tr|/h[1-6]|/blockquote)\s*/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|#\d{2,5}|#x[0-9a-f]{2,5}|mdash|ndash|hellip|rsquo|lsquo);")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
@@ -113,7 +118,23 @@ def strip_html(text: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), _TAG.sub("", _BREAKS.sub("\n", _UNSEEN.sub("", text))))
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), _TAG.sub("", _BREAKS.sub("\n", _shown(text))))
+
+
+def _shown(text: str) -> str:
+    """The text without comments, scripts and styles; one pattern for begin and end would look for each end anew, and a
+    megabyte of unended comments would take hours."""
+    parts, at, unended = [], 0, set()
+    for begin in _UNSEEN.finditer(text):
+        kind = (begin[1] or "").lower()
+        if begin.start() < at or kind in unended:
+            continue
+        if (end := _SEEN_AFTER[kind].search(text, begin.end())) is None:
+            unended.add(kind)
+        else:
+            parts.append(text[at : begin.start()])
+            at = end.end()
+    return "".join([*parts, text[at:]])
 
 
 def _as_meant(found: str) -> str:

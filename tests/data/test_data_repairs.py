@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ftui.data import Given, load, prepare
+from ftui.data import Given, faults, load, prepare
 from ftui.data.canonical import Row, make_row
 from ftui.data.repairs import REPAIRS, Context, mended, parse, repaired
 from ftui.data.tokenizer import Tokenizer
@@ -273,3 +276,17 @@ def test_files_that_repairs_name_are_those_of_the_folder_that_a_run_was_launched
 def test_the_guide_names_every_repair() -> None:
     guide = (Path(__file__).parents[2] / "docs/data.md").read_text()
     assert [name for name in REPAIRS if f"| `{name}` |" not in guide] == []
+
+
+PIECES = ("<script>", "</script >", "<STYLE x=1>", "</style>", "<!--", "-->", "a", "<b>", "\n", "</script", "<script a", "<")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_comments_scripts_and_styles_go_as_one_pattern_would_have_them(text: str) -> None:
+    whole = re.compile(r"<(script|style)\b[^<>]{0,500}>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+    assert faults._shown(text) == whole.sub("", text)
+
+
+def test_a_megabyte_of_comments_that_never_end_is_read_once() -> None:
+    # One pattern for begin and end took 200 s for a tenth of it.
+    assert faults.strip_html("<!--" * 250_000) == "<!--" * 250_000
