@@ -278,7 +278,9 @@ def test_the_guide_names_every_repair() -> None:
     assert [name for name in REPAIRS if f"| `{name}` |" not in guide] == []
 
 
-PIECES = ("<script>", "</script >", "<STYLE x=1>", "</style>", "<!--", "-->", "a", "<b>", "\n", "</script", "<script a", "<")
+PIECES = (
+    "<script>", "</script >", "<STYLE x=1>", "</style>", "<!--", "-->", "a", "<b>", "\n", "</script", "<script a", "<",
+)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
