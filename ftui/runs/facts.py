@@ -139,9 +139,10 @@ class Memory:
         except (OSError, ValueError):
             # Gone, or cut while it was looked at: the next look tells.
             return
+        # A live run's file grows all the time, and what has been added is soon looked through.
+        self._new += kept.events[1] == 0
         kept.events[1] = end
         kept.best = kept.best if found is None else found
-        self._new += 1
 
 
 def method_of(recipe: Recipe) -> str:

@@ -172,16 +172,20 @@ def discard(doomed: Iterable[Aside]) -> None:
 def sweep() -> None:
     """Free what was left longer than `KEPT_DAYS` ago, and what an interrupted removal has left; in a process apart."""
     now = time.time()
-    discard(aside for aside in asides() if now > aside.until and not aside.mine and _over(aside))
-    _empty_apart()
+    free(aside for aside in asides() if now > aside.until and not aside.mine and _over(aside))
 
 
 def leave() -> list[Aside]:
     """What leaving the app means: its deletions are final.  Returns them; their space is freed by a process apart."""
     mine = [aside for aside in asides() if aside.mine]
-    discard(mine)
-    _empty_apart()
+    free(mine)
     return mine
+
+
+def free(doomed: Iterable[Aside]) -> None:
+    """Remove these for good, in a process apart."""
+    discard(doomed)
+    _empty_apart()
 
 
 def empty() -> None:
@@ -235,6 +239,7 @@ def _over(aside: Aside) -> bool:
 
 
 def _empty_apart() -> None:
+    """As `empty`, in a process of its own that nobody waits for."""
     if not _gone():
         return
     try:

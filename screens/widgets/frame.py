@@ -75,6 +75,7 @@ class KeyBar(Widget):
 
     def render(self) -> RenderResult:
         shown: dict[str, Content] = {}
+        shared = 0
         active = sorted(self.screen.active_bindings.values(), key=lambda each: each.binding.id in SHARED_KEYS)
         for _, binding, enabled, _ in active:
             if not binding.show or not binding.description or binding.action in shown:
@@ -84,7 +85,11 @@ class KeyBar(Widget):
             # Metadata of our own rather than an @click link, which would be underlined and lose the key's colour.
             label = label.stylize(Style.from_meta({"press": binding.key} if enabled else {}))
             shown[binding.action] = label if enabled else label.stylize("dim")
-        return Content("   ").join(list(shown.values())[:SHOWN_KEYS])
+            shared += binding.id in SHARED_KEYS
+        keys = list(shown.values())
+        # Where there are too many, the page's own last ones give way: the way back and the help always stand.
+        own = len(keys) - shared
+        return Content("   ").join(keys[: min(own, SHOWN_KEYS - shared)] + keys[own:])
 
     def on_click(self, event: Click) -> None:
         if key := event.style.meta.get("press"):

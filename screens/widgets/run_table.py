@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,21 +15,21 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ftui.units import clock, plain
+from ftui.runs.choosing import Order
+from ftui.runs.comparing import MOST
+from ftui.runs.facts import Facts
 
-from ..monitor_axes import short
-from ..monitor_words import SIGNS, tone
-from ..runs_list import Known
+from ..monitor_words import tone
+from .run_table_columns import MARK, cell, cells, columns, has_tags, title
 
-WIDTHS = {"state": 13, "name": 0, "kind": 9, "step": 17, "loss": 8, "eval": 8, "started": 13, "took": 8}
-"""Cells of each column; the name takes what is left."""
-DROPPED = ("kind", "took")
-"""What goes first where the room is short."""
-LEAST_NAME = 18
+MUTED = ("age", "took", "method", "model", "tag", "speed")
 
 
 class RunTable(ScrollView, can_focus=True):
-    """The newest run first; the cursor stays on its run when others come and go."""
+    """Runs in the order that they are given; the cursor stays on its run when others come and go.
+
+    Up to eight can be marked, for what is done to several.
+    """
 
     BINDINGS = [
         Binding("up", "move(-1)", "Up", show=False),
@@ -41,6 +39,7 @@ class RunTable(ScrollView, can_focus=True):
         Binding("home", "to(0)", "First run", show=False),
         Binding("end", "to(-1)", "Last run", show=False),
         Binding("enter", "choose", "Watch", tooltip="Open the monitor of this run"),
+        Binding("space", "mark", "Mark", show=False, tooltip="Mark it, or take the mark away: up to eight at once"),
     ]
     COMPONENT_CLASSES = {
         "run-table--header", "run-table--cursor", "run-table--muted", "run-table--primary", "run-table--success",
@@ -67,20 +66,36 @@ class RunTable(ScrollView, can_focus=True):
     class Chosen(Message):
         """Enter was pressed, or a run clicked a second time."""
 
-        run: Known
+        run: Facts
 
     @dataclass
     class Moved(Message):
         """The cursor stands on another run, or on none."""
 
-        run: Known | None
+        run: Facts | None
+
+    @dataclass
+    class Marked(Message):
+        """A mark was set or taken away; or there were `too_many` for another."""
+
+        too_many: bool = False
+
+    @dataclass
+    class Headed(Message):
+        """The head of a column was clicked."""
+
+        column: str
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._runs: Sequence[Known] = ()
+        self._runs: Sequence[Facts] = ()
+        self._order = Order()
+        self._tags = False
+        self.marked: list[str] = []
+        """The ids of the marked runs, in the order in which they were."""
 
     @property
-    def current(self) -> Known | None:
+    def current(self) -> Facts | None:
         """The run under the cursor."""
         return self._runs[self.cursor] if self.cursor < len(self._runs) else None
 
@@ -88,15 +103,15 @@ class RunTable(ScrollView, can_focus=True):
     def in_sight(self) -> list[str]:
         """The ids of the runs whose lines are drawn now."""
         top = self.scroll_offset.y
-        return [known.run.id for known in self._runs[top : top + max(self.size.height - 1, 1)]]
+        return [facts.run.id for facts in self._runs[top : top + max(self.size.height - 1, 1)]]
 
-    def show(self, runs: Sequence[Known]) -> None:
-        """Show these runs, newest first."""
+    def show(self, runs: Sequence[Facts], order: Order) -> None:
+        """Show these runs, which are in this order."""
         at = self.current
-        self._runs = runs
+        self._runs, self._order, self._tags = runs, order, has_tags(runs)
         self.virtual_size = Size(self.scrollable_content_region.width, len(runs) + 1)
         if at is not None:
-            place = next((n for n, known in enumerate(runs) if known.run.id == at.run.id), self.cursor)
+            place = next((n for n, facts in enumerate(runs) if facts.run.id == at.run.id), self.cursor)
             self.cursor = min(place, max(len(runs) - 1, 0))
         if self.current is not at:
             self.post_message(self.Moved(self.current))
@@ -104,38 +119,27 @@ class RunTable(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        widths = self._widths(width)
+        widths = columns(width, self._order, tags=self._tags)
         if y == 0:
-            head = "".join(_cell(name, widths[name]) for name in widths)
+            head = "".join(cell(title(name, self._order), size) for name, size in widths.items())
             return Strip([Segment(head, self._style("header"))]).adjust_cell_length(width, self.rich_style)
         row = self.scroll_offset.y + y - 1
         if row >= len(self._runs):
             return Strip.blank(width, self.rich_style)
-        known = self._runs[row]
+        facts = self._runs[row]
         base = self._style("cursor") if row == self.cursor else self.rich_style
-        state = known.status.state if known.status else None
-        colours = {"state": self._style(tone(state) if state else "muted"), "started": self._style("muted"),
-                   "took": self._style("muted"), "kind": self._style("muted")}
-        told = cells(known)
+        state = facts.status.state if facts.status else None
+        colours = dict.fromkeys(MUTED, self._style("muted"))
+        colours |= {"state": self._style(tone(state) if state else "muted"), "mark": self._style("primary")}
+        told = cells(facts) | {"mark": MARK if facts.run.id in self.marked else ""}
         segments = [
-            Segment(_cell(told[name], size), base if row == self.cursor else colours.get(name, base))
+            Segment(cell(told[name], size), base if row == self.cursor else colours.get(name, base))
             for name, size in widths.items()
         ]
         return Strip(segments).adjust_cell_length(width, base)
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"run-table--{name}")
-
-    @staticmethod
-    def _widths(width: int) -> dict[str, int]:
-        widths = dict(WIDTHS)
-        for name in (*DROPPED, None):
-            left = width - sum(widths.values())
-            if left >= LEAST_NAME or name is None:
-                break
-            del widths[name]
-        widths["name"] = max(width - sum(widths.values()), 8)
-        return widths
 
     def watch_cursor(self) -> None:
         self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True)
@@ -158,48 +162,42 @@ class RunTable(ScrollView, can_focus=True):
         if self.current is not None:
             self.post_message(self.Chosen(self.current))
 
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away, and go on to the next."""
+        if self.current is None:
+            return
+        run_id = self.current.run.id
+        if run_id in self.marked:
+            self.marked.remove(run_id)
+        elif len(self.marked) >= MOST:
+            self.post_message(self.Marked(too_many=True))
+            return
+        else:
+            self.marked.append(run_id)
+        self.cursor += 1
+        self.refresh()
+        self.post_message(self.Marked())
+
+    def unmark(self) -> None:
+        """Take every mark away."""
+        self.marked.clear()
+        self.refresh()
+        self.post_message(self.Marked())
+
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - 1
-        if event.y < 1 or row >= len(self._runs):
+        if event.y == 0:
+            self._click_head(event.x - 1)
+            return
+        if row >= len(self._runs):
             return
         again = row == self.cursor
         self.cursor = row
         if again:
             self.action_choose()
 
-
-def cells(known: Known) -> dict[str, str]:
-    """What stands in the columns for one run."""
-    info, status = known.run.info, known.status
-    told = {"state": "…", "name": plain(info.name) or info.id, "kind": info.kind, "step": "", "loss": "", "eval": "",
-            "started": _when(info.created), "took": ""}
-    if status is None:
-        return told
-    told["state"] = f"{SIGNS[status.state]} {status.state}"
-    if status.step is not None:
-        share = f" {min(status.step / status.total, 1):>4.0%}" if status.total else ""
-        told["step"] = f"{status.step:,}{f' / {status.total:,}' if status.total else ''}{share}"
-    elif status.live and status.done is not None:
-        told["step"] = f"{status.done:.0%}"
-    told["loss"] = _number(status.metrics.get("loss"))
-    told["eval"] = _number(status.metrics.get("eval_loss"))
-    end = time.time() if status.live else status.updated
-    if end is not None and end >= info.created:
-        told["took"] = clock(end - info.created)
-    return told
-
-
-def _number(value: object) -> str:
-    return short(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _when(created: float) -> str:
-    """Today's as a time, others as a date."""
-    then, now = time.localtime(created), time.localtime()
-    style = "today %H:%M" if then[:3] == now[:3] else "%b %d %H:%M" if then[0] == now[0] else "%Y-%m-%d"
-    return time.strftime(style, then)
-
-
-def _cell(text: str, width: int) -> str:
-    """`text` in exactly `width` cells, with at least one space after it."""
-    return set_cell_size(text if cell_len(text) < width else text[: max(width - 2, 0)] + "…", width)
+    def _click_head(self, x: int) -> None:
+        for name, size in columns(self.scrollable_content_region.width, self._order, tags=self._tags).items():
+            if 0 <= x < size and name != "mark":
+                self.post_message(self.Headed("step" if name == "done" else name))
+            x -= size
