@@ -19,7 +19,7 @@ from ftui.planner.disk import disk_bytes, result_bytes
 from ftui.planner.document import Choice, Estimate, MemoryEstimate, Method, Option, Plan, Verdict
 from ftui.planner.draft import AUTO, ORDER, Draft, fill
 from ftui.planner.geometry import geometry
-from ftui.planner.lengths import expected_longest, mean_length
+from ftui.planner.lengths import expected_longest, mean_length, read_profile
 from ftui.planner.memory import memory
 from ftui.planner.quality import quality
 from ftui.planner.risks import risks
@@ -161,7 +161,8 @@ def _schedule(recipe: Recipe, profile: DataProfile | None, setup: Setup) -> Sche
     assert isinstance(recipe.data.max_length, int)
     assert isinstance(train.effective_batch, int)
     return schedule(
-        profile, max_length=recipe.data.max_length, packing=bool(recipe.data.packing), micro_batch=setup.rows,
+        read_profile(profile, recipe.objective), max_length=recipe.data.max_length,
+        packing=bool(recipe.data.packing), micro_batch=setup.rows,
         effective_batch=train.effective_batch, epochs=train.epochs, max_steps=train.max_steps,
         validation=recipe.data.validation,
         eval_steps=train.eval_steps if isinstance(train.eval_steps, int) else 10**9, answers=answers(recipe),
@@ -196,12 +197,16 @@ def _option(
 def _costs(job: Job, rate: Rate, steps: Schedule, *, packed: bool) -> Costs:
     """What prices a change of a setup: its seconds per real token, and its expected quality."""
     kind = job.draft.adapter.kind
-    lengths = job.profile.lengths if job.profile else None
+    read = read_profile(job.profile, job.draft.objective)
+    lengths = read.lengths if read else None
 
     def pace(setup: Setup) -> float:
-        real = min(steps.real, setup.length) if packed else mean_length(job.profile, setup.length)
-        padded = real if packed else expected_longest(job.profile, setup.length, setup.rows)
-        return step_seconds(setup, rate, replace(steps, padded=padded, real=real)) / (steps.step_sequences * real)
+        # What the model writes comes behind what it reads of a row.
+        width = setup.length - setup.completion
+        real = min(steps.real, width) if packed else mean_length(read, width)
+        padded = real if packed else expected_longest(read, width, setup.rows)
+        tokens = steps.step_sequences * (real + setup.completion)
+        return step_seconds(setup, rate, replace(steps, padded=padded, real=real)) / tokens
 
     def worth(setup: Setup) -> float:
         return quality(setup, job.shape, job.profile, job.wanted_length.value, kind if kind != "none" else "lora")

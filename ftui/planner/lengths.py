@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from ftui.data.document import DataProfile, Lengths
 from ftui.methods import OBJECTIVES
+from ftui.recipe.document import Objective
 
 
 def read_lengths(profile: DataProfile | None, objective: str) -> Lengths | None:
@@ -14,6 +15,17 @@ def read_lengths(profile: DataProfile | None, objective: str) -> Lengths | None:
         return None
     whole = OBJECTIVES[objective].form != "prompt" or profile.prompts is None
     return profile.lengths if whole else profile.prompts
+
+
+def read_profile(profile: DataProfile | None, objective: Objective) -> DataProfile | None:
+    """`profile` with the lengths of what `objective` reads of its rows, as in `read_lengths`.
+
+    A distillation that writes a share of the answers itself is taken to write all: the others are read with the row.
+    """
+    if profile is None or profile.prompts is None:
+        return profile
+    writes = OBJECTIVES[objective.kind].form == "prompt" or getattr(objective, "on_policy", 0) > 0
+    return profile.model_copy(update={"lengths": profile.prompts}) if writes else profile
 
 
 def peak_length(profile: DataProfile | None, max_length: int) -> int:

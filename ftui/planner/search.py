@@ -20,6 +20,7 @@ from ftui.planner.devices import Rate
 from ftui.planner.document import Choice, Fit, Method
 from ftui.planner.draft import Draft
 from ftui.planner.geometry import Geometry, chosen
+from ftui.planner.lengths import read_profile
 from ftui.planner.memory import least_bytes, process_bytes
 from ftui.planner.rules import Job
 from ftui.planner.setup import Setup, assemble, devices_of, words_again
@@ -217,7 +218,8 @@ def _frame(job: Job, draft: Draft, method: Method, sizes: Geometry, length: int)
         add(rules.rslora(job, values["rank"]))
         values["dropout"] = add(rules.dropout(job, any(t.packed for t in chosen(sizes, _targets(draft)))))
     probe = schedule(
-        job.profile, max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
+        read_profile(job.profile, recipe.objective),
+        max_length=length, packing=packing, micro_batch=1, effective_batch=1, epochs=1, max_steps=None,
         validation=recipe.data.validation, eval_steps=1,
     )
     values["effective"] = add(rules.effective_batch(job, method, probe.sequences * answers(recipe)))
@@ -231,7 +233,8 @@ def _batches(
     for rows, effective in _micro_batches(draft, frame):
         setup = _setup(job, draft, method, frame, optimizer, checkpointing, rows, effective)
         plan = schedule(
-            job.profile, max_length=frame.values["length"], packing=frame.values["packing"], micro_batch=rows,
+            read_profile(job.profile, draft.recipe.objective),
+            max_length=frame.values["length"], packing=frame.values["packing"], micro_batch=rows,
             effective_batch=effective, epochs=frame.values["epochs"], max_steps=draft.recipe.train.max_steps,
             validation=draft.recipe.data.validation, eval_steps=1, answers=answers(draft.recipe),
         )

@@ -26,7 +26,7 @@ from ftui.planner import adapters
 from ftui.planner.asked_objective import body, objective_fields
 from ftui.planner.document import Method
 from ftui.planner.geometry import Geometry, Target, chosen, geometry
-from ftui.planner.lengths import peak_length
+from ftui.planner.lengths import peak_length, read_profile
 from ftui.planner.lora import lora_targets, lora_trained, stacked
 from ftui.planner.partial import in_place
 from ftui.planner.room import Device, budget, reserve
@@ -240,7 +240,8 @@ def assemble(
     quantized = method != "full" and quantization not in ("none", "auto")
     sizes = stacked(lora, sizes) if lora else sizes
     compute = recipe.compute
-    length, padded = row_width(recipe.data.padding, peak_length(profile, max_length), max_length, packing, rows, device)
+    read = read_profile(profile, recipe.objective)
+    length, padded = row_width(recipe.data.padding, peak_length(read, max_length), max_length, packing, rows, device)
     length += adapters.virtual_tokens(other)
     # No kernel's causal mask lets queries see keys before the first of them.
     padded = padded or adapters.prefix_tokens(other) > 0

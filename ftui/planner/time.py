@@ -45,7 +45,7 @@ class Schedule:
     step_sequences: int
     """Sequences of one optimizer step."""
     padded: float
-    """Mean tokens of a sequence as it is computed, padding included."""
+    """Mean tokens of a sequence as it is computed, padding included; of what is read, where the model writes more."""
     real: float
     """Mean tokens of a sequence without padding."""
     evaluations: int
@@ -111,7 +111,11 @@ def batch(setup: Setup, plan: Schedule) -> Batch:
         pairs = each**2 * setup.rows * setup.sequences
     if setup.attention == "flash_attention_2":
         pairs = plan.own or pairs
-    scored = plan.scored * plan.real if setup.objective == "sft" else max(1.0, plan.real - setup.prompt)
+    scored = plan.scored * plan.real if setup.objective == "sft" else plan.real
+    if setup.completion:
+        # A micro-batch is as wide as its longest prompt and its longest answer, taken to be as long as allowed.
+        pairs += setup.completion * (2 * each + setup.completion)
+        each, scored = each + setup.completion, float(setup.completion)
     return Batch(sequences * each, sequences * pairs, sequences * scored, passes)
 
 
@@ -133,7 +137,8 @@ def time(
         whole += plan.sequences / plan.step_sequences * evaluation_seconds(setup, rate, done) * factor
     seconds = (whole + START_SECONDS, whole / doubt + START_SECONDS / 2, whole * doubt + 2 * START_SECONDS)
     return TimeEstimate.model_construct(
-        steps=plan.steps, step_seconds=step, tokens_per_second=plan.step_sequences * plan.real / step,
+        steps=plan.steps, step_seconds=step,
+        tokens_per_second=plan.step_sequences * (plan.real + setup.completion) / step,
         total_seconds=seconds[0], low_seconds=seconds[1], high_seconds=seconds[2], source=source, device=rate.name,
         basis=rate.basis, factor=factor, **cost(seconds, watts=rate.watts, devices=setup.devices, price=price),
         flops={name: part.products for name, part in work.items()} if by_part else {},

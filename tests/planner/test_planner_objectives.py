@@ -207,6 +207,31 @@ def test_a_step_trains_answers_and_not_rows(
     assert steps(objective__kind="ppo", objective__iterations=4) == 4 * 1000 // 32
 
 
+@pytest.mark.parametrize("kind", ["grpo", "rloo", "online_dpo", "ppo", "distill"])
+def test_what_the_model_answers_itself_is_neither_timed_nor_kept_by_the_answers_of_the_data(
+    kind: str, shapes: dict[str, ModelShape], box: Callable[..., Hardware], rows: Callable[..., DataProfile]
+) -> None:
+    whole, prompts = rows(1000, longest=3000), rows(1000, longest=200)
+    shape, machine = shapes["qwen2-0.5b"], box()
+
+    def found(data: DataProfile, **more: Any) -> tuple[float, float, float]:
+        recipe = assign(Recipe(), {
+            "model.base": "some/model", "objective.kind": kind, "objective.max_completion_length": 64,
+            "train.micro_batch": 8, "train.effective_batch": 32, "data.max_length": 4096, "data.validation": 0,
+        } | {name.replace("__", "."): value for name, value in more.items()})
+        resolved = resolve(recipe, plan(machine, shape, data, recipe))
+        asked = estimate(resolved, machine, shape, data)
+        return asked.time.step_seconds, asked.time.tokens_per_second, asked.memory.process_bytes
+
+    both = whole.model_copy(update={"prompts": prompts.lengths})
+    assert found(both) == found(prompts.model_copy(update={"prompts": prompts.lengths}))
+    assert found(both)[0] < 0.8 * found(whole)[0], "of rows of which the prompt alone is read"
+    assert found(both, objective__max_completion_length=512)[0] > 2 * found(both)[0], "an answer is written and trained"
+    if kind == "distill":
+        answered = {"objective__on_policy": 0}
+        assert found(both, **answered) == found(whole, **answered), "the data's answers are read"
+
+
 def test_a_tile_of_logits_is_as_wide_as_ever_beside_a_small_vocabulary(
     shapes: dict[str, ModelShape], box: Callable[..., Hardware]
 ) -> None:
