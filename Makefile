@@ -28,6 +28,7 @@ check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/audit.py
 
 docs: $(VENV)/.installed-dev
 	@$(BIN)/python docs/make.py
