@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import ContentSwitcher
 
+from ftui.runs.smoothing import LEVELS
 from ftui.runs.status import RunStatus
 from ftui.units import plain
 
@@ -21,7 +22,6 @@ from .monitor_keys import TABS, bindings
 from .monitor_panels import View
 from .monitor_picture import Picture
 from .monitor_plan import plan_view
-from .monitor_series import LEVELS
 from .monitor_watch import Look, StageSeen, Watch, memory_limits
 from .page import Page
 from .widgets.event_view import EventView
@@ -51,7 +51,6 @@ class MonitorScreen(RunActions, Page[None]):
     def __init__(self, run_id: str) -> None:
         super().__init__()
         self._watch = Watch(run_id)
-        self._picture = Picture()
         self._status: RunStatus | None = None
         self._looking = False
         self._looked = 0.0
@@ -107,20 +106,21 @@ class MonitorScreen(RunActions, Page[None]):
                 if isinstance(look, Problem):
                     self.notify(f"{look.what} {look.hint}", severity="error", markup=False)
                     return
-                self._fold(look)
+                self._watch.fold(look)
                 # With help or the report on top nothing is drawn; `on_screen_resume` makes up for it.
                 if self.is_current and (not look.behind or time.monotonic() - drawn > LOOK_SECONDS):
                     self._show(look)
                     drawn = time.monotonic()
+                if self._watch.worth_saving:
+                    await attempt(self._watch.save, self._watch.picture.state())
                 if not look.behind:
                     return
         finally:
             self._looking, self._looked = False, time.monotonic()
 
-    def _fold(self, look: Look) -> None:
-        if look.restarts > self._picture.restarts:
-            self._picture = Picture(restarts=look.restarts)
-        self._picture.take(look.events)
+    @property
+    def _picture(self) -> Picture:
+        return self._watch.picture
 
     def _show(self, look: Look) -> None:
         """Draw what is new; each widget decides for itself whether that changes it."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ftui.runs.document import MAIN_VALUES
+from ftui.runs.smoothing import LEVELS, suited_level
 from ftui.units import GiB, gib, plain
 
 from .monitor_axes import elapsed, short
 from .monitor_picture import Picture
 from .monitor_raster import Curve, Frame, Limit, visible_bounds
-from .monitor_series import LEVELS, Series, Smoothed, suited_level
+from .monitor_series import Series, Smoothed
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +205,12 @@ class Averages:
     def __init__(self) -> None:
         self._held: dict[str, Smoothed] = {}
 
-    def of(self, name: str, series: Series, weight: float) -> Series:
-        """The average of `series` with that weight."""
+    def of(self, name: str, series: Series, weight: float, left: float, right: float) -> Series:
+        """The average of `series` with that weight, between two steps at least."""
         held = self._held.get(name)
         if held is None or held.weight != weight or held.source is not series:
             held = self._held[name] = Smoothed(series, weight)
-        return held.series()
+        return held.series(left, right)
 
 
 def frame(
@@ -222,7 +223,7 @@ def frame(
     raw = picture.series.get(panel.metric)
     weight = view.weight(picture) if panel.smooth else 0.0
     if raw is not None and weight > 0:
-        curves += [Curve(raw, "raw"), Curve(averages.of(panel.metric, raw, weight), "line")]
+        curves += [Curve(raw, "raw"), Curve(averages.of(panel.metric, raw, weight, left, right), "line")]
         legend += [("raw", "each step"), ("line", f"smoothed {weight:g}")]
     elif raw is not None and len(raw):
         curves.append(Curve(raw, "line"))

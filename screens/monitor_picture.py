@@ -6,14 +6,15 @@ Several attempts write one history: where a resumed run repeats a step, what the
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from ftui.diagnosis.finding import Finding, told
 from ftui.runs.document import Event
+from ftui.runs.index_pages import PageFile
+from ftui.runs.stretch import Stretch
 from ftui.units import clock, gib, plain
 
 from .monitor_axes import short
@@ -78,18 +79,25 @@ class Picture:
     """How often the run's file was replaced while it was read: this picture begins with the newest one."""
     changes: int = 0
     """Grows with every event: a viewer draws anew only when it has changed."""
+    file: PageFile | None = None
+    """Where most of the numbers lie; without one they are in memory."""
     _bases: dict[int, str] = field(default_factory=dict)
     _step_times: Series = field(default_factory=Series)
+    _diagnosed: Event | None = None
+    """The event that told it."""
     _began: float | None = None
     """Time of this attempt's first event."""
     _earlier: float = 0.0
     """Seconds that earlier attempts worked."""
 
-    def take(self, events: Iterable[Event]) -> bool:
+    def take(self, events: Iterable[Event | Stretch]) -> bool:
         """Fold the events in, in their order; whether there were any."""
         before = self.changes
         for event in events:
             self.changes += 1
+            if isinstance(event, Stretch):
+                self._take_stretch(event)
+                continue
             if event.attempt > self.attempt:
                 self._new_attempt(event)
             self.newest = event.time
@@ -136,13 +144,49 @@ class Picture:
         }
         return {name: value for name, value in found.items() if value is not None}
 
+    def use(self, file: PageFile) -> None:
+        """Put most of the numbers into `file` from now on."""
+        self.file = file
+        for series in (*self.series.values(), self._step_times):
+            series.use(file)
+
+    def state(self) -> dict[str, Any]:
+        """All of it for `restored`, in lists, texts, numbers and arrays."""
+        return {name: getattr(self, name) for name in PLAIN} | {
+            "series": {name: series.state() for name, series in self.series.items()},
+            "step_times": self._step_times.state(),
+            "samples": [[step, *astuple(one)] for step, held in self.samples.items() for one in held.values()],
+            "bases": [*self._bases.items()],
+            "lines": [astuple(line) for line in self.lines],
+            "end": self.end.model_dump_json() if self.end is not None else None,
+            "diagnosis": self._diagnosed.model_dump_json() if self._diagnosed is not None else None,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any], file: PageFile) -> Picture:
+        """The picture with this state, most of whose numbers lie in `file`."""
+        made = cls(file=file, **{name: state[name] for name in PLAIN if not name.startswith("_")})
+        made._began, made._earlier = state["_began"], state["_earlier"]
+        made.done, made.best = (tuple(held) if held else None for held in (state["done"], state["best"]))
+        made.series = {name: Series.restored(held, file) for name, held in state["series"].items()}
+        made._step_times = Series.restored(state["step_times"], file)
+        for step, *sample in state["samples"]:
+            made.samples.setdefault(step, {})[sample[0]] = Sample(*sample)
+        made._bases = dict(state["bases"])
+        made.lines.extend(Line(*line) for line in state["lines"])
+        made.end = Event.model_validate_json(state["end"]) if state["end"] else None
+        if state["diagnosis"]:
+            made._diagnosed = Event.model_validate_json(state["diagnosis"])
+            made.diagnosis = told(made._diagnosed)
+        return made
+
     def _new_attempt(self, event: Event) -> None:
         if self.attempt:
             self._say(event, f"attempt {event.attempt} begins", tone="good")
         self._earlier = self.elapsed() or 0.0
         self._began = event.time
         self.attempt = event.attempt
-        self.end = self.done = self.diagnosis = None
+        self.end = self.done = self.diagnosis = self._diagnosed = None
         self.doing = ""
 
     def _take_status(self, event: Event, data: dict[str, Any]) -> None:
@@ -179,16 +223,26 @@ class Picture:
                 value = _number(value)
             series = self.series.get(name)
             if series is None:
-                series = self.series[name] = Series()
+                series = self.series[name] = Series(self.file)
             series.append(step, value, event.attempt)
         self._step_times.append(step, event.time, event.attempt)
+
+    def _take_stretch(self, stretch: Stretch) -> None:
+        """What its events one by one would have done."""
+        self.newest, self.step, self.done = stretch.times[-1], stretch.steps[-1], None
+        for name, values in stretch.columns.items():
+            series = self.series.get(name)
+            if series is None:
+                series = self.series[name] = Series(self.file)
+            series.extend(stretch.steps, values, stretch.attempt, gaps=name in stretch.gaps)
+        self._step_times.extend(stretch.steps, stretch.times, stretch.attempt, gaps=False)
 
     def _take_evaluation(self, event: Event, data: dict[str, Any]) -> None:
         if event.step is None or not 0 <= event.step < 1 << 62:
             return
         found = {name: _number(value) for name, value in event.measured.items() if name.startswith("eval_")}
         for name, value in found.items():
-            self.series.setdefault(name, Series()).append(event.step, value, event.attempt)
+            self.series.setdefault(name, Series(self.file)).append(event.step, value, event.attempt)
         if isinstance(data.get("judged_by"), str):
             self.judged_by = f"eval_{data['judged_by']}"
         self._find_best(event)
@@ -219,7 +273,7 @@ class Picture:
     def _take_diagnosis(self, event: Event, data: dict[str, Any]) -> None:
         found = told(event)
         if self.diagnosis is None or found.weight >= self.diagnosis.weight:
-            self.diagnosis = found
+            self.diagnosis, self._diagnosed = found, event
         self._say(event, found.text or found.name, found.hint, "warning")
 
     def _take_recovery(self, event: Event, data: dict[str, Any]) -> None:
@@ -244,16 +298,24 @@ class Picture:
             self.best = (event.step, value)
 
 
+PLAIN = ("taken_lines", "attempt", "step", "total", "doing", "done", "newest", "best", "judged_by", "saved", "changes",
+         "_began", "_earlier")
+"""The fields that a picture's state holds as they are."""
+
+
 def _number(value: object) -> float | None:
     """The value if it is a number to draw (bool is none), else None."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _at(series: Series | None, step: float) -> float | None:
     """The value of the first point at or after `step`, of the last one if there is none."""
-    return series.values[min(bisect_left(series.steps, step), len(series) - 1)] if series else None
+    return series.values[min(series.steps.bisect_left(step), len(series) - 1)] if series else None
 
 
 def _median(series: Series | None) -> float | None:

@@ -65,10 +65,10 @@ def visible_bounds(
             if series is not None and (extent := series.bounds(left, right)) is not None:
                 low, high = extent
                 if log and low <= 0:
-                    positive = [v for s, v in series if left <= s <= right and v > 0]
-                    if not positive:
+                    above = series.smallest_above_zero(left, right)
+                    if above is None:
                         continue
-                    low = min(positive)
+                    low = above
                 lows.append(low)
                 highs.append(high)
     lows += [limit.value for limit in limits]

@@ -1,6 +1,7 @@
 """A run's curves as they grow: append in O(1), the newest attempt wins, a spike never vanishes, NaN is a gap.
 
-Pure Python (`array`, no numpy): the monitor must attach to a run of 200,000 steps and stay small while it follows.
+Pure Python (no numpy): the monitor must attach to a run of a million steps and stay small while it follows.  So the
+numbers are `Pages`, most of which lie in a file, and a chart reads of them what it can show (`BLOCK`).
 """
 
 from __future__ import annotations
@@ -8,11 +9,18 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-BLOCK = 64
-"""Points per block of the min/max index: a column of a chart reads whole blocks, and points at its two edges only."""
+from ftui.runs.index_pages import PAGE, PageFile, Pages
+from ftui.runs.smoothing import Average
+
+BLOCK = 128
+"""Points per block, of which the smallest, the largest and the mean are held: a column of a chart reads whole blocks,
+and points at its two edges only."""
+EXACT = 50_000
+"""Up to so many points in sight are smoothed one by one, more of them block by block: no chart has as many columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,11 @@ class Series:
     stays readable in `superseded` until the newest attempt gets there, step for step.
     """
 
-    def __init__(self) -> None:
-        self.steps = array("q")
-        self.values = array("d")
+    def __init__(self, file: PageFile | None = None) -> None:
+        """With a file most of it will lie there."""
+        self._file = file
+        self.steps = Pages("q", file)
+        self.values = Pages("d", file)
         self.gaps = array("q")
         """Steps whose value was null, NaN or infinite, ascending."""
         self.superseded: Series | None = None
@@ -53,6 +63,9 @@ class Series:
         self._attempt = 0
         self._lows = array("d")
         self._highs = array("d")
+        self._means = array("d")
+        self._floors = array("d")
+        """Of each block the smallest value above zero, infinite without one: where a logarithmic axis begins."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -88,7 +101,7 @@ class Series:
             self.steps.append(step)
             self.values.append(value)
         else:
-            where = bisect_left(self.steps, step)
+            where = self.steps.bisect_left(step)
             self.steps.insert(where, step)
             self.values.insert(where, value)
             self._changed_from(where)
@@ -97,10 +110,72 @@ class Series:
             if not self.superseded.steps or self.superseded.steps[-1] <= step:
                 self.superseded = None
 
+    def extend(self, steps: array[int], values: array[float], attempt: int = 1, *, gaps: bool = True) -> None:
+        """Take several in, in the order of their steps; NaN is a gap, of which there may be none without `gaps`."""
+        beyond = self.last_step is None or steps[0] > self.last_step
+        if not beyond or attempt != self._attempt or self.superseded is not None or gaps:
+            for step, value in zip(steps, values, strict=True):
+                self.append(step, value, attempt)
+            return
+        self.last_step = steps[-1]
+        self.steps.extend(steps)
+        self.values.extend(values)
+        if len(self.values) - len(self._lows) * BLOCK >= PAGE:
+            self._index(len(self.values) // BLOCK)
+
     def bounds(self, left: float = -math.inf, right: float = math.inf) -> tuple[float, float] | None:
         """The smallest and largest value with `left` <= step <= `right`; None without any."""
-        start, end = self._span(left, right)
+        start, end = self.span(left, right)
         return self._extent(start, end) if start < end else None
+
+    def smallest_above_zero(self, left: float, right: float) -> float | None:
+        """Where a logarithmic axis over these steps may begin; None where no value is above zero."""
+        start, end = self.span(left, right)
+        first, last = -(-start // BLOCK), end // BLOCK
+        self._index(last)
+        edges = (start, end, end, end) if first >= last else (start, first * BLOCK, last * BLOCK, end)
+        found = [v for part in (self.values[edges[0] : edges[1]], self.values[edges[2] : edges[3]]) for v in part]
+        found += self._floors[first:last]
+        least = min((value for value in found if value > 0), default=math.inf)
+        return least if math.isfinite(least) else None
+
+    def use(self, file: PageFile) -> None:
+        """Put most of it into `file` from now on."""
+        self._file = file
+        self.steps.use(file)
+        self.values.use(file)
+        if self.superseded is not None:
+            self.superseded.use(file)
+
+    def state(self) -> dict[str, Any]:
+        """All of it for `restored`."""
+        self._index(len(self.values) // BLOCK)
+        return {
+            "steps": self.steps.state(), "values": self.values.state(), "gaps": self.gaps, "since": self.since,
+            "last_step": self.last_step, "attempt": self._attempt, "lows": self._lows, "highs": self._highs,
+            "means": self._means, "floors": self._floors,
+            "superseded": self.superseded.state() if self.superseded is not None else None,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any], file: PageFile) -> Series:
+        """The series with this state, most of which lies in `file`."""
+        made = cls(file)
+        made.steps, made.values = Pages.restored(state["steps"], file), Pages.restored(state["values"], file)
+        made.gaps, made.since, made.last_step = state["gaps"], state["since"], state["last_step"]
+        made._attempt, made._lows, made._highs = state["attempt"], state["lows"], state["highs"]
+        made._means, made._floors = state["means"], state["floors"]
+        made.superseded = cls.restored(state["superseded"], file) if state["superseded"] is not None else None
+        return made
+
+    def means(self, first: int) -> Iterator[tuple[int, float]]:
+        """The last step and the mean of each whole block, from the one with this number on."""
+        blocks = len(self.values) // BLOCK
+        self._index(blocks)
+        for begin in range(first, blocks, PAGE // BLOCK):
+            end = min(begin + PAGE // BLOCK, blocks)
+            ends = self.steps[begin * BLOCK : end * BLOCK][BLOCK - 1 :: BLOCK]
+            yield from zip(ends, self._means[begin:end], strict=True)
 
     def columns(self, left: float, right: float, count: int) -> Iterator[Column]:
         """The points with `left` <= step <= `right`, gathered into `count` columns; empty columns are left out.
@@ -108,10 +183,10 @@ class Series:
         Each column carries its smallest and largest value, so that a single step's spike is in whatever is drawn.
         """
         width = (right - left) / count or 1.0
-        start, stop = self._span(left, right)
+        start, stop = self.span(left, right)
         while start < stop:
             index = min(int((self.steps[start] - left) / width), count - 1)
-            end = stop if index == count - 1 else bisect_left(self.steps, left + (index + 1) * width, start, stop)
+            end = stop if index == count - 1 else min(self.steps.bisect_left(left + (index + 1) * width), stop)
             end = max(end, start + 1)
             low, high = self._extent(start, end)
             broken = start > 0 and self._parted(start)
@@ -122,11 +197,18 @@ class Series:
         """The columns (of `count` between the two steps) in which a value is missing."""
         width = (right - left) / count or 1.0
         start, stop = bisect_left(self.gaps, left), bisect_right(self.gaps, right)
-        return {min(int((step - left) / width), count - 1) for step in self.gaps[start:stop]}
+        found = set()
+        while start < stop:
+            column = min(int((self.gaps[start] - left) / width), count - 1)
+            found.add(column)
+            start = max(bisect_left(self.gaps, left + (column + 1) * width, start, stop), start + 1)
+            if column == count - 1:
+                break
+        return found
 
     def neighbours(self, left: float, right: float) -> tuple[tuple[int, float] | None, tuple[int, float] | None]:
         """The points just outside of both steps, where no gap parts them from the inside: lines go on to the frame."""
-        start, stop = self._span(left, right)
+        start, stop = self.span(left, right)
         before, after = None, None
         if 0 < start < len(self.steps) and not self._parted(start) and self.steps[start - 1] > self.since:
             before = self.steps[start - 1], self.values[start - 1]
@@ -134,10 +216,10 @@ class Series:
             after = self.steps[stop], self.values[stop]
         return before, after
 
-    def _span(self, left: float, right: float) -> tuple[int, int]:
+    def span(self, left: float, right: float) -> tuple[int, int]:
         """The indices of the points with left <= step <= right, as a half-open range."""
-        start = bisect_right(self.steps, self.since) if self.since >= left else bisect_left(self.steps, left)
-        return start, max(start, bisect_right(self.steps, right))
+        start = self.steps.bisect_right(self.since) if self.since >= left else self.steps.bisect_left(left)
+        return start, max(start, self.steps.bisect_right(right))
 
     def _parted(self, index: int) -> bool:
         """Whether a value is missing between point `index` and the one before it."""
@@ -149,98 +231,112 @@ class Series:
         if last - first < 2:
             part = self.values[start:end]
             return min(part), max(part)
-        # Indexed when looked at, not when appended: a long past is taken in twice as fast.
-        for begin in range(len(self._lows) * BLOCK, last * BLOCK, BLOCK):
-            part = self.values[begin : begin + BLOCK]
-            self._lows.append(min(part))
-            self._highs.append(max(part))
+        self._index(last)
         low, high = min(self._lows[first:last]), max(self._highs[first:last])
         for part in (self.values[start : first * BLOCK], self.values[last * BLOCK : end]):
             if part:
                 low, high = min(low, min(part)), max(high, max(part))
         return low, high
 
+    def _index(self, blocks: int) -> None:
+        """Know the first so many blocks: what is appended is looked at when it fills a page, or when it is drawn."""
+        for begin in range(len(self._lows) * BLOCK, blocks * BLOCK, PAGE):
+            numbers = self.values[begin : min(begin + PAGE, blocks * BLOCK)]
+            for place in range(0, len(numbers), BLOCK):
+                part = numbers[place : place + BLOCK]
+                low = min(part)
+                self._lows.append(low)
+                self._highs.append(max(part))
+                self._means.append(sum(part) / BLOCK)
+                self._floors.append(low if low > 0 else min((v for v in part if v > 0), default=math.inf))
+
     def _changed_from(self, start: int) -> None:
         """Forget what was derived from point `start` on."""
-        del self._lows[start // BLOCK :], self._highs[start // BLOCK :]
+        for held in (self._lows, self._highs, self._means, self._floors):
+            del held[start // BLOCK :]
         self.rewinds += 1
 
     def _rewind(self, step: int) -> None:
         """Take back everything from `step` on; what goes becomes `superseded`, before what was so already."""
-        where, gap = bisect_left(self.steps, step), bisect_left(self.gaps, step)
-        taken = Series()
-        taken.steps, taken.values, taken.gaps = self.steps[where:], self.values[where:], self.gaps[gap:]
+        where, gap = self.steps.bisect_left(step), bisect_left(self.gaps, step)
+        taken = Series(self._file)
+        taken.steps.extend(self.steps[where:])
+        taken.values.extend(self.values[where:])
+        taken.gaps = self.gaps[gap:]
         if (older := self.superseded) is not None:
-            start = bisect_right(older.steps, older.since)
-            taken.steps += older.steps[start:]
-            taken.values += older.values[start:]
+            start = older.steps.bisect_right(older.since)
+            taken.steps.extend(older.steps[start:])
+            taken.values.extend(older.values[start:])
             taken.gaps += older.gaps[bisect_right(older.gaps, older.since) :]
         taken.last_step = max((held[-1] for held in (taken.steps, taken.gaps) if held), default=None)
         self.superseded = taken
-        del self.steps[where:], self.values[where:], self.gaps[gap:]
+        self.steps.drop(where)
+        self.values.drop(where)
+        del self.gaps[gap:]
         self.last_step = step
         self._changed_from(where)
 
     def _forget(self, step: int) -> None:
         """Take back the one value, or gap, of `step`."""
-        for held in (self.steps, self.gaps):
-            where = bisect_left(held, step)
-            if where < len(held) and held[where] == step:
-                del held[where]
-                if held is self.steps:
-                    del self.values[where]
-                    self._changed_from(where)
+        where = bisect_left(self.gaps, step)
+        if where < len(self.gaps) and self.gaps[where] == step:
+            del self.gaps[where]
+        where = self.steps.bisect_left(step)
+        if where < len(self.steps) and self.steps[where] == step:
+            self.steps.drop(where, where + 1)
+            self.values.drop(where, where + 1)
+            self._changed_from(where)
 
 
 class Smoothed:
-    """The exponential moving average of a series, debiased, kept up as the series grows.
+    """The exponential moving average of a series, kept up as the series grows.
 
-    s ← weight·s + (1 − weight)·x, shown as s / (1 − weightⁿ), so that the first values aren't pulled towards zero
-    (as in Adam: Kingma & Ba 2015, §3).  A gap stays a gap; the average goes on after it.
+    A gap stays a gap; the average goes on after it.  Of more than `EXACT` points in sight the average takes in a
+    block's mean at a time, with the weight of the block's points: a point for each block, as fine as anybody can see.
     """
 
     def __init__(self, source: Series, weight: float) -> None:
-        if not 0 <= weight < 1:
-            raise ValueError(f"a smoothing weight lies in [0, 1), not {weight}")
         self.source = source
         self.weight = weight
-        self._series = Series()
-        self._sum, self._bias = 0.0, 1.0
-        self._rewinds = source.rewinds
+        self._start_over()
 
-    def series(self) -> Series:
-        """The average so far, brought up to date first."""
+    def series(self, left: float = -math.inf, right: float = math.inf) -> Series:
+        """The average from step `left` to `right` at least."""
+        source = self.source
         if self.weight == 0:
-            return self.source
-        if self._rewinds != self.source.rewinds:
+            return source
+        if self._rewinds != source.rewinds:
             self._start_over()
-        source, target = self.source, self._series
-        steps, values = source.steps, source.values
-        for index in range(len(target.steps), len(steps)):
-            self._sum = self.weight * self._sum + (1 - self.weight) * values[index]
-            self._bias *= self.weight
-            target.steps.append(steps[index])
-            target.values.append(self._sum / (1 - self._bias))
-        target.gaps = source.gaps
-        return target
+        if len(source) <= EXACT:
+            self._go_on(self._whole, self._average, 0, len(source))
+            return self._whole
+        for step, mean in source.means(len(self._held)):
+            self._blocks.append(step, self._block_average.add_mean(mean, BLOCK))
+            self._held.append(self._block_average.held)
+        self._blocks.gaps = source.gaps
+        start, stop = source.span(left, right)
+        if stop - start > EXACT:
+            return self._blocks
+        # A little more on both sides, lest the line end before the chart does.
+        block = max(start // BLOCK - 1, 0)
+        average = Average(self.weight, self._held[block - 1], block * BLOCK) if block else Average(self.weight)
+        near = Series()
+        self._go_on(near, average, block * BLOCK, stop + 1)
+        return near
+
+    def _go_on(self, target: Series, average: Average, begin: int, stop: int) -> None:
+        """Bring `target`, whose first point is the source's at `begin`, up to the source's point before `stop`."""
+        begin += len(target)
+        target.steps.extend(self.source.steps[begin:stop])
+        target.values.extend(array("d", map(average.add, self.source.values[begin:stop])))
+        target.gaps = self.source.gaps
 
     def _start_over(self) -> None:
-        self._series = Series()
-        self._sum, self._bias = 0.0, 1.0
+        self._whole, self._blocks = Series(), Series()
+        self._average, self._block_average = Average(self.weight), Average(self.weight)
+        self._held = array("d")
+        """What the average held after each block, from which it goes on where one looks nearer."""
         self._rewinds = self.source.rewinds
-
-
-LEVELS: Sequence[float] = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
-"""Smoothing weights that the keys step through."""
-
-
-def suited_level(points: int) -> int:
-    """The index in LEVELS whose average spans about a fortieth of `points` values: smooth, yet true to the bends."""
-    span = points / 40
-    if span <= 1.5:
-        return 0
-    wanted = 1 - 1 / span
-    return min(range(len(LEVELS)), key=lambda index: abs(LEVELS[index] - wanted))
 
 
 def _insert(held: array[int], step: int) -> None:

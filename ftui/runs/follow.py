@@ -9,11 +9,15 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ftui.runs.document import Event
 from ftui.runs.folder import Run
 from ftui.runs.lines import parse_line
 from ftui.runs.status import RunStatus, status
+
+if TYPE_CHECKING:
+    from ftui.runs.stretch import Reader, Stretch
 
 LIMIT_BYTES = 1 << 63
 PIECE_BYTES = 1 << 22
@@ -31,7 +35,11 @@ class Follower:
         self.restarts = 0
         self.behind = False
         """Whether the last `poll` left something unread because of its limit."""
-        self._offset = run.events.stat().st_size if from_end and run.events.exists() else 0
+        self.offset = run.events.stat().st_size if from_end and run.events.exists() else 0
+        """How many bytes of events.jsonl were taken in."""
+        self.size = 0
+        """How many it had at the last look."""
+        self._reader: Reader | None = None
         self._inode: int | None = None
 
     def poll(self, limit_bytes: int = LIMIT_BYTES) -> list[Event]:
@@ -39,31 +47,56 @@ class Follower:
 
         `limit_bytes` bounds what one call reads, so that a screen can draw in between.
         """
-        try:
-            file = open(self.run.events, "rb")  # noqa: SIM115  (a missing file is no error, a failing read is)
-        except FileNotFoundError:
-            return []
-        with file:
-            facts = os.fstat(file.fileno())
-            if self._inode is not None and (facts.st_size < self._offset or facts.st_ino != self._inode):
-                self._offset = self.garbage = 0
-                self.restarts += 1
-            self._inode = facts.st_ino
-            file.seek(self._offset)
-            data = file.read(min(facts.st_size - self._offset, limit_bytes))
-            if b"\n" not in data and len(data) == limit_bytes:
-                # One line larger than the limit: it must be taken whole or never.
-                data += file.readline()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        self.behind = len(data) >= limit_bytes
         events = []
-        for line in whole.split(b"\n"):
+        for line in self._read(limit_bytes).split(b"\n"):
             if event := parse_line(line):
                 events.append(event)
             elif line:
                 self.garbage += 1
         return events
+
+    def take(self, limit_bytes: int = LIMIT_BYTES) -> list[Event | Stretch]:
+        """As `poll`, with metrics that look alike gathered into columns: a tenth of the time."""
+        # Imported here: only who draws curves needs it.
+        from ftui.runs.stretch import Reader
+
+        data = self._read(limit_bytes)
+        if self._reader is None:
+            self._reader = Reader()
+        before = self._reader.garbage
+        found = self._reader.items(data)
+        self.garbage += self._reader.garbage - before
+        return found
+
+    def skip(self, offset: int) -> None:
+        """Begin behind the first `offset` bytes, which are whole lines that are known already."""
+        self.offset = offset
+
+    def _read(self, limit_bytes: int) -> bytes:
+        """The whole lines that came in since the last time."""
+        try:
+            file = open(self.run.events, "rb")  # noqa: SIM115  (a missing file is no error, a failing read is)
+        except FileNotFoundError:
+            return b""
+        with file:
+            facts = os.fstat(file.fileno())
+            if facts.st_size < self.offset or self._inode not in (None, facts.st_ino):
+                self.offset = self.garbage = 0
+                self._reader = None
+                self.restarts += 1
+            self._inode, self.size = facts.st_ino, facts.st_size
+            if facts.st_size == self.offset:
+                self.behind = False
+                return b""
+            file.seek(self.offset)
+            data = file.read(min(facts.st_size - self.offset, limit_bytes))
+            if b"\n" not in data and len(data) == limit_bytes:
+                # One line larger than the limit: it must be taken whole or never.
+                data += file.readline()
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        self.behind = len(data) >= limit_bytes
+        return whole
 
 
 def each(run: Run) -> Iterator[Event]:

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
+from ftui.runs.smoothing import LEVELS, suited_level
 from ftui.screens.monitor_axes import Axis, elapsed, labels, short, ticks
 from ftui.screens.monitor_panels import PANELS, View
 from ftui.screens.monitor_picture import Picture
 from ftui.screens.monitor_raster import Curve, Frame, Limit, draw, spark, visible_bounds
-from ftui.screens.monitor_series import LEVELS, Series, Smoothed, suited_level
+from ftui.screens.monitor_series import Series, Smoothed
 from ftui.screens.widgets.chart import Chart
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
