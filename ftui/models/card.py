@@ -7,8 +7,12 @@ from typing import Any
 
 from ftui.errors import BadInput
 from ftui.models.config import read_json, read_text
+from ftui.shallow_yaml import composer
 
 TEMPLATE_FILES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json")
+MOST_LETTERS = 1 << 18
+MOST_LEVELS = 16
+"""What a model card may say of itself in YAML: results of evaluations make some long."""
 TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
@@ -51,7 +55,8 @@ def licence(folder: Path) -> str | None:
 
 
 def front_matter(text: str) -> dict[str, Any]:
-    """The YAML between the first two `---` lines of a model card, empty where there is none or it is broken."""
+    """The YAML between the first two `---` lines of a model card, empty where there is none, it is broken, or it is
+    more than a card says of itself: it comes from whoever made the model."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -59,11 +64,14 @@ def front_matter(text: str) -> dict[str, Any]:
     if not lines or lines[0].strip() != "---":
         return {}
     end = next((number for number, line in enumerate(lines[1:], 1) if line.strip() == "---"), None)
-    if end is None:
+    stated = "\n".join(lines[1:end])
+    if end is None or len(stated) > MOST_LETTERS:
         return {}
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = composer(MOST_LEVELS, aliases=False)
     try:
-        content = YAML(typ="safe", pure=True).load("\n".join(lines[1:end]))
-    except (YAMLError, ValueError):
+        content = yaml.load(stated)
+    except (YAMLError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -12,6 +12,7 @@ from ftui.errors import BadInput
 from ftui.recipe.check import build
 from ftui.recipe.declaration import source_settings, walk_all
 from ftui.recipe.document import Recipe
+from ftui.shallow_yaml import composer
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 20_000
@@ -86,7 +87,7 @@ def load(text: str, where: str, what: str = "recipe") -> tuple[Any, dict[str, in
 
     try:
         yaml = YAML(typ="safe", pure=True)
-        yaml.Composer = _shallow_composer()
+        yaml.Composer = composer(MOST_LEVELS)
         node = yaml.compose(text)
         if node is None:
             return None, {}
@@ -100,25 +101,6 @@ def load(text: str, where: str, what: str = "recipe") -> tuple[Any, dict[str, in
         raise BadInput(f"{where} holds characters that YAML does not allow.", "Is it a text file?") from None
     except RecursionError:
         raise BadInput(f"{where} is nested too deeply to be a {what}.", "Take out the innermost levels.") from None
-
-
-def _shallow_composer() -> Any:
-    """ruamel's composer that gives up early on what is nested deeper than any recipe: it would take seconds to."""
-    from ruamel.yaml.composer import Composer
-
-    class Shallow(Composer):
-        depth = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            self.depth += 1
-            if self.depth > MOST_LEVELS:
-                raise RecursionError
-            try:
-                return super().compose_node(parent, index)
-            finally:
-                self.depth -= 1
-
-    return Shallow
 
 
 def _remedy(error: Any, what: str) -> str:

@@ -241,7 +241,7 @@ def _probe(device: str, hardware: Hardware, rates: Measured) -> tuple[float, flo
         recipe = assign(recipe, {"model.dtype": precision.compute})
         with torch.device(device):
             base = AutoModelForCausalLM.from_config(
-                config, dtype=getattr(torch, precision.weights), attn_implementation="sdpa"
+                config, dtype=getattr(torch, precision.weights), attn_implementation="sdpa", trust_remote_code=False
             )
         base.config.use_cache = False
         model = BUILDERS["lora"](base, recipe)
