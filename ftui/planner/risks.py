@@ -19,6 +19,8 @@ from ftui.units import count, gib
 LARGE = 7_000_000_000
 SHARED = 0.05
 """A card of which others hold more than this share is not ours alone."""
+BUSY = 0.25
+"""A share of the time: a neighbour that works less hardly slows a training down."""
 
 
 def risks(
@@ -126,12 +128,15 @@ def _model(recipe: Recipe, shape: ModelShape, profile: DataProfile | None) -> li
 def _machine(recipe: Recipe, hardware: Hardware, shape: ModelShape, profile: DataProfile | None) -> list[Risk]:
     found = []
     gpu = hardware.gpu if device_of(recipe, hardware) == "cuda" else None
-    if gpu is not None and gpu.used_bytes > SHARED * gpu.total_bytes:
+    busy = gpu is not None and bool(gpu.processes) and (gpu.utilization or 0.0) > BUSY
+    if gpu is not None and (busy or gpu.used_bytes > SHARED * gpu.total_bytes):
         holders = ", ".join(sorted({process.name or f"process {process.pid}" for process in gpu.processes}))
         found.append(Risk(
             path="compute.gpus",
-            text=f"{gib(gpu.used_bytes)} of {gpu.name} are held by others{f' ({holders})' if holders else ''}.",
-            hint="What they take later is missing here: agree with them, or wait.",
+            text=f"{gib(gpu.used_bytes)} of {gpu.name} are held by others{f' ({holders})' if holders else ''}"
+            + (f", and it is {gpu.utilization:.0%} busy with that." if busy else "."),
+            hint="The plan counts what is free; what they take later is missing here"
+            + (", and steps take longer than planned" if busy else "") + ". `--queue` waits for a free card.",
         ))
     wanted, there = devices_of(recipe), len(hardware.usable_gpus)
     if wanted > max(there, 1):

@@ -160,6 +160,11 @@ def unfetchable(ref: str, revision: str | None = None) -> Wrong | None:
     if ref in ("demo", "auto") or models.locate(ref, revision):
         return None
     if is_path(ref):
+        try:
+            models.describe(ref, revision)
+        except BadInput as error:
+            # Named by the file that is missing, cut off or damaged.
+            return error.what, error.hint or "Download the model again."
         return f"{ref} holds a config but no weights or no tokenizer.", "Give the hub id to download it."
     if offline():
         return (f"{ref} is not whole on this disk, and HF_HUB_OFFLINE forbids to fetch it.",

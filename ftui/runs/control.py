@@ -73,8 +73,9 @@ def start_job(
     return run
 
 
-def resume(run: Run, *, force: bool = False) -> None:
-    """Start a new attempt that goes on from the last checkpoint.
+def resume(run: Run, *, force: bool = False, queued: bool = False) -> None:
+    """Start a new attempt that goes on from the last checkpoint; with `queued` once its turn has come and a device is
+    free.
 
     Refused while a worker has the run, once it has finished, and where it may still run on another host, unless
     `force` says that that host is gone.
@@ -90,7 +91,19 @@ def resume(run: Run, *, force: bool = False) -> None:
         )
     if now.state == "unreachable" and not force:
         raise Refused(now.text, now.hint)
-    start(run)
+    if not queued:
+        start(run)
+        return
+    if run.info.kind == "stages" or run.is_stage:
+        raise Refused("A recipe with stages can't wait in the queue.", f"Resume it at once: ftui runs resume {run.id}")
+    from ftui.runs import queue
+
+    queue.enter(run)
+    try:
+        start(run)
+    except Refused:
+        queue.leave(run.id)
+        raise
 
 
 def stop(run: Run, *, now: bool = False, grace: float = GRACE_SECONDS) -> RunStatus:

@@ -25,12 +25,13 @@ from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.stages import has_stages
 from ftui.recipe.trainable import missing, planned_only
 from ftui.recipe.webhooks import FILE
+from ftui.runs import data_files
 from ftui.runs.added_tokens import untrained_tokens, with_added_tokens
 from ftui.runs.agreed_code import untrusted_code, with_agreed_code, with_agreed_commit
 from ftui.runs.companions import unfetchable, with_judge_size, wrong_companions
 from ftui.runs.continuing import continued
 from ftui.runs.control import start
-from ftui.runs.folder import Run, create
+from ftui.runs.folder import Run, create, list_runs
 from ftui.runs.token_free import require_no_token
 from ftui.units import gib
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from ftui.runs.stages import StageLayout
 
+RECENT = 50
+"""So many of the newest runs are looked at for one that does the same."""
 FRESH_SECONDS = 5.0
 """Memory that was free longer ago than this is looked at again before a launch."""
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "embed_in", "embed_out")
@@ -145,18 +148,34 @@ def launch(layout: Layout, *, command: str, force: bool = False, queued: bool = 
     if reason := never(layout):
         raise Refused(*reason)
     layout = layout if queued else refreshed(layout)
-    if not force and (found := next(obstacles(layout), None)):
+    if not force and (found := next(obstacles(layout), None) or (None if queued else _twin(layout))):
         raise Refused(found.what, f"{found.hint} (--force launches all the same.)")
     run = create(
         "train", layout.recipe.name, command=command, recipe=layout.recipe, asked_text=layout.asked_text,
         plan=layout.plan, preset=layout.preset,
     )
+    data_files.remember(run, layout.recipe)
     if queued:
         from ftui.runs import queue
 
         queue.enter(run)
     start(run)
     return run
+
+
+def _twin(layout: Layout) -> Obstacle | None:
+    """Somebody has just launched the very same: a key that was pressed twice, another terminal."""
+    for run in list_runs()[:RECENT]:
+        if run.info.kind != "train" or run.info.name != layout.recipe.name or run.info.parent or not run.status().live:
+            continue
+        try:
+            same = run.recipe() == layout.recipe
+        except FtuiError:
+            # Another version's recipe is no twin.
+            continue
+        if same:
+            return Obstacle(f"{run.id} is training exactly this recipe already.", f"Watch it: ftui watch {run.id}")
+    return None
 
 
 def refuses(layout: Layout, found: Sequence[Obstacle], *, force: bool) -> bool:
@@ -204,9 +223,21 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         # Where each is enough by itself, the first costs least.
         needed = verdict.changes if verdict.together else verdict.changes[:1]
         changes = " ".join(f"--set {change.path}={change.text}" for change in needed)
-        yield Obstacle(verdict.text, f"Try {changes}." if changes else "Choose a smaller model or another method.")
+        advice = f"Try {changes}." if changes else "Choose a smaller model or another method."
+        yield Obstacle(verdict.text, f"{advice}{_neighbours(layout)}")
     yield from _disk_obstacles(layout)
     yield from _webhook_obstacles(layout)
+
+
+def _neighbours(layout: Layout) -> str:
+    """Who else is on the card, where it would have room without them."""
+    from ftui.hardware.holders import NOTEWORTHY, said
+
+    gpu = layout.hardware.gpu if layout.recipe.compute.gpus != 0 else None
+    if gpu is None or gpu.used_bytes < NOTEWORTHY or layout.estimate.memory.high_bytes > gpu.total_bytes:
+        return ""
+    words = said(gpu, gpu.used_bytes)
+    return f" {words[0].upper()}{words[1:]}: --queue waits until it is free."
 
 
 def _torch_obstacles(layout: Layout) -> Iterator[Obstacle]:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,9 +22,10 @@ from ftui.files import make_folder, write_atomic
 from ftui.hardware.document import Gpu, Hardware
 from ftui.paths import home, runs_dir
 from ftui.runs.folder import Run
-from ftui.runs.status import status
+from ftui.runs.status import START_SECONDS, status
 from ftui.units import gib
 
+ENDED = ("finished", "stopped", "failed")
 CPU = "cpu"
 """The name of the one place that isn't a GPU."""
 
@@ -53,10 +55,12 @@ class Place:
 
 
 def enter(run: Run) -> Ticket:
-    """Put `run` at the end of the queue."""
+    """Put `run` at the end of the queue; one that waited before its worker was killed keeps its place."""
     recipe, plan = run.recipe(), run.plan()
     needs = plan.recommendation.memory.process_bytes if plan else 0
     with _order() as tickets:
+        if own := next((ticket for ticket in tickets if ticket.run == run.id), None):
+            return own
         place = max((ticket.place for ticket in tickets), default=0) + 1
         ticket = Ticket(place, run.id, needs, on_gpu=recipe is None or recipe.compute.gpus != 0)
         _write(ticket)
@@ -209,16 +213,24 @@ def _write(ticket: Ticket) -> None:
 def _order() -> Iterator[list[Ticket]]:
     """The tickets, while nobody else changes them; those of runs that have ended are thrown away.
 
-    One whose waiting worker was killed keeps its place until it is resumed; nobody waits for it meanwhile.
+    One whose waiting worker was killed keeps its place until it is resumed; nobody waits for it meanwhile.  A run that
+    has ended and is resumed into the queue has a ticket before it has a worker.
     """
     with open(_made() / ".order", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         tickets = _tickets()
         for ticket in tickets:
             run = Run(runs_dir() / ticket.run)
-            if not run.path.exists() or status(run).state in ("finished", "stopped", "failed"):
+            if not run.path.exists() or (status(run).state in ENDED and not _about_to_start(ticket)):
                 ticket.path.unlink(missing_ok=True)
         yield [ticket for ticket in tickets if ticket.path.exists()]
+
+
+def _about_to_start(ticket: Ticket) -> bool:
+    try:
+        return abs(time.time() - ticket.path.stat().st_mtime) < START_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _folder() -> Path:

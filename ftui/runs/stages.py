@@ -18,6 +18,7 @@ from ftui.recipe import asked, assign, write
 from ftui.recipe.document import Recipe
 from ftui.recipe.stages import STAGE, Stage, stages_of
 from ftui.recipe.start_combinations import TRAINING
+from ftui.runs import data_files
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
 from ftui.runs.launch import Layout, lay_out, never, obstacles, refreshed, with_absolute_paths
@@ -84,6 +85,7 @@ def launch_stages(layout: Layout, *, command: str, force: bool = False) -> Run:
                 asked_text=each.layout.asked_text, args={"stage": len(made), "name": each.stage.name},
             )
             made.append(trained[number])
+            data_files.remember(trained[number], recipe)
         start(parent)
     except BaseException:
         # Whatever comes between, an interrupt too: runs that nobody leads must not stay, and it goes on as it came.

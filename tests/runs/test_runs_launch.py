@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
+import struct
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +20,17 @@ import ftui.data
 from ftui import hardware
 from ftui.data.document import DataProfile, Source
 from ftui.errors import BadInput, FtuiError, Refused
-from ftui.hardware.document import Cpu, Gpu, Hardware, Ram, TorchBuild
+from ftui.hardware.document import Cpu, Gpu, GpuProcess, Hardware, Ram, TorchBuild
+from ftui.models import demo
 from ftui.models.document import Linear, ModelShape
 from ftui.planner.document import Verdict
 from ftui.recipe import assign, get, read
 from ftui.recipe.document import Recipe
 from ftui.recipe.presets import presets
+from ftui.runs import data_files
 from ftui.runs.command import ask, launch_command
 from ftui.runs.control import wait
+from ftui.runs.folder import create
 from ftui.runs.launch import Layout, launch, lay_out, obstacles, with_absolute_paths
 from ftui.units import GiB
 
@@ -121,6 +127,82 @@ def test_memory_is_looked_at_again_right_before_the_launch(layout: Layout, monke
     monkeypatch.setattr(hardware, "probe", lambda: machine(free=1 << 20))
     with pytest.raises(Refused, match="Does not fit"):
         launch(old, command="ftui launch")
+
+
+def test_who_holds_the_card_is_said_where_it_would_have_room_without_them(layout: Layout) -> None:
+    tight = Verdict(fit="no", spare_bytes=-GiB, text="Does not fit by 1.0 GiB.")
+    card = machine(free=GiB).gpus[0].model_copy(update={
+        "processes": (GpuProcess(pid=4711, user="ann", used_bytes=15 * GiB),)
+    })
+    shared = replace(
+        layout, hardware=machine().model_copy(update={"gpus": (card,)}),
+        recipe=assign(layout.recipe, {"compute.gpus": 1}),
+        estimate=layout.estimate.model_copy(update={"verdict": tight}),
+    )
+    (found,) = obstacles(shared)
+    assert found.hint.endswith(
+        "Process 4711 (user ann) holds 15.0 GiB of the card: --queue waits until it is free."
+    )
+    alone = replace(shared, hardware=machine(free=16 * GiB))
+    assert "queue" not in next(obstacles(alone)).hint
+
+
+def test_a_weight_file_that_was_cut_since_the_plan_is_named(layout: Layout, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(demo.ensure_folder(), base)
+    header = json.dumps({"w": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}}).encode()
+    (base / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(390))
+    there = replace(layout, recipe=assign(layout.recipe, {"model.base": str(base)}))
+    (found,) = obstacles(there)
+    assert "model.safetensors is damaged: it is cut off" in found.what
+    assert "download the model again" in found.hint
+
+
+@pytest.mark.usefixtures("counting")
+def test_the_same_run_twice_at_once_is_refused_unless_forced_or_queued(layout: Layout) -> None:
+    first = launch(layout, command="ftui launch cpu-demo")
+    with pytest.raises(Refused, match=f"{first.id} is training exactly this recipe already"):
+        launch(layout, command="ftui launch cpu-demo")
+    other = replace(layout, recipe=assign(layout.recipe, {"train.seed": 18}))
+    for run in (launch(layout, command="x", force=True), launch(layout, command="x", queued=True),
+                launch(other, command="x")):
+        assert wait(run).over
+    wait(first)
+    assert wait(launch(layout, command="once it has ended nothing is in its way")).over
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_launch_notes_how_the_data_s_files_are_and_a_change_since_is_told_with_both_facts(
+    layout: Layout, tmp_path: Path
+) -> None:
+    rows, more = tmp_path / "rows.jsonl", tmp_path / "held-out.jsonl"
+    rows.write_text("{}\n" * 10)
+    more.write_text("{}\n")
+    recipe = assign(layout.recipe, {"data.sources": [{"path": str(rows)}], "data.validation": str(more)})
+    run = create("train", "t", command="x", recipe=recipe)
+    data_files.remember(run, recipe)
+    assert data_files.changes(run, recipe) == []
+    os.utime(rows, (0, 0))
+    assert data_files.changes(run, recipe) == [], "the content counts"
+    rows.write_text("{}\n" * 9 + "[]\n")
+    (said,) = data_files.changes(run, recipe)
+    assert said.startswith(f"{rows} has changed since the launch: 30 bytes of 20")
+    assert said.count("30 bytes of ") == 2
+    more.unlink()
+    assert f"{more} can't be read any more; at the launch it had 3 bytes of" in data_files.changes(run, recipe)[1]
+    assert data_files.changes(launch(layout, command="x"), layout.recipe) == []
+
+
+def test_of_large_files_pieces_are_compared(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_files, "READ_BYTES", 1 << 20)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(bytes(5 << 20))
+    recipe = assign(layout.recipe, {"data.sources": [{"path": str(rows)}]})
+    before = data_files.look(recipe)
+    with open(rows, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert data_files.look(recipe)[0].digest != before[0].digest
 
 
 @pytest.mark.usefixtures("counting")

@@ -13,6 +13,7 @@ from ftui.hardware.document import Hardware
 from ftui.runs import queue
 from ftui.runs.folder import Run, create
 from ftui.runs.queue import Place, Ticket
+from ftui.runs.writer import RunWriter
 from ftui.units import GiB
 
 BOXES = Path(__file__).parents[1] / "hardware" / "boxes"
@@ -50,6 +51,19 @@ def test_turns_are_taken_in_the_order_of_entering_and_can_be_changed(runs: list[
     assert names() == ["b", "c"]
     with pytest.raises(Refused, match="is not in the queue"):
         queue.hold(runs[0])
+
+
+def test_a_run_that_ended_keeps_the_ticket_with_which_it_is_resumed_until_its_worker_is_there(own_home: Path) -> None:
+    run = create("count", "d", command="x")
+    with RunWriter(run.path) as writer:
+        writer.emit("end", status="stopped", text="Stopped.", hint=None, metrics={}, output=None)
+    ticket = queue.enter(run)
+    assert queue.enter(run) == ticket, "it has one place, however often it is asked for"
+    queue.leave("nobody")
+    assert queue.find(run.id) == ticket
+    os.utime(ticket.path, (0, 0))
+    queue.leave("nobody")
+    assert queue.find(run.id) is None, "what ended for good is thrown away"
 
 
 def test_a_gpu_is_taken_where_there_is_room_the_freest_first(runs: list[Run]) -> None:

@@ -19,6 +19,7 @@ from ftui.planner.document import MemoryEstimate
 from ftui.recipe.document import Recipe
 from ftui.recipe.picture_combinations import wrong_pictures
 from ftui.recipe.trainable import missing, planned_only
+from ftui.runs import data_files
 from ftui.runs.follow import each
 from ftui.runs.recovered import recovered
 from ftui.units import gib, plain
@@ -88,6 +89,10 @@ def run(context: JobContext) -> None:
     if not teacher.ensure_judge(context, recipe):
         context.finish("Stopped before the judge's model was here; nothing was trained.")
         return
+    if not checkpoints.found(context.folder / "checkpoints"):
+        # On a resume the rows themselves are held against those of the checkpoint, and others are refused.
+        for change in data_files.changes(context.run, recipe):
+            context.warn(change, "What is there now is trained on; stop it, and launch anew, if that isn't meant.")
     prepared = prepared_for(context, recipe, folder)
     _tell_what_was_left_out(context, prepared)
     _tell_which_data(context, prepared)
