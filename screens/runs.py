@@ -22,6 +22,8 @@ from .widgets.run_table import RunTable
 from .widgets.static import Static
 
 LOOK_SECONDS = 1.0
+AGE_SECONDS = 30.0
+"""Ages grow on while nothing else changes."""
 EMPTY = "There are no runs yet.  n opens the wizard, or: ftui launch cpu-demo"
 FILTER_HINT = "words, or state:failed  tag:good  model:qwen  loss<1.2  age<3d  -word"
 
@@ -54,6 +56,9 @@ class RunsScreen(RunsActions, Page[None]):
         self._list = RunsList()
         self._looking = False
         self._filter, self._order = Filter(), Order()
+        self._status = ""
+        self._told: tuple[object, ...] = ()
+        """What the lines of the frame say: only a change is drawn."""
 
     def compose_body(self) -> ComposeResult:
         yield Input(placeholder=FILTER_HINT, compact=True, id="filter")
@@ -68,6 +73,7 @@ class RunsScreen(RunsActions, Page[None]):
         self._table.focus()
         self.say(command="ftui runs")
         self.set_interval(LOOK_SECONDS, self._tick)
+        self.set_interval(AGE_SECONDS, self._table.refresh)
         self.run_worker(attempt(trash.sweep), group="sweep")
         self._tick()
 
@@ -82,7 +88,7 @@ class RunsScreen(RunsActions, Page[None]):
     async def _look(self) -> None:
         try:
             depth = max(self._filter.depth, self._order.asked.depth)
-            changed = await attempt(self._list.look, self._table.in_sight, depth)
+            changed = await attempt(self._list.look, [facts.run.id for facts in self._table.in_sight], depth)
             if self.app.is_running and self.is_current:
                 if isinstance(changed, Problem):
                     self.query_one("#empty", Static).update(f"{changed.what}\n{changed.hint}")
@@ -98,13 +104,14 @@ class RunsScreen(RunsActions, Page[None]):
     def _show(self) -> None:
         runs, table = self._list.runs, self._table
         shown = self._order.sorted(facts for facts in runs if self._filter.fits(facts))
-        gone = set(table.marked) - {facts.run.id for facts in runs}
-        table.marked[:] = [run_id for run_id in table.marked if run_id not in gone]
+        if table.marked:
+            there = {facts.run.id for facts in runs}
+            table.marked[:] = [run_id for run_id in table.marked if run_id in there]
         table.show(shown, self._order)
         depth = max(self._filter.depth, self._order.asked.depth)
         filtered = bool(self._filter.terms)
         unread = self._list.unread(depth)
-        self.say(status=words.status(len(shown), runs, unread, filtered=filtered, order=self._order))
+        self._status = words.status(len(shown), runs, unread, filtered=filtered, order=self._order)
         self._say_empty()
         self._explain()
 
@@ -116,21 +123,27 @@ class RunsScreen(RunsActions, Page[None]):
         if none and not self._list.more:
             empty.update("No run fits the filter; escape clears it." if self._list.runs else EMPTY)
         deleted.display = bool(self._list.asides)
-        deleted.update(words.deleted(self._list.asides))
+        if (said := words.deleted(self._list.asides)) != deleted.content:
+            deleted.update(said)
 
     @on(RunTable.Moved)
     def _explain(self) -> None:
         """What the run under the cursor says, and what can be done with it."""
-        if set(self._table.in_sight) & {facts.run.id for facts in self._list.runs if not facts.status}:
+        table = self._table
+        if any(facts.status is None for facts in table.in_sight):
             self._tick()
-        facts, marked = self._table.current, len(self._table.marked)
+        facts, marked = table.current, len(table.marked)
         doing = "c compares them, " if marked > 1 else "mark more to compare; "
         said = f"{marked} marked: {doing}d deletes, g tags, escape unmarks." if marked else ""
-        self.say(
-            next=said or (words.about(facts) if facts else ""),
-            command=words.command(facts, self.query_one("#filter", Input).value, self._order),
-        )
-        self.refresh_bindings()
+        told = (
+            self._status, said or (words.about(facts) if facts else ""),
+            words.command(facts, self.query_one("#filter", Input).value, self._order),
+        )  # fmt: skip
+        state = facts.status.state if facts and facts.status else None
+        if (*told, state, bool(self._list.asides)) != self._told:
+            self._told = (*told, state, bool(self._list.asides))
+            self.say(status=told[0], next=told[1], command=told[2])
+            self.refresh_bindings()
 
     @on(RunTable.Marked)
     def _marked(self, event: RunTable.Marked) -> None:

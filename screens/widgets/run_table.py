@@ -100,22 +100,25 @@ class RunTable(ScrollView, can_focus=True):
         return self._runs[self.cursor] if self.cursor < len(self._runs) else None
 
     @property
-    def in_sight(self) -> list[str]:
-        """The ids of the runs whose lines are drawn now."""
+    def in_sight(self) -> Sequence[Facts]:
+        """The runs whose lines are drawn now."""
         top = self.scroll_offset.y
-        return [facts.run.id for facts in self._runs[top : top + max(self.size.height - 1, 1)]]
+        return self._runs[top : top + max(self.size.height - 1, 1)]
 
     def show(self, runs: Sequence[Facts], order: Order) -> None:
         """Show these runs, which are in this order."""
-        at = self.current
+        at, drawn = self.current, (self.in_sight, self._order, self._tags)
         self._runs, self._order, self._tags = runs, order, has_tags(runs)
-        self.virtual_size = Size(self.scrollable_content_region.width, len(runs) + 1)
+        size = Size(self.scrollable_content_region.width, len(runs) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
         if at is not None:
             place = next((n for n, facts in enumerate(runs) if facts.run.id == at.run.id), self.cursor)
             self.cursor = min(place, max(len(runs) - 1, 0))
         if self.current is not at:
             self.post_message(self.Moved(self.current))
-        self.refresh()
+        if drawn != (self.in_sight, order, self._tags):
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
