@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from ftui.data.remote_file import RemoteFile
 from ftui.errors import BadInput
+from ftui.files import make_folder
 from ftui.paths import cache_dir
 from ftui.units import KiB, MiB, plain
 
@@ -33,7 +34,7 @@ def head_of(repository: str, files: Sequence[str], commit: str, rows: int) -> li
     """
     target = _folder(repository, files, rows) / commit
     if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         aside = Path(tempfile.mkdtemp(dir=target.parent, prefix="."))
         try:
             _fetch(repository, files, commit, rows, aside)

@@ -133,6 +133,16 @@ def repo_folder(ref: str) -> Path:
     return paths.hub_cache_dir() / ("models--" + ref.replace("/", "--"))
 
 
+def ref_file(folder: Path, revision: str | None) -> Path:
+    """Where the hub's cache keeps which commit a branch or tag of a repository in `folder` is.
+
+    Raises BadInput for a revision whose file would lie elsewhere: it comes from recipes.
+    """
+    if revision is not None and not _stays_inside(revision):
+        raise BadInput(f"{revision[:100]!r} is no branch, tag or commit.", "Leave model.revision out for the newest.")
+    return folder / "refs" / (revision or "main")
+
+
 def fetch(
     ref: str, info: Any, files: list[RemoteFile], revision: str | None, on_progress: Progress | None = None,
     should_stop: Stop | None = None,
@@ -334,7 +344,7 @@ class Fetcher:
             except OSError:  # a file system without symbolic links
                 shutil.copyfile(blob, pointer)
         if revision != self.commit:
-            write_atomic(self.folder / "refs" / (revision or "main"), self.commit, mode=0o644)
+            write_atomic(ref_file(self.folder, revision), self.commit, mode=0o644)
         return snapshot
 
 

@@ -174,7 +174,7 @@ def locate_hub(ref: str, revision: str | None = None) -> Path | None:
 def snapshot_of(ref: str, revision: str | None = None) -> Path | None:
     """The folder in the hub's cache for the revision, whole or not."""
     folder = fetch.repo_folder(ref)
-    named = folder / "refs" / (revision or "main")
+    named = fetch.ref_file(folder, revision)
     try:
         commit = named.read_text().strip() if named.is_file() else (revision or "")
         snapshot = folder / "snapshots" / commit

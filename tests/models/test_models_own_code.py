@@ -183,3 +183,12 @@ def test_what_the_hub_calls_a_file_can_t_leave_the_cache() -> None:
     assert [each.name for each in fetch.files_of(Info())] == ["config.json"]
     with pytest.raises(FtuiError, match="names no commit"):
         fetch.Fetcher("far/own", "../../up")
+
+
+@pytest.mark.parametrize("revision", ["../../up", "/etc/passwd", "..", "a//b", "a\0b"])
+def test_a_revision_in_a_recipe_can_t_leave_the_hub_s_cache(hub: Any, revision: str, tmp_path: Path) -> None:
+    hub.add("tiny/model")
+    with pytest.raises(BadInput, match="no branch, tag or commit"):
+        describe("tiny/model", revision)
+    with pytest.raises(BadInput, match="no branch, tag or commit"):
+        fetch.Fetcher("tiny/model", "0" * 40).link([], revision)
