@@ -15,7 +15,7 @@ import pytest
 
 from ftui.data import demo_path
 from ftui.models import demo
-from ftui.runs import control, inbox
+from ftui.runs import control, data_files, inbox
 from ftui.runs.folder import Run
 from ftui.runs.follow import Follower, curve, history
 from ftui.runs.status import RunStatus
@@ -112,6 +112,27 @@ def test_data_that_has_changed_before_a_resume_is_refused_until_it_is_put_back(
     assert "rows.jsonl" in gone.text
     path.write_text(kept)
     assert trainings.work(run).state == "finished"
+
+
+def test_data_that_has_changed_between_launch_and_first_start_is_told_with_both_facts_and_trained_on(
+    trainings: Trainings, tmp_path: Path
+) -> None:
+    path = data(tmp_path)
+    run = trainings.make(**QUICK, data__sources=[{"path": str(path)}])
+    recipe = run.recipe()
+    assert recipe is not None
+    data_files.remember(run, recipe)
+    before = path.stat().st_size
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    trainings.finish(run)
+    warning = next(event for event in history(run) if event.kind == "warning")
+    assert warning.data["text"].startswith(f"{path} has changed since the launch: {before:,} bytes of ")
+    assert f", {path.stat().st_size:,} bytes of " in warning.data["text"]
+    assert run.data_versions()[0].rows == 59
+    untouched = trainings.make(**QUICK, data__sources=[{"path": str(path)}])
+    data_files.remember(untouched, recipe)
+    trainings.finish(untouched)
+    assert not [event for event in history(untouched) if event.kind == "warning"]
 
 
 def test_a_base_model_that_is_gone_before_a_resume_is_named_and_the_run_goes_on_once_it_is_back(

@@ -67,6 +67,26 @@ def test_later_on_it_goes_on_from_the_last_checkpoint_and_a_resume_remembers_the
     assert sorted(ran.losses) == list(range(1, 9))
 
 
+def test_on_a_resume_the_trial_step_has_the_optimizer_s_states_of_the_checkpoint(
+    make: Callable[..., Any], work: Callable[..., Any], commanded: Callable[..., Any], random_demo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ftui.worker import canary
+
+    plain, states, evaluated = canary.run, [], []
+
+    def run(trainer: Any, *args: Any, **more: Any) -> int:
+        states.append(any(trainer.optimizer.optimizer.state.values()))
+        evaluated.append(more["evaluated"])
+        return plain(trainer, *args, **more)
+
+    monkeypatch.setattr(canary, "run", run)
+    ran = work(make(evaluate__batch=2), commanded({5: RuntimeError("the power went")}))
+    assert work(ran.run).end["status"] == "finished"
+    assert states == [False, True]
+    assert evaluated == [2, 2], "the longest held-out rows are tried in the evaluation's own batches"
+
+
 def test_remedies_are_tried_in_the_order_of_the_recipe(
     train: Callable[..., Any], small_card: Callable[..., None], random_demo: Path
 ) -> None:

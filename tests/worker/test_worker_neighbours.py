@@ -305,3 +305,34 @@ def test_a_neighbour_that_comes_and_goes_is_not_waited_for_for_ever(make: Callab
             assert neighbours.may_wait(context, context.recipe()), waited
             context.emit("recovery", text="Out of memory.", change={}, needs_bytes=NEEDS)
         assert not neighbours.may_wait(context, context.recipe())
+
+
+@pytest.mark.torch
+def test_a_result_that_finds_no_memory_waits_for_it_and_says_so(
+    make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from ftui.runs.follow import history
+    from ftui.runs.writer import RunWriter
+    from ftui.worker import room
+    from ftui.worker.context import JobContext
+
+    monkeypatch.setattr(room, "AGAIN_SECONDS", 0.0)
+    tries = []
+
+    def write() -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    run = make()
+    with RunWriter(run.path) as writer:
+        room.when_there_is_room(JobContext(run, writer), run.path, write)
+    said = [(event.data["state"], event.data["text"]) for event in history(run)]
+    assert [state for state, _ in said] == ["paused", "running"], "each wait is two tries, with the cache given back"
+    assert "Memory ran out while the result was saved" in said[0][1]
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.0)
+    tries.clear()
+    with RunWriter(run.path, same_attempt=True) as writer, pytest.raises(torch.OutOfMemoryError):
+        room.when_there_is_room(JobContext(run, writer), run.path, write)
