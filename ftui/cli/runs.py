@@ -131,6 +131,7 @@ def stop(
 def resume(
     run_id: str = ID,
     wait: bool = typer.Option(False, "--wait", help="Show the progress and return when the run has ended."),
+    queued: bool = typer.Option(False, "--queue", help="Wait in the queue until a device is free for it."),
     force: bool = typer.Option(False, "--force", help="Also where the run was on another machine that is silent now."),
     as_json: bool = JSON,
 ) -> None:
@@ -140,13 +141,14 @@ def resume(
     from ftui.runs.folder import find
 
     run = find(run_id)
-    control.resume(run, force=force)
+    control.resume(run, force=force, queued=queued)
     if wait:
         sys.exit(stand_by(run, as_json=as_json))
     if as_json:
         _report(run, run.status(), as_json)
     else:
-        print(f"Resumed {run.id} in the background. Watch it: ftui watch {run.id}")
+        how = "Queued" if queued else "Resumed"
+        print(f"{how} {run.id} in the background. Watch it: ftui {'runs queue' if queued else f'watch {run.id}'}")
 
 
 @app.command()

@@ -90,6 +90,27 @@ def test_a_waiting_worker_that_was_killed_lets_the_others_pass_and_is_resumed_in
     assert reach(killed, lambda now: now.over, 60).state == "finished"
 
 
+def test_a_run_that_ended_is_resumed_into_the_queue_and_waits_for_its_turn(own_home: Path, reach: Reach) -> None:
+    stopped = queued(steps=100_000)
+    reach(stopped, lambda now: (now.step or 0) > 3, 60)
+    control.stop(stopped)
+    reach(stopped, lambda now: now.state == "stopped", 60)
+    running = queued(steps=100_000)
+    reach(running, lambda now: (now.step or 0) > 3, 60)
+    with pytest.raises(SystemExit) as left:
+        main(["runs", "resume", stopped.id, "--queue"])
+    assert left.value.code == 0
+    waits = reach(stopped, lambda now: now.state == "queued" and "CPU" in now.text, 60)
+    assert waits.attempt == 2
+    assert [ticket.run for ticket in queue.waiting()] == [stopped.id]
+    done = status(stopped).step
+    control.stop(running)
+    goes_on = reach(stopped, lambda now: now.state == "running" and (now.step or 0) > (done or 0) + 3, 60)
+    assert goes_on.attempt == 2
+    control.stop(stopped)
+    assert reach(stopped, lambda now: now.over, 60).state == "stopped"
+
+
 def tell(*words: str) -> list[dict[str, object]]:
     """What a command of the queue prints as JSON."""
     import contextlib
