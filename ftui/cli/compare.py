@@ -11,9 +11,8 @@ import typer
 from ftui.cli.output import print_json
 
 if TYPE_CHECKING:
-    from ftui.errors import BadInput
     from ftui.runs.alignment import Axis
-    from ftui.runs.comparing import Comparison, Side
+    from ftui.runs.comparing import Comparison
 
 
 def compare(
@@ -24,7 +23,7 @@ def compare(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show what differs in the recipes of several runs, what came of it, and their curves beside each other."""
-    from ftui.runs.comparing import check_number
+    from ftui.runs.comparing import check_number, not_measured
     from ftui.runs.comparing import compare as examine
     from ftui.runs.folder import find
 
@@ -39,7 +38,7 @@ def compare(
     name = curve or ("eval_loss" if all("eval_loss" in side.curves for side in found.sides) else "loss")
     aligned = found.aligned(name, axis)
     if curve and not aligned:
-        raise no_curve(curve, found.sides)
+        raise not_measured(curve, found.sides)
     states = [run.status().state for run in runs]
     if as_json:
         print_json({
@@ -63,16 +62,6 @@ def axis_named(by: str) -> Axis:
     if by not in AXES:
         raise BadInput(f"--by {by}: curves are laid over {', '.join(AXES)}.", "The step is the usual one.")
     return by
-
-
-def no_curve(name: str, sides: Sequence[Side]) -> BadInput:
-    """The error that says which curves there are instead of this one."""
-    from ftui.errors import BadInput
-
-    known = sorted(set().union(*(side.curves for side in sides)))
-    which = "None of these runs has" if len(sides) > 1 else "This run hasn't"
-    have = f"There are {', '.join(known)}." if known else "Nothing was measured yet."
-    return BadInput(f"{which} measured {name}.", have)
 
 
 def _print(

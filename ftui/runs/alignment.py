@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Literal
 
 from ftui.runs.document import Event
+from ftui.runs.index_pages import PageFile, Pages
+from ftui.runs.stretch import Stretch
 
 Axis = Literal["step", "tokens", "time"]
 AXES: tuple[Axis, ...] = ("step", "tokens", "time")
@@ -20,11 +22,12 @@ class Places:
     first of the next doesn't count, what an attempt did beyond its last checkpoint does.
     """
 
-    def __init__(self) -> None:
-        self.steps = array("q")
-        self.tokens = array("d")
+    def __init__(self, file: PageFile | None = None) -> None:
+        """With a file most of it will lie there."""
+        self.steps = Pages("q", file)
+        self.tokens = Pages("d", file)
         """NaN where none are counted."""
-        self.seconds = array("d")
+        self.seconds = Pages("d", file)
         self.rewinds = 0
         """Grows whenever a step was taken back: whoever derived something from the places starts over."""
         self._attempt = 0
@@ -34,34 +37,58 @@ class Places:
 
     def add(self, event: Event) -> None:
         """Take in one event; only metrics say where a step stands."""
-        step = event.step
-        if event.kind != "metric" or step is None or not 0 <= step < 1 << 62 or event.attempt < self._attempt:
+        if event.kind == "metric" and event.step is not None and 0 <= event.step < 1 << 62:
+            tokens = event.data.get("tokens")
+            counted = isinstance(tokens, int | float) and not isinstance(tokens, bool) and 0 <= tokens < 1e18
+            self._put(event.step, event.time, float(tokens) if counted else math.nan, event.attempt)  # type: ignore[arg-type]
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """Take in many metrics at once."""
+        tokens = stretch.columns.get("tokens") or array("d", [math.nan]) * len(stretch.steps)
+        for step, when, count in zip(stretch.steps, stretch.times, tokens, strict=True):
+            self._put(step, when, count, stretch.attempt)
+
+    def _put(self, step: int, when: float, tokens: float, attempt: int) -> None:
+        if attempt < self._attempt:
             return
-        if event.attempt > self._attempt:
-            self._attempt, self._zero = event.attempt, event.time - self._reached
-            self._undo(bisect_left(self.steps, step))
-        elif self.steps and step <= self.steps[-1]:
+        if attempt > self._attempt:
+            self._attempt, self._zero = attempt, when - self._reached
+            self._undo(self.steps.bisect_left(step))
+        elif len(self.steps) and step <= self.steps[-1]:
             # A second word on a step says nothing new of where it stands.
             return
-        # A clock that was set back must not lead a curve backwards.
-        self._reached = max(self._reached, event.time - self._zero)
-        tokens = event.data.get("tokens")
-        counted = isinstance(tokens, int | float) and not isinstance(tokens, bool) and 0 <= tokens < 1e18
+        # A clock that was set back must not lead a curve backwards, nor may tokens that are missing or fewer.
+        self._reached = max(self._reached, when - self._zero)
+        if len(self.tokens) and not tokens >= self.tokens[-1]:
+            tokens = self.tokens[-1]
         self.steps.append(step)
-        self.tokens.append(float(tokens) if counted else self.tokens[-1] if self.tokens else math.nan)  # type: ignore[arg-type]
+        self.tokens.append(tokens)
         self.seconds.append(self._reached)
 
-    def at(self, step: int, axis: Axis) -> float | None:
-        """Where on the axis `step` stands, as the newest metric at or before it has it; None where nothing tells."""
+    def of(self, steps: Sequence[int], axis: Axis) -> list[float]:
+        """Where on the axis these ascending steps stand: each where the newest metric at or before it does.
+
+        One before the first metric stands at zero.  Empty where nothing tells.
+        """
         if axis == "step":
-            return float(step)
+            return list(map(float, steps))
         held = self.tokens if axis == "tokens" else self.seconds
-        index = bisect_right(self.steps, step) - 1
-        if index < 0:
-            return 0.0 if self.steps and not math.isnan(held[0]) else None
-        return None if math.isnan(held[index]) else held[index]
+        if not steps or not len(held) or math.isnan(held[-1]):
+            return []
+        begin = max(self.steps.bisect_right(steps[0]) - 1, 0)
+        known, places = self.steps[begin:], held[begin:]
+        if len(known) == len(steps) and known[0] == steps[0] and known[-1] == steps[-1]:
+            # All curves of the training itself, as a rule.
+            return list(places)
+        found, at = [], 0
+        for step in steps:
+            while at + 1 < len(known) and known[at + 1] <= step:
+                at += 1
+            found.append(places[at] if known[at] <= step else 0.0)
+        return found
 
     def _undo(self, index: int) -> None:
         if index < len(self.steps):
-            del self.steps[index:], self.tokens[index:], self.seconds[index:]
+            for held in (self.steps, self.tokens, self.seconds):
+                held.drop(index)
             self.rewinds += 1

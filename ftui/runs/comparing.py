@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -16,7 +16,9 @@ from ftui.recipe.document import Recipe
 from ftui.runs.alignment import Axis, Places
 from ftui.runs.document import Event
 from ftui.runs.folder import Run
-from ftui.runs.follow import Curves, Series, each
+from ftui.runs.follow import PIECE_BYTES, Curves, Follower, Series
+from ftui.runs.index_pages import PageFile
+from ftui.runs.stretch import Stretch
 from ftui.units import clock, count, gib, plain
 
 MOST = 8
@@ -30,27 +32,36 @@ FACTS: dict[str, str] = {
 
 
 class Side:
-    """One run of a comparison, fed event by event: its curves by its own steps, and what came of it."""
+    """One run of a comparison, fed piece by piece: its curves by its own steps, and what came of it.
 
-    def __init__(self, run: Run) -> None:
+    Curves named in `without` aren't kept; with a file most of the numbers will lie there.
+    """
+
+    def __init__(self, run: Run, without: Collection[str] = (), file: PageFile | None = None) -> None:
         self.run = run
-        self.curves = Curves()
-        self.places = Places()
+        self.curves = Curves(without, file)
+        self.places = Places(file)
         self.judged_by = "loss"
         """The value whose evaluation says which one is best."""
         self.best: tuple[int, float] | None = None
         """Step and value of the best evaluation, as the run itself told it."""
         self.taken = 0
-        """How many events were taken in."""
+        """Grows with all that is taken in."""
+        self._peaks: dict[str, tuple[int, float]] = {}
+        """Of a curve how many points were looked at, and the largest."""
 
-    def take(self, events: Iterable[Event]) -> None:
-        """Fold the events in, in their order."""
-        for event in events:
+    def take(self, found: Iterable[Event | Stretch]) -> None:
+        """Fold what a follower found in, in its order."""
+        for one in found:
             self.taken += 1
-            self.curves.add(event)
-            self.places.add(event)
-            if event.kind == "evaluation":
-                self._judge(event)
+            if isinstance(one, Stretch):
+                self.curves.add_stretch(one)
+                self.places.add_stretch(one)
+                continue
+            self.curves.add(one)
+            self.places.add(one)
+            if one.kind == "evaluation":
+                self._judge(one)
 
     def _judge(self, event: Event) -> None:
         if isinstance(judged := event.data.get("judged_by"), str):
@@ -62,35 +73,43 @@ class Side:
 
     @property
     def facts(self) -> dict[str, float | None]:
-        """best (of what it is judged by), at (its step), loss (the median of the last 20), tokens_per_second (median),
-        peak_bytes, seconds (of training), steps."""
-        loss = self.curves.get("loss", Series())
-        peak = self.curves.get("gpu_reserved_bytes") or self.curves.get("rss_bytes")
-        seconds = self.places.seconds
+        """best (of what it is judged by), at (its step), loss (the median of the last 20), tokens_per_second (the
+        median of the last 500: what it does now), peak_bytes, seconds (of training), steps."""
+        curves, seconds = self.curves, self.places.seconds
+        peak = self._peak("gpu_reserved_bytes")
         return {
             "best": self.best[1] if self.best else None,
             "at": self.best[0] if self.best else None,
-            "loss": _of(median, loss.values[-20:]),
-            "tokens_per_second": _of(median, self.curves.get("tokens_per_second", Series()).values),
-            "peak_bytes": _of(max, peak.values) if peak else None,
+            "loss": _of(median, curves.get("loss", Series()).values[-20:]),
+            "tokens_per_second": _of(median, curves.get("tokens_per_second", Series()).values[-500:]),
+            "peak_bytes": self._peak("rss_bytes") if peak is None else peak,
             "seconds": seconds[-1] if len(seconds) > 1 else None,
-            "steps": self.places.steps[-1] if self.places.steps else None,
+            "steps": self.places.steps[-1] if len(self.places.steps) else None,
         }
+
+    def _peak(self, name: str) -> float | None:
+        """The largest value of all attempts so far, in time for the new points only."""
+        values = self.curves.get(name, Series()).values
+        seen, largest = self._peaks.get(name, (0, -math.inf))
+        # A resume takes points back; what stands in their place is looked at as it comes.
+        new = [value for value in values[min(seen, len(values)) :] if math.isfinite(value)]
+        self._peaks[name] = len(values), max([largest, *new])
+        return self._peaks[name][1] if math.isfinite(self._peaks[name][1]) else None
 
     def placed(self, name: str, axis: Axis) -> tuple[list[float], Sequence[float]]:
         """A curve's places on the axis and its values there (NaN is a gap); empty where nothing tells the places."""
         series = self.curves.get(name, Series())
-        places = [self.places.at(step, axis) for step in series.steps]
-        if None in places:
-            return [], []
-        return places, series.values  # type: ignore[return-value]  # no None is in it
+        places = self.places.of(series.steps, axis)
+        return places, series.values if places else []
 
 
 def read_side(run: Run) -> Side:
     """All that a run has written so far."""
-    side = Side(run)
-    side.take(each(run))
-    return side
+    side, follower = Side(run), Follower(run)
+    while True:
+        side.take(follower.take(PIECE_BYTES))
+        if not follower.behind:
+            return side
 
 
 @dataclass(frozen=True)
@@ -135,6 +154,14 @@ def check_number(runs: Sequence[Run], least: int = 2) -> None:
         raise BadInput(f"{len(runs)} runs can't be compared.", f"Name from {least} to {MOST} of them.")
     if twice := next((run for place, run in enumerate(runs) if run in runs[:place]), None):
         raise BadInput(f"{twice.id} is named twice.", "Name each run once.")
+
+
+def not_measured(name: str, sides: Sequence[Side]) -> BadInput:
+    """The error for a curve that none of these runs has: it says which there are."""
+    known = sorted(set().union(*(side.curves for side in sides)))
+    which = "None of these runs has" if len(sides) > 1 else f"{sides[0].run.id} hasn't"
+    have = f"There are {', '.join(known)}." if known else "Nothing was measured yet."
+    return BadInput(f"{which} measured {name}.", have)
 
 
 def differing(runs: Sequence[Run]) -> Settings:

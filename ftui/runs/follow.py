@@ -6,13 +6,12 @@ import math
 import os
 import time
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ftui.runs.document import Event
 from ftui.runs.folder import Run
+from ftui.runs.index_pages import PageFile, Pages
 from ftui.runs.lines import parse_line
 from ftui.runs.status import RunStatus, status
 
@@ -129,14 +128,17 @@ def follow(run: Run, *, interval: float = 0.5) -> Iterator[Event | RunStatus]:
         time.sleep(interval)
 
 
-@dataclass
 class Series:
-    """One number over the steps: `values[i]` at `steps[i]`, NaN where it was not finite, written at `times[i]`."""
+    """One number over the steps: `values[i]` at `steps[i]`, NaN where it was not finite, written at `times[i]`.
 
-    steps: array[int] = field(default_factory=lambda: array("q"))
-    values: array[float] = field(default_factory=lambda: array("d"))
-    times: array[float] = field(default_factory=lambda: array("d"))
-    attempt: int = 0
+    With a file most of it will lie there.
+    """
+
+    def __init__(self, file: PageFile | None = None) -> None:
+        self.steps, self.values, self.times = Pages("q", file), Pages("d", file), Pages("d", file)
+        self.attempt = 0
+        self.rewinds = 0
+        """Grows whenever points were taken back or changed: whoever derived something from them starts over."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -148,20 +150,42 @@ class Series:
         """Add a point.  A newer attempt undoes all from its first step on; within one, a step's last value counts."""
         if attempt < self.attempt:
             return
-        at = bisect_left(self.steps, step) if self.steps and step <= self.steps[-1] else len(self.steps)
-        if attempt > self.attempt:
-            self.attempt = attempt
-            del self.steps[at:], self.values[at:], self.times[at:]
-        if at < len(self.steps) and self.steps[at] == step:
-            self.values[at], self.times[at] = value, when
+        if len(self) and step <= self.steps[-1]:
+            at = self.steps.bisect_left(step)
+            same = attempt == self.attempt
+            # Of one attempt what is there of this very step, of an older one all from it on.
+            stop = at + (self.steps[at] == step) if same else len(self)
+            for held, new in ((self.steps, step), (self.values, value), (self.times, when)):
+                held.drop(at, stop)
+                held.insert(at, new)
+            self.rewinds += 1
         else:
-            self.steps.insert(at, step)
-            self.values.insert(at, value)
-            self.times.insert(at, when)
+            self.steps.append(step)
+            self.values.append(value)
+            self.times.append(when)
+        self.attempt = attempt
+
+    def extend(self, steps: array[int], values: array[float], times: array[float], attempt: int) -> None:
+        """As `put` of each point, in the order of their steps."""
+        if attempt == self.attempt and (not len(self) or steps[0] > self.steps[-1]):
+            self.steps.extend(steps)
+            self.values.extend(values)
+            self.times.extend(times)
+            return
+        for step, value, when in zip(steps, values, times, strict=True):
+            self.put(step, value, when, attempt)
 
 
 class Curves(dict[str, Series]):
-    """Every number of a run's metrics and evaluations as a series, fed event by event."""
+    """Every number of a run's metrics and evaluations as a series, fed event by event.
+
+    Those named in `without` are left out; with a file most of the numbers will lie there.
+    """
+
+    def __init__(self, without: Collection[str] = (), file: PageFile | None = None) -> None:
+        super().__init__()
+        self._without = without
+        self._file = file
 
     def add(self, event: Event) -> None:
         """Take in one event; those that carry no numbers are left out."""
@@ -169,8 +193,19 @@ class Curves(dict[str, Series]):
             return
         for name, value in event.measured.items():
             number = _value(value)
-            if number is not None:
-                self.setdefault(name, Series()).put(event.step, number, event.time, event.attempt)
+            if number is not None and name not in self._without:
+                self._of(name).put(event.step, number, event.time, event.attempt)
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """Take in many metrics at once."""
+        for name, values in stretch.columns.items():
+            if name not in self._without:
+                self._of(name).extend(stretch.steps, values, stretch.times, stretch.attempt)
+
+    def _of(self, name: str) -> Series:
+        if name not in self:
+            self[name] = Series(self._file)
+        return self[name]
 
     def extend(self, events: Iterable[Event]) -> None:
         """Take in several."""

@@ -74,7 +74,7 @@ def test_the_time_trained_leaves_the_pause_before_a_resume_out_and_keeps_what_wa
         places.add(event)
     assert list(places.steps) == [1, 2, 3, 4]
     assert list(places.seconds) == [0, 10, 30, 40]
-    assert places.at(2, "time") == places.at(2, "time") == 10
+    assert places.of([0, 2, 3, 9], "time") == [0, 10, 30, 40]
 
 
 def test_a_clock_that_was_set_back_never_leads_a_curve_backwards() -> None:
@@ -86,10 +86,10 @@ def test_a_clock_that_was_set_back_never_leads_a_curve_backwards() -> None:
 
 def test_a_run_that_counts_no_tokens_has_no_place_among_them() -> None:
     places = Places()
-    assert places.at(1, "tokens") is None
+    assert places.of([1], "tokens") == []
     places.add(at(1, 100))
-    assert places.at(1, "tokens") is None
-    assert places.at(1, "time") == 0
+    assert places.of([1], "tokens") == []
+    assert places.of([1], "time") == [0]
 
 
 def test_a_resumed_run_is_compared_by_its_newest_attempt(runs: list[Run]) -> None:
