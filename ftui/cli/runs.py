@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from ftui.cli.chart import chart
 from ftui.cli.compare import compare
 from ftui.cli.diagnose import diagnose
 from ftui.cli.export import export
@@ -18,7 +19,7 @@ from ftui.cli.runs_notes import TAKES_DASHES, note, tag
 from ftui.cli.runs_restore import restore
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
-for command in (compare, diagnose, export, notify, queue, hold, move, note, restore):
+for command in (chart, compare, diagnose, export, notify, queue, hold, move, note, restore):
     app.command()(command)
 app.command(context_settings=TAKES_DASHES)(tag)
 
