@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import ContentSwitcher
@@ -16,10 +17,11 @@ from ftui.units import plain
 
 from . import monitor_words as words
 from .background import Problem, attempt
+from .chart_file import write_chart
 from .monitor_actions import RunActions
 from .monitor_charts import ChartsPane
 from .monitor_keys import TABS, bindings
-from .monitor_panels import View
+from .monitor_panels import View, ends, points_of
 from .monitor_picture import Picture
 from .monitor_plan import plan_view
 from .monitor_watch import Look, StageSeen, Watch, memory_limits
@@ -35,7 +37,7 @@ from .widgets.tab_line import TabLine
 LOOK_SECONDS, LOOK_SECONDS_OVER = 1.0, 3.0
 """Between two looks at the run's files: while it goes on, and once it is over (somebody may resume it elsewhere)."""
 AXES = ("step", "time", "epoch")
-CHART_ACTIONS = {"log_scale", "turn", "smooth", "zoom", "pan", "reset", "axis"}
+CHART_ACTIONS = {"log_scale", "turn", "smooth", "zoom", "pan", "reset", "axis", "write"}
 
 
 class MonitorScreen(RunActions, Page[None]):
@@ -210,16 +212,16 @@ class MonitorScreen(RunActions, Page[None]):
         self._view(log=not self.query_one(ChartsPane).view.log)
 
     def action_smooth(self, by: int) -> None:
-        level = self.query_one(ChartsPane).view.level_in_use(self._picture)
+        level = self.query_one(ChartsPane).view.level_in_use(points_of(self._picture))
         self._view(level=min(max(level + by, 0), len(LEVELS) - 1))
 
     def action_zoom(self, factor: float) -> None:
         pane = self.query_one(ChartsPane)
-        pane.look(pane.view.zoomed(self._picture, factor))
+        pane.look(pane.view.zoomed(ends(self._picture), factor))
 
     def action_pan(self, share: float) -> None:
         pane = self.query_one(ChartsPane)
-        pane.look(pane.view.panned(self._picture, share))
+        pane.look(pane.view.panned(ends(self._picture), share))
 
     def action_reset(self) -> None:
         self.query_one(ChartsPane).look(View())
@@ -230,6 +232,19 @@ class MonitorScreen(RunActions, Page[None]):
 
     def action_turn(self, by: int) -> None:
         self.query_one(ChartsPane).turn(by)
+
+    @work
+    async def action_write(self) -> None:
+        """Draw the large chart into files: the whole run, as smooth as it is here."""
+        pane, picture = self.query_one(ChartsPane), self._picture
+        panel, view = pane.main_panel, pane.view
+        names = [name for name in (panel.metric, panel.second) if name and name in picture.metrics]
+        if self._watch.run is not None and names:
+            await write_chart(
+                self, [self._watch.run.id], curves=names,
+                axis="time" if view.axis == "time" else "step", log=view.log,
+                weight=view.weight(points_of(picture)) if panel.smooth else 0.0,
+            )
 
     def action_sample(self, by: int) -> None:
         self.query_one(SampleView).turn(by)

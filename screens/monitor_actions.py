@@ -108,6 +108,20 @@ class RunActions(Screen[Any]):
             self.app.push_screen(ReportScreen(self._watch.run))
 
     @work
+    async def action_compare(self) -> None:
+        """Lay this run over the one that it came from, or another."""
+        from .compare import CompareScreen
+        from .compare_lanes import others
+
+        if (run := self._watch.run) is None:
+            return
+        runs = await attempt(others, [run.id])
+        if isinstance(runs, Problem) or not runs:
+            self.notify(runs.what if isinstance(runs, Problem) else "There is no other training.", markup=False)
+        elif chosen := await self.app.push_screen_wait(Pick("Compare with which run?", runs)):
+            self.app.push_screen(CompareScreen([run.id, chosen]))
+
+    @work
     async def action_copy(self) -> None:
         if (run := self._watch.run) is None:
             return

@@ -52,6 +52,30 @@ def ticks(axis: Axis, count: int) -> list[float]:
     return [n * step for n in range(first, math.floor(axis.high / step + 1e-9) + 1)]
 
 
+def step_marks(axis: Axis, count: int) -> list[tuple[float, str]]:
+    """Ticks of an axis of steps, or of tokens, and their texts: there is no half of either."""
+    marks = [mark for mark in ticks(axis, count) if abs(mark - round(mark)) < 1e-6]
+    return list(zip(marks, [f"{mark:.0f}" for mark in marks] if axis.high < 10_000 else labels(marks), strict=True))
+
+
+def time_marks(axis: Axis, count: int) -> list[tuple[float, str]]:
+    """Ticks of an axis of milliseconds at round seconds, minutes, hours or days, and their texts."""
+    rough = (axis.high - axis.low) / 1000 / max(count, 1)
+    step = next((one for one in ROUND_SECONDS if one >= rough * 0.9999), nice_step(rough, 1)) * 1000
+    if rough < 0.5:
+        step = nice_step(rough * 1000, 1)
+    first = math.ceil(axis.low / step - 1e-9)
+    marks = [n * step for n in range(first, math.floor(axis.high / step + 1e-9) + 1)]
+    if step < 1000:
+        return [(mark, f"{mark / 1000:g} s") for mark in marks]
+    return [(mark, elapsed(mark / 1000)) for mark in marks]
+
+
+ROUND_SECONDS = tuple(n * unit for unit, times in (
+    (1, (1, 2, 5, 10, 20, 30)), (60, (1, 2, 5, 10, 20, 30)), (3600, (1, 2, 3, 6, 12)), (86400, (1, 2, 5, 10)),
+) for n in times)
+
+
 def labels(values: list[float]) -> list[str]:
     """The ticks' texts, all with the same number of decimals, thousands as k, very small ones as powers of ten."""
     largest = max((abs(v) for v in values), default=0.0)

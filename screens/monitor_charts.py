@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Grid, Vertical
 from textual.message import Message
 
-from .monitor_panels import Panel, View, panels_for
+from .monitor_panels import Panel, View, ends, panels_for
 from .monitor_picture import Picture
 from .monitor_raster import Limit
 from .widgets.chart import Chart
@@ -43,7 +43,7 @@ class ChartsPane(Vertical):
         self._limits: dict[str, Sequence[Limit]] = {}
 
     def compose(self) -> ComposeResult:
-        panel = panels_for(self._picture)[0]
+        panel = panels_for(self._picture.metrics)[0]
         yield Chart(panel, id="main-chart")
         with Grid(id="small-charts"):
             for number in range(SMALL):
@@ -64,15 +64,20 @@ class ChartsPane(Vertical):
     @property
     def panels(self) -> list[Panel]:
         """What there is to show now, the most important first."""
-        return panels_for(self._picture)
+        return panels_for(self._picture.metrics)
+
+    @property
+    def main_panel(self) -> Panel:
+        """The large chart's panel."""
+        panels = self.panels
+        return next((panel for panel in panels if panel.key == self.main), panels[0])
 
     def draw(self) -> None:
         """Draw all panels in the room that there is."""
         if not self.is_mounted:
             return
-        panels = self.panels
-        main = next((panel for panel in panels if panel.key == self.main), panels[0])
-        others = [panel for panel in panels if panel is not main]
+        main = self.main_panel
+        others = [panel for panel in self.panels if panel.key != main.key]
         roomy = self.size.width >= ROOM[0] and self.size.height >= ROOM[1] and bool(others)
         grid, gauges = self.query_one(Grid), self.query_one(Gauges)
         grid.display, gauges.display = roomy, not roomy and bool(others)
@@ -114,4 +119,4 @@ class ChartsPane(Vertical):
 
     @on(Chart.Zoomed)
     def _zoomed(self, event: Chart.Zoomed) -> None:
-        self.look(self.view.zoomed(self._picture, event.factor, event.centre))
+        self.look(self.view.zoomed(ends(self._picture), event.factor, event.centre))

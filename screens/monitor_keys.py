@@ -34,6 +34,8 @@ TABLE = (
     (CHARTS, "right", "pan(0.25)", "Later steps", "Move the charts towards later steps"),
     (CHARTS, "0", "reset", "Whole run", "Show all steps, linear, smoothing chosen by length"),
     (CHARTS, "x", "axis", "Step axis", "Say steps, time or epochs under the charts"),
+    (CHARTS, "w", "write", "Write chart", "The large chart as SVG and PNG, into the folder that ftui was started in"),
+    (CHARTS, "b", "compare", "Beside another", "Lay its curves over those of the run that it came from, or of another"),
     (TAB, "1", "tab('charts')", "Charts", "The curves"),
     (TAB, "2", "tab('samples')", "Samples", "What the model answers, next to what it answered before"),
     (TAB, "3", "tab('events')", "Events", "Evaluations, checkpoints, warnings, what was done about them"),

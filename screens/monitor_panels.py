@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from ftui.runs.document import MAIN_VALUES
@@ -59,13 +59,12 @@ PANELS: tuple[Panel, ...] = (
 """In the order of importance: a small screen shows the first ones."""
 
 
-def panels_for(picture: Picture) -> list[Panel]:
+def panels_for(metrics: Set[str]) -> list[Panel]:
     """The panels that have something to show, so that none stands empty; host memory only where no GPU is measured.
 
     Before the first value there is the loss alone.  Metrics that no panel knows get one of their own, by name: those
     that tell most of an objective right after the loss.
     """
-    metrics = picture.metrics
     gpu = "gpu_reserved_bytes" in metrics or "gpu_used_bytes" in metrics
     found = [p for p in PANELS if {p.metric, p.second} & metrics and not (gpu and p.key in ("rss", "step_seconds"))]
     drawn = {p.metric for p in PANELS} | {p.second for p in PANELS} | HIDDEN
@@ -78,7 +77,7 @@ def panels_for(picture: Picture) -> list[Panel]:
     return found + [_named(name, metrics) for name in rest]
 
 
-def _named(name: str, metrics: set[str]) -> Panel:
+def _named(name: str, metrics: Set[str]) -> Panel:
     """The panel of a value that the run's objective measures; one that only evaluations measure is drawn by them."""
     title = TITLES.get(name) or plain(_spelt(name))
     if name not in metrics:
@@ -123,6 +122,9 @@ TITLES = {
 HIDDEN = {"tokens", "epoch", "gpu_allocated_bytes", "gpu_total_bytes"}
 """Metrics that are said elsewhere: in the header, as a limit, in the table of the plan."""
 
+Ends = tuple[float, float]
+"""The first and the last step that there is to see."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -138,20 +140,20 @@ class View:
     axis: str = "step"
     """What is said under the charts: "step", "time" or "epoch"."""
 
-    def span(self, picture: Picture) -> tuple[float, float]:
-        """The steps at the charts' two ends."""
-        first, last = ends(picture)
+    def span(self, ends: Ends) -> tuple[float, float]:
+        """The steps at the charts' two ends, of a run (or of several) with these."""
+        first, last = ends
         left = first if self.left is None else self.left
         right = last if self.right is None else self.right
         return (left, right) if right > left else (left, left + 1)
 
-    def zoomed(self, picture: Picture, factor: float, centre: float = 0.5) -> View:
+    def zoomed(self, ends: Ends, factor: float, centre: float = 0.5) -> View:
         """`factor` < 1 shows fewer steps, around a place between 0 (left end) and 1; never beyond the run's ends.
 
         Looking at the newest steps goes on following them.
         """
-        first, last = ends(picture)
-        left, right = self.span(picture)
+        first, last = ends
+        left, right = self.span(ends)
         width = max((right - left) * factor, 4.0)
         if width >= last - first:
             return replace(self, left=None, right=None)
@@ -159,10 +161,10 @@ class View:
             return replace(self, left=last - width)
         return self._within(left + (right - left - width) * centre, width, first, last)
 
-    def panned(self, picture: Picture, share: float) -> View:
+    def panned(self, ends: Ends, share: float) -> View:
         """Move by a share of the width; at the right end the view follows the run again."""
-        first, last = ends(picture)
-        left, right = self.span(picture)
+        first, last = ends
+        left, right = self.span(ends)
         width = right - left
         if width >= last - first:
             return self
@@ -173,20 +175,23 @@ class View:
         follows = left + width >= last - 1e-9
         return replace(self, left=left, right=None if follows else left + width)
 
-    def weight(self, picture: Picture) -> float:
-        """The smoothing weight in use."""
-        return LEVELS[self.level_in_use(picture)]
+    def level_in_use(self, points: int) -> int:
+        """The level in use: the chosen one, else one that suits so many points."""
+        return suited_level(points) if self.level is None else self.level
 
-    def level_in_use(self, picture: Picture) -> int:
-        """The level in use: the chosen one, else one that suits the length the run is going to have."""
-        if self.level is not None:
-            return self.level
-        loss = picture.series.get("loss")
-        logged = len(loss) if loss is not None else 0
-        # Points to come count too, lest the line change its character while one watches.
-        if logged > 1 and picture.total and loss is not None and loss.steps[-1] > loss.steps[0]:
-            logged = int(logged * picture.total / (loss.steps[-1] - loss.steps[0]))
-        return suited_level(logged)
+    def weight(self, points: int) -> float:
+        """The smoothing weight in use."""
+        return LEVELS[self.level_in_use(points)]
+
+
+def points_of(picture: Picture) -> int:
+    """How many losses the run is going to have: points to come count too, lest the line change its character while one
+    watches."""
+    loss = picture.series.get("loss")
+    logged = len(loss) if loss is not None else 0
+    if logged > 1 and picture.total and loss is not None and loss.steps[-1] > loss.steps[0]:
+        return int(logged * picture.total / (loss.steps[-1] - loss.steps[0]))
+    return logged
 
 
 def ends(picture: Picture) -> tuple[float, float]:
@@ -217,11 +222,11 @@ def frame(
     panel: Panel, picture: Picture, view: View, averages: Averages, limits: Sequence[Limit] = ()
 ) -> tuple[Frame, list[tuple[str, str]]]:
     """What a panel draws now, and its legend as (style, name) pairs.  `limits` are in the metric's own unit."""
-    left, right = view.span(picture)
+    left, right = view.span(ends(picture))
     curves: list[Curve] = []
     legend: list[tuple[str, str]] = []
     raw = picture.series.get(panel.metric)
-    weight = view.weight(picture) if panel.smooth else 0.0
+    weight = view.weight(points_of(picture)) if panel.smooth else 0.0
     if raw is not None and weight > 0:
         curves += [Curve(raw, "raw"), Curve(averages.of(panel.metric, raw, weight, left, right), "line")]
         legend += [("raw", "each step"), ("line", f"smoothed {weight:g}")]

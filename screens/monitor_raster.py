@@ -5,26 +5,38 @@ Own code rather than textual-plot 0.10.1, by figures (benchmarks/monitor.py prin
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .monitor_axes import Axis, labels, ticks
+from .monitor_axes import Axis, labels, step_marks, ticks
 from .monitor_series import Series
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of the braille pattern for a dot, by its row and column in the cell (Unicode 15, block 2800)."""
 
+SIGN_APART = 20
+"""Columns between two signs of one dense curve."""
+ROOM_ENOUGH = 8
+"""Columns to a point from which on each point of a curve among others has its sign; nearer than that it is no line."""
+
 Run = tuple[str, str]
-"""Text and the name of its style: "raw", "line", "second", "limit", "axis", "gap", "old" or ""."""
+"""Text and the name of its style: "raw", "line", "second", "limit", "axis", "gap", "old", one of a run, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A series to draw in a style; `marks` puts a ● on each point while they are few enough to be told apart."""
+    """A series to draw in a style; `marks` puts its sign on each point while they are few enough to be told apart.
+
+    Where they aren't, `among` (place, number of curves that are told apart by their signs) puts it here and there, for
+    each curve in columns of its own, so that curves which lie on each other still show who they are.
+    """
 
     series: Series
     style: str
     marks: bool = False
+    sign: str = "●"
+    among: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ class Frame:
     scale: float = 1.0
     say_step: Callable[[float], str | None] | None = None
     """What stands under the plot for a step, where it isn't the step's own number (time, epoch)."""
+    marks_along: Callable[[Axis, int], list[tuple[float, str]]] = step_marks
+    """The ticks under the plot, about so many, and their texts; for curves that are drawn over something else."""
 
 
 def visible_bounds(
@@ -191,15 +205,21 @@ def _dots(series: Series, frame: Frame, axis: Axis, width: int, height: int) -> 
 
 
 def _mark(curve: Curve, frame: Frame, axis: Axis, cells: list[list[str]], styles: list[list[str]]) -> None:
-    """A ● on each point, unless they would touch."""
+    """The curve's sign on each point, unless they would touch."""
     height, width = len(cells), len(cells[0])
     columns = list(curve.series.columns(frame.left, frame.right, width))
-    if len(columns) * 3 > width:
-        return
+    if len(columns) * (3 if curve.among is None else ROOM_ENOUGH) > width:
+        if curve.among is None:
+            return
+        place, count = curve.among
+        apart = max(SIGN_APART, count * 2)
+        wanted = range(columns[0].index + apart * place // count, width, apart)
+        found = [bisect_left(columns, index, key=lambda column: column.index) for index in wanted]
+        columns = [columns[at] for at in found if at < len(columns)]
     for column in columns:
         row = height - 1 - round(axis.place(column.last)) // 4
         if 0 <= row < height:
-            cells[row][column.index], styles[row][column.index] = "●", curve.style
+            cells[row][column.index], styles[row][column.index] = curve.sign, curve.style
 
 
 def _rule(limit: Limit, axis: Axis, cells: list[list[str]], styles: list[list[str]]) -> None:
@@ -225,13 +245,10 @@ def _step_axis(frame: Frame, width: int, margin: int) -> list[list[Run]]:
     """The line under the plot and the steps under that."""
     inside = width - margin - 1
     axis = Axis(frame.left, frame.right, inside)
-    # There is no half of a step.
-    marks = [mark for mark in ticks(axis, max(2, inside // 8)) if abs(mark - round(mark)) < 1e-6]
-    small = frame.right < 10_000
-    names = [f"{mark:.0f}" for mark in marks] if small else labels(marks)
+    marks = frame.marks_along(axis, max(2, inside // 8))
     line, text = ["─"] * inside, [" "] * (width + 1)
     end = 0
-    for value, label in zip(marks, names, strict=True):
+    for value, label in marks:
         column = round(axis.place(value))
         label = (frame.say_step(value) if frame.say_step else None) or label
         start = max(0, min(margin + 1 + column - len(label) // 2, width - len(label)))

@@ -12,7 +12,7 @@ from ftui.runs.status import RunStatus
 from ftui.units import clock, gib, plain
 
 from .monitor_axes import short
-from .monitor_panels import View
+from .monitor_panels import View, ends
 from .monitor_picture import Picture
 from .monitor_tail import Tail
 from .monitor_watch import StageSeen
@@ -183,5 +183,5 @@ def view(view: View, picture: Picture) -> str:
     """Which steps the charts show, unless all; the chart's own title says the rest."""
     if view.left is None and view.right is None:
         return ""
-    left, right = view.span(picture)
+    left, right = view.span(ends(picture))
     return f"steps {left:,.0f}–{right:,.0f}"

@@ -13,7 +13,7 @@ from textual.app import App, ComposeResult
 
 from ftui.runs.smoothing import LEVELS, suited_level
 from ftui.screens.monitor_axes import Axis, elapsed, labels, short, ticks
-from ftui.screens.monitor_panels import PANELS, View
+from ftui.screens.monitor_panels import PANELS, View, ends
 from ftui.screens.monitor_picture import Picture
 from ftui.screens.monitor_raster import Curve, Frame, Limit, draw, spark, visible_bounds
 from ftui.screens.monitor_series import Series, Smoothed
@@ -225,13 +225,13 @@ def test_zooming_to_between_two_evaluations_still_shows_their_line() -> None:
 
 def test_zoom_follows_the_newest_steps_until_it_is_moved() -> None:
     picture = Picture(series={"loss": series([1.0] * 1000)})
-    near = View().zoomed(picture, 0.1)
-    assert near.span(picture) == pytest.approx((900.1, 1000))
+    near = View().zoomed(ends(picture), 0.1)
+    assert near.span(ends(picture)) == pytest.approx((900.1, 1000))
     assert near.right is None
-    moved = near.panned(picture, -0.5)
+    moved = near.panned(ends(picture), -0.5)
     assert moved.right is not None
-    assert moved.panned(picture, 9).right is None
-    assert moved.zoomed(picture, 100) == View()
+    assert moved.panned(ends(picture), 9).right is None
+    assert moved.zoomed(ends(picture), 100) == View()
 
 
 class _ChartApp(App[None]):

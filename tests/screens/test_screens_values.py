@@ -41,7 +41,7 @@ def preferences() -> list[Event]:
 def test_values_have_panels_and_the_telling_ones_stand_beside_the_loss() -> None:
     picture = Picture()
     picture.take(preferences())
-    panels = panels_for(picture)
+    panels = panels_for(picture.metrics)
     assert [panel.key for panel in panels] == ["loss", "rewards/margins", "learning_rate", "entropy", "logps/chosen"]
     assert panels[1].title == "rewards: margins"
     drawn, legend = frame(panels[1], picture, View(), Averages())
@@ -62,7 +62,8 @@ def test_an_evaluation_by_reward_alone_has_no_loss_and_a_panel() -> None:
     picture = Picture()
     picture.take([event("evaluation", 5, best=True, judged_by="reward", values={"reward": 0.5})])
     assert picture.best == (5, 0.5)
-    assert [(panel.key, panel.metric) for panel in panels_for(picture)] == [("loss", "loss"), ("reward", "eval_reward")]
+    drawn = [(panel.key, panel.metric) for panel in panels_for(picture.metrics)]
+    assert drawn == [("loss", "loss"), ("reward", "eval_reward")]
 
 
 def test_a_line_of_text_names_the_values_that_tell_most() -> None:
@@ -93,7 +94,7 @@ def policy(*steps: int) -> list[Event]:
 def test_no_two_values_of_a_policy_have_the_same_name_in_a_line_of_gauges() -> None:
     picture = Picture()
     picture.take(policy(1, 2))
-    titles = [panel.title for panel in panels_for(picture)]
+    titles = [panel.title for panel in panels_for(picture.metrics)]
     assert max(map(len, titles)) <= NAME
     assert len(set(titles)) == len(titles)
     assert titles[:2] == ["loss", "reward"]
@@ -125,6 +126,6 @@ async def test_the_reward_is_the_large_chart_of_a_policy_and_keeps_its_room(size
 def test_steps_are_whole_numbers_under_a_chart() -> None:
     picture = Picture()
     picture.take(policy(1, 2, 3))
-    drawn, _ = frame(panels_for(picture)[1], picture, View(), Averages())
+    drawn, _ = frame(panels_for(picture.metrics)[1], picture, View(), Averages())
     below = "".join(text for text, _ in draw(drawn, 90, 10)[-1])
     assert below.split() == ["1", "2", "3"]
