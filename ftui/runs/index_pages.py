@@ -97,8 +97,9 @@ class Pages(Sequence[Any]):
         past = len(self._pages) * PAGE
         if isinstance(index, slice):
             start, stop, stride = index.indices(len(self))
-            held = self._tail[start - past : stop - past] if start >= past else self._slice(start, stop)
-            return held if stride == 1 else held[::stride]
+            if start >= past:
+                return self._tail[start - past : stop - past : stride]
+            return self._slice(start, stop) if stride == 1 else self._every(start, stop, stride)
         if index < 0:
             index += len(self)
         if index >= past:
@@ -187,6 +188,22 @@ class Pages(Sequence[Any]):
             start = place * PAGE + end
         if stop > past:
             held += self._tail[: stop - past]
+        return held
+
+    def _every(self, start: int, stop: int, stride: int) -> array[Any]:
+        """Each `stride`-th number; of evenly spaced ones no others are made."""
+        held: array[Any] = array(self.code)
+        while start < stop:
+            place, within = divmod(start, PAGE)
+            if place < len(self._pages):
+                end = min(PAGE, stop - place * PAGE)
+                page = self._pages[place]
+                part = page if isinstance(page, range) else self._page(place, 0, PAGE)
+                held.extend(part[within:end:stride])
+                start += len(range(within, end, stride)) * stride
+            else:
+                past = len(self._pages) * PAGE
+                return held + self._tail[start - past : stop - past : stride]
         return held
 
     def _page(self, place: int, start: int, stop: int) -> array[Any]:

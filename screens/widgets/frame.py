@@ -43,7 +43,13 @@ class TitleBar(Widget):
 class NextLine(Static):
     """What to do now, in one sentence."""
 
+    _said: str | None = None
+
     def say(self, text: str) -> None:
+        if text == self._said:
+            # Who says it every second must not have the whole page laid out every second.
+            return
+        self._said = text
         self.update(Content.assemble(("→ ", "bold $text-accent"), Content(plain(text))) if text else Content(""))
 
 
@@ -53,6 +59,8 @@ class CommandLine(Static):
     command = ""
 
     def say(self, command: str) -> None:
+        if command == self.command:
+            return
         self.command = command
         self.tooltip = "Click to copy" if command else None
         # What is copied is the command itself; a file's name in it must not steer the terminal.

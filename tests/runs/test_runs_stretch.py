@@ -153,6 +153,7 @@ def test_pages_are_what_an_array_is(tmp_path_factory: pytest.TempPathFactory, fi
         assert made[place] == slow[place]
         assert made[place : place + 5000] == slow[place : place + 5000]
         assert made[-501:] == slow[-501:]
+        assert made[place::129] == slow[place::129]
 
 
 def json_like(state: dict[str, Any]) -> dict[str, Any]:
