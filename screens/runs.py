@@ -212,6 +212,8 @@ class RunsScreen(RunsActions, Page[None]):
     def _sort(self, order: Order) -> None:
         self._order = order
         self._show()
+        # Who sorts looks for what comes first.
+        self._table.action_to(0)
         self._tick()
 
     def action_new(self) -> None:

@@ -33,6 +33,13 @@ class _Held:
     facts: Facts
     signature: Signature | None = None
     time: float = 0.0
+    files: tuple[str, str, str] = ("", "", "")
+    """The paths of what changes: the events, the heartbeat and the notes."""
+
+    @classmethod
+    def of(cls, run: Run) -> _Held:
+        """Nothing is known of `run` so far."""
+        return cls(Facts(run), files=(str(run.events), str(run.heartbeat), str(run.path / notes.FILE)))
 
     @property
     def settled(self) -> bool:
@@ -52,6 +59,11 @@ class RunsList:
         self.more = False
         """Whether something is still unread that the filter, the order or a line in sight waits for."""
         self._held: dict[str, _Held] = {}
+        self._unknown: list[_Held] = []
+        """Those that nobody has looked into."""
+        self._unsettled: list[_Held] = []
+        """Those that were live when they were looked into last."""
+        self._known: list[_Held] = []
         self._listed: float | None = None
         self._memory = Memory()
         self._next = 0
@@ -76,7 +88,7 @@ class RunsList:
         self.more = any(held.facts.depth < wanted for held, wanted in awaited)
         self._memory.save(self._held, least=200 if self.more else 1)
         if changed:
-            self.runs = tuple(held.facts for held in self._held.values())
+            self._sort_out()
         return changed
 
     def forget(self, run_ids: Iterable[str]) -> None:
@@ -89,6 +101,12 @@ class RunsList:
         """How many runs are not known to that depth."""
         return sum(facts.depth < depth for facts in self.runs)
 
+    def _sort_out(self) -> None:
+        self.runs = tuple(held.facts for held in self._held.values())
+        self._known = [held for held in self._held.values() if held.facts.status is not None]
+        self._unknown = [held for held in self._held.values() if held.facts.status is None]
+        self._unsettled = [held for held in self._known if not held.settled]
+
     def _list(self) -> bool:
         try:
             modified = runs_dir().stat().st_mtime
@@ -97,8 +115,9 @@ class RunsList:
             return gone
         if modified == self._listed:
             return False
-        self._held = {run.id: self._held.get(run.id) or _Held(Facts(run)) for run in list_runs()}
+        self._held = {run.id: self._held.get(run.id) or _Held.of(run) for run in list_runs()}
         self._listed = modified
+        self._sort_out()
         return True
 
     def _look_aside(self) -> bool:
@@ -112,23 +131,25 @@ class RunsList:
     def _awaited(self, in_sight: Iterable[_Held], depth: Depth) -> Iterator[tuple[_Held, Depth]]:
         """What somebody waits for, the lines in sight first."""
         yield from self._deeper(in_sight, Depth.READ)
-        yield from self._deeper(self._held.values(), depth)
+        if depth == Depth.LOOKED:
+            yield from ((held, depth) for held in self._unknown)
+        elif depth == Depth.READ:
+            yield from self._deeper(self._held.values(), depth)
 
     def _go_on(self) -> bool:
         """Read some of what nobody waits for, and see whether runs out of sight have changed."""
+        # Of those that were unknown when they were sorted out, a line in sight has been read meanwhile.
+        unknown = itertools.islice((held for held in self._unknown if held.facts.status is None), BATCH)
+        begin, self._next = self._next, self._next + CHECKED if self._next + CHECKED < len(self._known) else 0
         changed = False
-        for held, depth in itertools.islice(self._deeper(self._held.values(), Depth.LOOKED), BATCH):
-            changed |= self._update(held, depth)
-        known = [held for held in self._held.values() if held.facts.depth >= Depth.LOOKED]
-        begin, self._next = self._next, self._next + CHECKED if self._next + CHECKED < len(known) else 0
-        for held in [*(held for held in known if not held.settled), *known[begin : begin + CHECKED]]:
+        for held in [*unknown, *self._unsettled, *self._known[begin : begin + CHECKED]]:
             changed |= self._update(held, Depth.LOOKED)
         return changed
 
     def _update(self, held: _Held, depth: Depth) -> bool:
         """Read the run anew if its files have changed, if its process may have, or if it isn't known so far."""
         before = held.facts
-        signature = _signature(before.run)
+        signature = _signature(held.files)
         fresh = held.settled or time.monotonic() - held.time < LIVE_SECONDS
         if before.depth >= depth and signature == held.signature and fresh:
             return False
@@ -137,12 +158,13 @@ class RunsList:
         return before != held.facts
 
 
-def _signature(run: Run) -> Signature:
+def _signature(files: tuple[str, str, str]) -> Signature:
     """What changes whenever the run's files do: time and size of its events, time of its heartbeat and its notes."""
-    return (*_times(run.events), _times(run.heartbeat)[0], _times(run.path / notes.FILE)[0])
+    events, heartbeat, noted = files
+    return (*_times(events), _times(heartbeat)[0], _times(noted)[0])
 
 
-def _times(path: os.PathLike[str]) -> tuple[float, int]:
+def _times(path: str) -> tuple[float, int]:
     try:
         facts = os.stat(path)
     except OSError:
