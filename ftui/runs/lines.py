@@ -26,8 +26,8 @@ def parse_line(line: bytes) -> Event | None:
     return event if math.isfinite(event.time) else None
 
 
-def backwards(path: Path) -> Iterator[Event]:
-    """The events of `path`, newest first, read from its end in pieces; a missing file has none.
+def backwards(path: Path, end: int | None = None) -> Iterator[Event]:
+    """The events of `path`, newest first, read in pieces from its end, or from the byte `end`; a missing file has none.
 
     A last line without its newline is torn and left out, so is every line that is no event.
     """
@@ -36,7 +36,7 @@ def backwards(path: Path) -> Iterator[Event]:
     except OSError:
         return
     with file:
-        position = file.seek(0, os.SEEK_END)
+        position = file.seek(0, os.SEEK_END) if end is None else end
         rest, whole = b"", False
         while position > 0:
             size = min(CHUNK, position)

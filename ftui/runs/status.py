@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ftui.documents import Document
@@ -12,7 +16,7 @@ from ftui.runs import heartbeat
 from ftui.runs.document import Event, State
 from ftui.runs.folder import Run
 from ftui.runs.heartbeat import Heartbeat
-from ftui.runs.lines import backwards
+from ftui.runs.lines import CHUNK, backwards, parse_line
 from ftui.runs.process import same_machine, whereabouts
 from ftui.runs.vanished import why
 
@@ -73,7 +77,7 @@ def status(run: Run) -> RunStatus:
     """The status of `run`; reads only the end of its events.  Never raises for what a damaged folder holds."""
     beat = heartbeat.read(run.heartbeat)
     # The heartbeat first: a worker that ends in between leaves its `end` event to be read after it.
-    tail = _Tail(run)
+    tail = _Tail.of(run)
     attempt = max(tail.attempt, beat.attempt if beat else 0)
     common = tail.common() | {
         "attempt": attempt, "progressed": beat.progressed if beat else None, "host": beat.worker.host if beat else None,
@@ -164,20 +168,21 @@ def _crashed(run: Run, beat: Heartbeat, tail: _Tail, attempt: int, common: dict[
     return RunStatus(state="crashed", text=text, hint=hint, since=common["updated"], **common)
 
 
-_said: dict[tuple[str, int], tuple[int, Event]] = {}
-"""By a run's events file and its inode: up to which `seq` its events were read, and its newest status up to there.
+_tails: OrderedDict[Path, _Tail] = OrderedDict()
+"""What the last events of runs that go on said, by their events files: who looks every second reads only what is new.
 
-A training says that it runs once, before thousands of metrics; who looks every second need not look for it each time.
+A training says that it runs once, before thousands of metrics; that need not be looked for each time, either.
 """
-KNOWN_RUNS = 4096
+KNOWN_RUNS = 256
+NEW_BYTES = 1 << 20
+"""After more than so much that is new a reader begins anew, from the end."""
+WITNESS_BYTES = 64
 
 
 class _Tail:
-    """What the last events say, newest first and no further back than needed."""
+    """What the last events say, taken in one after the other."""
 
-    def __init__(self, run: Run) -> None:
-        key = (str(run.events), _inode(run))
-        read, known = _said.get(key, (-1, None))
+    def __init__(self) -> None:
         self.newest: Event | None = None
         self.end: Event | None = None
         self.said: Event | None = None
@@ -185,45 +190,85 @@ class _Tail:
         self.steps: Event | None = None
         self.step: int | None = None
         self.metrics: dict[str, Any] = {}
-        self._pace: list[Event] = []
-        for count, event in enumerate(itertools.islice(backwards(run.events), TAIL_EVENTS)):
-            self.newest = self.newest or event
-            if event.attempt != self.attempt and (self.end or self.said):
-                break
-            self._note(event)
-            if known and event.seq <= read and known.attempt == self.attempt:
-                self.said = self.said or known
-            if count >= RATE_EVENTS and self.said and self.steps:
-                break
-            if count >= ENDED_EVENTS and self.end and self.steps:
-                break
+        self._pace: deque[tuple[int, float]] = deque(maxlen=RATE_EVENTS)
+        self._offset = 0
+        self._inode = 0
+        self._witness = b""
+        """The bytes before `_offset`: they tell whether the file is still the one that was read."""
 
-        if self.newest and self.said:
-            if len(_said) >= KNOWN_RUNS:
-                _said.clear()
-            _said[key] = (self.newest.seq, self.said)
+    @classmethod
+    def of(cls, run: Run) -> _Tail:
+        """Brought up to date, or read from the end of the events, no further back than needed."""
+        known = _tails.pop(run.events, None)
+        if known is None or not known._go_on(run.events):
+            known = cls()
+            known._begin(run.events)
+        if known._witness and known.end is None:
+            _tails[run.events] = known
+            if len(_tails) > KNOWN_RUNS:
+                _tails.popitem(last=False)
+        return known
+
+    def _begin(self, path: Path) -> None:
+        try:
+            with open(path, "rb") as file:
+                self._inode, size = os.fstat(file.fileno()).st_ino, file.seek(0, os.SEEK_END)
+                start = max(size - CHUNK, 0)
+                file.seek(start)
+                data = file.read(size - start)
+        except OSError:
+            return
+        end = data.rfind(b"\n") + 1
+        # Without a newline in sight the last line is a long one: it is read each time.
+        self._offset, self._witness = (start + end, data[max(end - WITNESS_BYTES, 0) : end]) if end else (size, b"")
+        for event in reversed(_needed(backwards(path, self._offset))):
+            self._take(event)
+
+    def _go_on(self, path: Path) -> bool:
+        """Take in what is new; False where this is another file by now."""
+        try:
+            with open(path, "rb") as file:
+                facts = os.fstat(file.fileno())
+                new = facts.st_size - self._offset
+                if facts.st_ino != self._inode or not 0 <= new <= NEW_BYTES:
+                    return False
+                file.seek(self._offset - len(self._witness))
+                data = file.read(len(self._witness) + new)
+        except OSError:
+            return False
+        if not data.startswith(self._witness):
+            return False
+        end = data.rfind(b"\n") + 1
+        for line in data[len(self._witness) : end].split(b"\n"):
+            if event := parse_line(line):
+                self._take(event)
+        self._offset += end - len(self._witness)
+        self._witness = data[max(end - WITNESS_BYTES, 0) : end]
+        return True
 
     @property
     def attempt(self) -> int:
         """The newest attempt that has an event; 0 without any."""
         return self.newest.attempt if self.newest else 0
 
-    def _note(self, event: Event) -> None:
-        current = event.attempt == self.attempt
-        if event.kind == "end" and current:
-            self.end = self.end or event
-        elif event.kind == "status" and current:
-            self.said = self.said or event
+    def _take(self, event: Event) -> None:
+        if event.attempt != self.attempt:
+            self.end = self.said = self.bar = None
+            self._pace.clear()
+        self.newest = event
+        if event.kind == "end":
+            self.end = event
+        elif event.kind == "status":
+            self.said = event
         elif event.kind == "progress":
-            self.bar = self.bar or (event if current else None)
+            self.bar = event
             if event.data.get("unit", "step") == "step":
-                self.steps = self.steps or event
+                self.steps = event
         elif event.kind in ("metric", "evaluation"):
-            self.metrics = _numbers(event.measured) | self.metrics
+            self.metrics |= _numbers(event.measured)
         if event.step is not None and event.kind in ("metric", "progress"):
-            self.step = event.step if self.step is None else self.step
-            if current:
-                self._pace.append(event)
+            self.step = event.step
+            self._pace.append((event.step, event.time))
 
     def common(self) -> dict[str, Any]:
         """The fields that every state shares."""
@@ -246,20 +291,29 @@ class _Tail:
         total = self.common()["total"]
         if total is None or len(self._pace) < 2:
             return None
-        last, first = self._pace[0], self._pace[-1]
-        steps = (last.step or 0) - (first.step or 0)
-        seconds = last.time - first.time
+        (first, began), (last, ended) = self._pace[0], self._pace[-1]
+        steps, seconds = last - first, ended - began
         if steps <= 0 or seconds <= 0:
             return None
-        remaining = max(total - (last.step or 0), 0) * seconds / steps
-        return max(remaining - max(time.time() - last.time, 0.0), 0.0)
+        remaining = max(total - last, 0) * seconds / steps
+        return max(remaining - max(time.time() - ended, 0.0), 0.0)
 
 
-def _inode(run: Run) -> int:
-    try:
-        return run.events.stat().st_ino
-    except OSError:
-        return 0
+def _needed(newest_first: Iterator[Event]) -> list[Event]:
+    """Those of the last events that are needed to know how a run stands, the newest first."""
+    found: list[Event] = []
+    ended = said = counted = False
+    for event in itertools.islice(newest_first, TAIL_EVENTS):
+        current = not found or event.attempt == found[0].attempt
+        if not current and (ended or said):
+            break
+        found.append(event)
+        ended |= current and event.kind == "end"
+        said |= current and event.kind == "status"
+        counted |= event.kind == "progress" and event.data.get("unit", "step") == "step"
+        if counted and ((said and len(found) > RATE_EVENTS) or (ended and len(found) > ENDED_EVENTS)):
+            break
+    return found
 
 
 def _numbers(data: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,8 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ftui.runs import heartbeat, process
+from ftui.runs import lines as parsing
 from ftui.runs.folder import Run
 from ftui.runs.heartbeat import Heartbeat
 from ftui.runs.process import Identity, identify, start_time, whereabouts
@@ -211,17 +215,16 @@ def test_identities_of_no_process_are_none() -> None:
 def test_looking_again_at_a_long_run_reads_its_newest_events_only(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("ftui.runs.status")
     read = 0
-    plain = module.backwards
+    plain = parsing.parse_line
 
-    def counted(path: Any) -> Iterator[Any]:
+    def counted(line: bytes) -> Any:
         nonlocal read
-        for event in plain(path):
-            read += 1
-            yield event
+        read += bool(line)
+        return plain(line)
 
-    monkeypatch.setattr(module, "backwards", counted)
+    for module in (parsing, importlib.import_module("ftui.runs.status")):
+        monkeypatch.setattr(module, "parse_line", counted)
     beat(run)
     said = [{"kind": "status", "data": {"state": "running", "text": "Training."}}]
     lines(run, *said, *({"kind": "metric", "step": step, "data": {"loss": 1.0}} for step in range(1, 1500)))
@@ -235,6 +238,52 @@ def test_looking_again_at_a_long_run_reads_its_newest_events_only(
             file.write(json.dumps(event) + "\n")
         bar = {"text": "Training", "done": 1500, "total": 2000, "unit": "step"}
         file.write(json.dumps({"seq": 1504, "attempt": 1, "time": time.time(), "kind": "progress", "data": bar}) + "\n")
-    assert (status(run).state, read < 300) == ("paused", True)
+    assert (status(run).state, status(run).total, read) == ("paused", 2000, 4)
     read = 0
-    assert (status(run).state, read < 300) == ("paused", True)
+    assert (status(run).state, read) == ("paused", 0)
+    text = run.events.read_text()
+    run.events.write_text(text.replace('"done": 1500, "total": 2000', '"done": 1600, "total": 2400'))
+    assert (status(run).total, read > 200) == (2400, True), "another file under the same name"
+
+
+def test_a_torn_line_is_taken_in_once_its_end_has_come(run: Run) -> None:
+    beat(run)
+    lines(run, {"kind": "status", "data": {"state": "running", "text": "Training."}})
+    assert status(run).step is None
+    line = json.dumps({"seq": 2, "attempt": 1, "time": time.time(), "kind": "metric", "step": 7, "data": {}}) + "\n"
+    for part in (line[:20], line[20:-1]):
+        with run.events.open("a") as file:
+            file.write(part)
+        assert status(run).step is None
+    with run.events.open("a") as file:
+        file.write("\n")
+    assert status(run).step == 7
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(
+    st.sampled_from(["metric", "status", "progress", "end", "evaluation", "warning"]), st.integers(0, 3),
+    st.integers(0, 2)), max_size=14), st.integers(0, 13))
+def test_looking_twice_tells_all_that_looking_once_tells(run: Run, events: list[tuple[str, int, int]], cut: int) -> None:
+    found, attempt = [], 1
+    for kind, step, later in events:
+        attempt += later == 2
+        data = {"metric": {"loss": step}, "progress": {"done": step, "total": 9, "unit": "step", "text": "Bar"},
+                "status": {"state": "running", "text": f"At {step}"}, "end": {"status": "stopped", "text": "Stopped."}}
+        found.append(json.dumps({"seq": len(found), "attempt": attempt, "time": 1e9 + len(found), "kind": kind,
+                                 "step": step, "data": data.get(kind, {"eval_loss": 1.0})}) + "\n")
+    one, other = (Run(run.path.with_name(os.urandom(8).hex())) for _ in range(2))
+    shutil.copytree(run.path, one.path)
+    one.events.write_text("".join(found[:cut]))
+    status(one)
+    with one.events.open("a") as file:
+        file.write("".join(found[cut:]))
+    twice = status(one)
+    shutil.copytree(one.path, other.path)
+    once = status(other)
+    for each in (one, other):
+        shutil.rmtree(each.path)
+    told = once.model_dump(exclude={"hint", "metrics"}, exclude_none=True)
+    # What is further back than the one look went, the two may have seen.
+    assert twice.model_dump(include=set(told)) == told
+    assert twice.metrics.items() >= once.metrics.items()

@@ -70,7 +70,8 @@ def told(picture: Picture) -> dict[str, object]:
         "samples", "lines", "taken_lines", "attempt", "step", "total", "doing", "done", "newest", "best", "judged_by",
         "saved", "end", "diagnosis", "_bases", "_began", "_earlier",
     )}
-    return plain | {"series": {name: seen(one) for name, one in picture.series.items()}, "times": seen(picture._step_times)}
+    series = {name: seen(one) for name, one in picture.series.items()}
+    return plain | {"series": series, "times": seen(picture._step_times)}
 
 
 def slow(run: Run) -> Picture:
@@ -175,8 +176,10 @@ def test_most_numbers_of_a_long_run_lie_in_the_index_and_none_is_held_twice(own_
     assert picture.file.end == sum(type(page) is int for column in columns for page in column._pages) * 4096 * 8
 
 
-@pytest.mark.parametrize("what", ["cut", "replaced", "replaced by a longer one", "another format", "garbage", "no pages",
-                                  "short pages", "gone", "empty events"])
+@pytest.mark.parametrize("what", [
+    "cut", "replaced", "replaced by a longer one", "another format", "garbage", "no pages", "short pages", "gone",
+    "empty events",
+])
 def test_an_index_that_does_not_fit_is_made_anew(own_home: Path, what: str, parsed: list[int]) -> None:
     run = long_run(own_home, 9000)
     look(run)
