@@ -21,6 +21,8 @@ NAMES = re.compile(
     r"(?:^|_)(?:TOKENS?|SECRETS?|PASSWORD|PASSWD|APIKEY|KEY|CREDENTIALS?|WEBHOOK|AUTH)(?:_URL)?$", re.IGNORECASE
 )
 """What the variables are called that hold a secret."""
+OFTEN_NO_SECRET = re.compile(r"(?:KEY|AUTH|CREDENTIALS?)(?:_URL)?$", re.IGNORECASE)
+"""Of these the short values are names of things (a project's, a column's), which stand in paths."""
 TOKENS = re.compile(
     r"\bhf_[A-Za-z0-9]{20,}|\bapi_org_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[opsu]_[A-Za-z0-9]{30,}"
     r"|\bgithub_pat_\w{30,}|\bxox[abps]-[A-Za-z0-9-]{10,}|\bAKIA[A-Z0-9]{16}\b|hooks\.slack\.com/services/[\w/]{10,}"
@@ -128,7 +130,10 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def _in_environment() -> Iterator[str]:
-    return (value for name, value in os.environ.items() if NAMES.search(name))
+    return (
+        value for name, value in os.environ.items()
+        if NAMES.search(name) and (len(value) >= 2 * LEAST or not OFTEN_NO_SECRET.search(name))
+    )
 
 
 def _of_the_hub() -> Iterator[str]:

@@ -66,10 +66,10 @@ def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
 
 
 def test_short_and_common_values_and_paths_hide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"A_KEY": "production", "B_TOKEN": "short1", "C_TOKEN": "/run/secrets/c", "D_AUTH": ""}.items():
+    for name, value in {"A_KEY": "project-17", "B_TOKEN": "short1", "C_TOKEN": "/run/secrets/c", "D_AUTH": ""}.items():
         monkeypatch.setenv(name, value)
     redaction._known.cache_clear()
-    text = "production short1 /run/secrets/c"
+    text = "/data/project-17/short1 /run/secrets/c"
     assert hide(text) == text
     redaction._known.cache_clear()
 

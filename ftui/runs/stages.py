@@ -100,6 +100,11 @@ def _laid(
 ) -> Layout:
     """The layout of one stage, after `last` if it starts from that one's result."""
     settings: dict[str, Any] = {}
+    if stage.start == "merged" and last and last.shape.remote_code:
+        raise Refused(
+            "It starts from a whole model that brings code of its own, to which nobody can agree before it is there.",
+            "Start it from the adapter, or launch one training after the other.",
+        )
     if stage.start == "adapter" and last:
         draft = draft.model_copy(update={"adapter": _going_on(draft, last.recipe)})
         # What the adapter was trained on is what it goes on with.

@@ -111,3 +111,13 @@ def test_the_code_can_be_read_agreed_to_and_forgotten_by_command(
     assert not trusted.trusted(str(folder), hash_of(folder))
     assert ftui("models", "code", "demo") == 0
     assert "needs no code" in capsys.readouterr().out
+
+
+def test_a_stage_can_t_start_from_a_whole_model_with_code_that_isn_t_there_yet(folder: Path) -> None:
+    trusted.agree(str(folder), None, hash_of(folder))
+    stages = [{"name": "first"}, {"name": "second", "from": "merged"}]
+    with pytest.raises(Refused, match="Stage second: It starts from a whole model that brings code of its own"):
+        lay_out(assign(asked(folder), {"stages": stages}))
+    from_adapter = [{"name": "first"}, {"name": "second", "from": "adapter"}]
+    laid = lay_out(assign(asked(folder), {"stages": from_adapter}))
+    assert [each.layout.recipe.model.trust_code for each in laid.stages] == [hash_of(folder)] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -95,6 +96,41 @@ def test_with_consent_it_trains_answers_and_is_counted(
         "run": run.id, "prompts": ["Hello"], "max_new_tokens": 2, "compare": False})
     assert end_of(answered).data["status"] == "finished", answered.log.read_text()
     assert end_of(asking(folder)).data["metrics"]["parameters"] == 59_552
+
+
+@pytest.fixture
+def commit(folder: Path, tmp_path: Path) -> str:
+    """The model in the hub's cache as far/own, as huggingface_hub keeps it: its only commit."""
+    repository, sha = tmp_path / "hf-home" / "hub" / "models--far--own", "3f2a" * 10
+    for part in ("blobs", "refs", f"snapshots/{sha}"):
+        (repository / part).mkdir(parents=True)
+    (repository / "refs" / "main").write_text(sha)
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        large = path.suffix == ".safetensors"
+        blob = hashlib.sha256(content) if large else hashlib.sha1(b"blob %d\0" % len(content) + content)
+        (repository / "blobs" / blob.hexdigest()).write_bytes(content)
+        (repository / "snapshots" / sha / path.name).symlink_to(f"../../blobs/{blob.hexdigest()}")
+    return sha
+
+
+def test_a_hub_s_model_runs_by_its_commit_and_not_when_the_cache_was_changed(
+    commit: str, folder: Path, mark: Path, resolved: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    assert trusted.agree("far/own", None, commit) is not None
+    recipe = resolved(
+        model__base="far/own", model__revision=commit, model__trust_code=commit, train__max_steps=1)
+    run = create("train", "t", command="", recipe=recipe)
+    assert end_of(run).data["status"] == "finished", run.log.read_text()
+    assert mark.exists()
+    card = (run.output / "README.md").read_text()
+    assert f'revision="{commit}", trust_remote_code=True' in card
+    mark.unlink()
+    changed = tmp_path / "hf-home" / "hub" / "models--far--own" / "snapshots" / commit / "modeling_tiny_own.py"
+    changed.resolve().write_text("from .configuration_tiny_own import TinyOwnConfig\n")
+    again = create("train", "t", command="", recipe=recipe)
+    assert "was changed here" in end_of(again).data["text"]
+    assert not mark.exists()
 
 
 def test_code_that_was_changed_since_is_refused_before_it_is_imported(
