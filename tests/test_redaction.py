@@ -85,6 +85,21 @@ def test_a_token_that_is_typed_is_hidden_from_then_on(monkeypatch: pytest.Monkey
     redaction._known.cache_clear()
 
 
+def test_the_address_of_a_webhook_is_hidden_whatever_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ftui.runs.webhook import address
+
+    monkeypatch.setattr(redaction, "_told", set())
+    monkeypatch.setenv("WHERE_TO", "https://chat.example/in/variable-55555")
+    kept = tmp_path / "address"
+    kept.write_text("https://chat.example/in/file-66666\n")
+    kept.chmod(0o600)
+    assert address("env:WHERE_TO")
+    assert address(f"file:{kept}")
+    said = hide("POST /in/variable-55555 and https://chat.example/in/file-66666")
+    assert said == f"POST {HIDDEN} and {HIDDEN}"
+    redaction._known.cache_clear()
+
+
 def test_no_event_of_a_run_holds_a_token_that_an_exception_carries(planted: dict[str, str], own_home: Path) -> None:
     run = create("count", "x", command=f"ftui launch --set compute.on_end='use {planted['HF_TOKEN']}'", args={})
 

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from ftui import __version__
 from ftui.errors import BadInput, Refused
 from ftui.recipe.webhooks import FILE, VARIABLE, is_loopback, wrong_url, wrong_webhook
+from ftui.redaction import remember
 
 TIMEOUT_SECONDS = 10.0
 """For each of the connection, the handshake and the answer."""
@@ -48,6 +49,8 @@ def address(setting: str) -> str:
         url, where = _in_file(path), str(path)
     else:
         return setting
+    if url:
+        remember(url)
     if (reason := wrong_url(url)) is not None:
         raise BadInput(f"{where} holds no address for compute.webhook: {reason}.", "Put the whole URL into it.")
     return url
