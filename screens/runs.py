@@ -41,6 +41,8 @@ class RunsScreen(RunsActions, Page[None]):
         Binding("d", "delete", "Delete", id="runs.delete", tooltip="Remove it, or the marked ones; u brings them back"),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/",
                 tooltip="By name, kind, preset, state, and what they measured: state:failed tag:good loss<1.2"),
+        Binding("R", "resume_in_turn", "Resume in turn", show=False,
+                tooltip="Wait in the queue until a device is free, then go on from its last checkpoint"),
         Binding("s", "sort", "Sort", show=False, tooltip="By loss, best, state, model, method, speed, tags, ..."),
         Binding("S", "reverse", "Reverse", show=False, tooltip="The other end first"),
         Binding("c", "compare", "Compare", show=False, tooltip="Lay the marked runs over each other"),

@@ -40,7 +40,7 @@ class RunsActions(Screen[Any]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("undo", "free"):
             return bool(self._list.asides)
-        if action not in ("stop", "resume", "delete", "note"):
+        if action not in ("stop", "resume", "resume_in_turn", "delete", "note"):
             return super().check_action(action, parameters)
         if not self.is_mounted or (self._table.marked and action != "delete"):
             return False
@@ -49,7 +49,7 @@ class RunsActions(Screen[Any]):
             return facts is not None
         if facts is None or facts.status is None:
             return False
-        if action == "resume":
+        if action.startswith("resume"):
             return facts.status.over and facts.status.state != "finished"
         return facts.status.live if action == "stop" else not facts.status.live
 
@@ -64,6 +64,12 @@ class RunsActions(Screen[Any]):
 
     def action_resume(self) -> None:
         self._do(control.resume, "{} goes on from its last checkpoint.")
+
+    def action_resume_in_turn(self) -> None:
+        self._do(
+            lambda run: control.resume(run, queued=True),
+            "{} goes on from its last checkpoint once its turn has come.",
+        )
 
     @work(group="do")
     async def _do(self, function: Callable[[Run], object], said: str) -> None:

@@ -15,7 +15,7 @@ from screens_help import until_drawn as until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from ftui.runs import choosing, facts, notes, trash
+from ftui.runs import choosing, control, facts, notes, queue, trash
 from ftui.runs.facts import Depth
 from ftui.runs.folder import Run, list_runs
 from ftui.screens.app import FtuiApp
@@ -316,6 +316,25 @@ async def test_a_live_run_can_be_stopped_but_not_deleted(own_home: Path) -> None
         await pilot.press("t")
         await until(pilot, "support-qlora saves and stops")
         assert list((run.folder / "inbox").iterdir())
+
+
+async def test_a_run_that_ended_is_put_into_the_queue_by_a_key(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(control, "start", lambda run: started.append(run.id))
+    finished, failed = some_runs(own_home, 2)
+    async with FtuiApp().run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await until(pilot, "✗ failed")
+        assert screen.check_action("resume_in_turn", ()) is False, "what has finished has nothing to go on with"
+        await pilot.press("down")
+        await until(pilot, f"ftui watch {failed.name}")
+        await pilot.press("R")
+        await pilot.app.workers.wait_for_complete()
+    assert started == [failed.name]
+    assert queue.find(failed.name) is not None
+    assert queue.find(finished.name) is None
 
 
 async def test_new_runs_appear_and_the_cursor_stays_on_its_run(own_home: Path) -> None:
