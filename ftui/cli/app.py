@@ -46,7 +46,7 @@ def open_app(
 def _make_final() -> None:
     """Remove for good what was deleted in the app, in a process apart, and say so."""
     if "ftui.runs.trash" not in sys.modules:
-        # Nothing was deleted here; who only looked in leaves without waiting for an import.
+        # Nothing was deleted here: who only looked in leaves without waiting for an import.
         return
     from ftui.runs import trash
 

@@ -32,6 +32,9 @@ LAST_TIME = 1e11
 GONE = ".gone-"
 """How the names of those begin that only wait to be removed: nothing of them is brought back."""
 
+_put_here: list[Path] = []
+"""What this process has put aside: who has nothing there leaves without touching a disk that may hang."""
+
 
 @dataclass(frozen=True)
 class Aside:
@@ -95,6 +98,7 @@ def put_aside(runs: Sequence[Run], named: Sequence[Run]) -> Aside:
             os.rename(place / run.id, run.path)
         shutil.rmtree(place, ignore_errors=True)
         raise
+    _put_here.append(place)
     sync_folder(place)
     sync_folder(runs_dir())
     return aside
@@ -177,8 +181,9 @@ def sweep() -> None:
 
 def leave() -> list[Aside]:
     """What leaving the app means: its deletions are final.  Returns them; their space is freed by a process apart."""
-    mine = [aside for aside in asides() if aside.mine]
-    free(mine)
+    mine = [aside for aside in asides() if aside.mine] if _put_here else []
+    if mine:
+        free(mine)
     return mine
 
 
