@@ -100,7 +100,7 @@ class MonitorScreen(RunActions, Page[None]):
 
     async def _look(self) -> None:
         try:
-            drawn = 0.0
+            drawn, pause = 0.0, LOOK_SECONDS
             while True:
                 look = await attempt(self._watch.look)
                 if not self.app.is_running:
@@ -110,9 +110,10 @@ class MonitorScreen(RunActions, Page[None]):
                     return
                 self._watch.fold(look)
                 # With help or the report on top nothing is drawn; `on_screen_resume` makes up for it.
-                if self.is_current and (not look.behind or time.monotonic() - drawn > LOOK_SECONDS):
+                if self.is_current and (not look.behind or time.monotonic() - drawn > pause):
+                    # Of a long past less and less often: each drawing keeps the rest waiting.
                     self._show(look)
-                    drawn = time.monotonic()
+                    drawn, pause = time.monotonic(), pause * 2
                 if self._watch.worth_saving:
                     await attempt(self._watch.save, self._watch.picture.state())
                 if not look.behind:
