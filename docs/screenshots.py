@@ -26,6 +26,9 @@ import recorded
 from textual.pilot import Pilot
 
 from ftui import hardware
+from ftui.recipe import parse, write
+from ftui.runs import notes
+from ftui.runs.folder import Run
 from ftui.screens import lookups
 from ftui.screens.app import FtuiApp
 from ftui.screens.wizard.state import StepName
@@ -252,11 +255,18 @@ async def runs(folder: Path) -> None:
         elif number != 3:
             run.end()
         run.flush()
+        base = "Qwen/Qwen3-8B" if number < 4 else "meta-llama/Llama-3.2-3B"
+        asked = f"model: {{base: {base}, quantization: nf4}}\ndata: {{sources: [{{path: train.jsonl}}]}}\n"
+        (run.folder / "recipe.yaml").write_text(write(parse(asked)))
+        if number in (1, 5):
+            notes.tag(Run(run.folder), ["good"] if number == 5 else ["good", "shipped"])
     async with app() as pilot:
         from ftui.screens.runs import RunsScreen
 
         await pilot.app.push_screen(RunsScreen())
         await until(pilot, "▶ running", "✗ failed", "✗ crashed", "✓ finished")
+        await pilot.press("down", "space", "down", "down", "down", "space")
+        await until(pilot, "2 marked", "Llama-3.2-3B")
         save(pilot, "runs")
 
 
