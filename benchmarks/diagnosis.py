@@ -31,8 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CURVES = ROOT / "tests" / "diagnosis" / "curves.jsonl"
 DEMO = ROOT / "ftui" / "data" / "demo.jsonl"
 KEPT = (
-    "loss", "grad_norm", "epoch", "rss_bytes", "tokens_per_second", "reward", "frac_reward_zero_std",
-    "completions/clipped_ratio", "rewards/accuracies", "accuracy",
+    "loss", "grad_norm", "epoch", "rss_bytes", "tokens_per_second", "reward", "reward_std", "frac_reward_zero_std",
+    "completions/clipped_ratio", "completions/mean_length", "kl", "entropy", "rewards/accuracies", "rewards/margins",
+    "rewards/chosen", "logps/chosen", "logps/rejected", "accuracy", "margin", "divergence",
 )
 Rows = list[dict[str, Any]]
 
@@ -45,6 +46,8 @@ class Trial:
     rows: Callable[[random.Random], Rows]
     settings: dict[str, Any] = field(default_factory=dict)
     fault: str | None = None
+    teacher: str | None = None
+    """The trial whose result teaches this one."""
 
 
 COMMON: dict[str, Any] = {
@@ -121,6 +124,20 @@ def questions(rng: random.Random) -> Rows:
     return [{"prompt": row["messages"][0]["content"]} for row in chats(rng)]
 
 
+def alike(rng: random.Random) -> Rows:
+    """Pairs of long answers that differ in their last word only: what tells them apart is a sliver of each."""
+    rows = []
+    for row in chats(rng):
+        asked, answer = (turn["content"] for turn in row["messages"])
+        rows.append({"prompt": asked, "chosen": f"{answer} Aye.", "rejected": f"{answer} Yes."})
+    return rows
+
+
+def lopsided(rng: random.Random) -> Rows:
+    """Four texts of five have one label, and which ones no text tells."""
+    return [{**row, "label": "where" if rng.random() < 0.8 else "colour"} for row in labelled(rng)]
+
+
 def texts(rng: random.Random) -> Rows:
     """The same as running text."""
     return [{"text": " ".join(turn["content"] for turn in row["messages"])} for row in chats(rng)]
@@ -151,6 +168,16 @@ GROUPS = {
     "train.max_steps": 60, "train.learning_rate": 1e-3, "data.validation": 0,
 }
 
+PAIR = {key: value for key, value in GROUPS.items() if key != "objective.generations"}
+TAUGHT = {
+    "objective.max_completion_length": 24, "train.learning_rate": 1e-3, "train.max_steps": 80, "data.validation": 0.1,
+}
+REWARDS = """
+def longer(completions):
+    return [len(text) / 100 for text in completions]
+"""
+"""A reward that is won by talking on."""
+
 TRIALS = (
     Trial("lora", chats),
     Trial("lora-seed-2", chats, {"train.seed": 2}),
@@ -171,6 +198,25 @@ TRIALS = (
     Trial(
         "grpo", questions, _objective("grpo", **{**GROUPS, "objective.temperature": 1.5, "objective.generations": 8}),
     ),
+
+    Trial(
+        "grpo-kl", questions,
+        _objective("grpo", **{**GROUPS, "objective.temperature": 1.5, "objective.generations": 8,
+                              "objective.beta": 0.04}),
+    ),
+    Trial(
+        "rloo", questions, _objective("rloo", **{**GROUPS, "objective.temperature": 1.5, "objective.generations": 8}),
+    ),
+    Trial("online-dpo", questions, _objective("online_dpo", **{**PAIR, "objective.temperature": 1.5})),
+    Trial("ppo", questions, _objective("ppo", **{**PAIR, "objective.temperature": 1.5})),
+    Trial("ipo", pairs, _objective("dpo", **{"objective.loss_type": "ipo", "train.learning_rate": 5e-4,
+                                             "train.max_steps": 120})),
+    Trial("cpo", pairs, _objective("cpo", **{"train.learning_rate": 5e-4, "train.max_steps": 120})),
+    Trial("classify-lopsided", lambda rng: [
+        row for row in labelled(rng) if row["label"] != "other" or rng.random() < 0.9
+    ], _classes(**{"train.learning_rate": 1e-3, "train.max_steps": 120})),
+    Trial("distill", questions, _objective("distill", **TAUGHT), teacher="full"),
+    Trial("distill-answers", chats, _objective("distill", **{**TAUGHT, "objective.on_policy": 0}), teacher="full"),
 
     Trial("few-rows-full", few, {**FULL, "train.learning_rate": 1e-3, "data.validation": 0.3}, "overfitting"),
     Trial(
@@ -212,22 +258,59 @@ TRIALS = (
           "no_reward_spread"),
     Trial("short-answers", questions, _objective("grpo", **{**GROUPS, "objective.max_completion_length": 4}),
           "answers_cut"),
+    Trial("no-reward", questions, _objective("grpo", **{**GROUPS, "objective.rewards": ["format"]}),
+          "no_reward_spread"),
+    Trial("no-reward-rloo", questions, _objective("rloo", **{**GROUPS, "objective.rewards": ["format"]}),
+          "no_reward_spread"),
+    Trial("no-reward-online-dpo", questions, _objective("online_dpo", **{**PAIR, "objective.rewards": ["format"]}),
+          "no_reward_spread"),
+    Trial("no-reward-ppo", questions, _objective("ppo", **{**PAIR, "objective.rewards": ["format"]}),
+          "no_reward_spread"),
+    Trial(
+        "longer-is-better", questions,
+        _objective("grpo", **{**GROUPS, "objective.rewards": ["rewards.py:longer"], "objective.generations": 8,
+                              "objective.max_completion_length": 120, "objective.temperature": 1.5}),
+        "answers_grow",
+    ),
+    Trial(
+        "rate-high-grpo", questions,
+        _objective("grpo", **{**GROUPS, "objective.beta": 0.01, "train.learning_rate": 0.1, "objective.generations": 8,
+                              "objective.temperature": 1.5}),
+        "drifts_off",
+    ),
+    Trial(
+        "rate-high-rloo", questions,
+        _objective("rloo", **{**GROUPS, "objective.beta": 0.001, "train.learning_rate": 0.1,
+                              "objective.generations": 8, "objective.temperature": 1.5}),
+        "drifts_off",
+    ),
+    Trial("pairs-alike", alike, _objective("dpo", **{**FULL, "train.learning_rate": 1e-3, "objective.beta": 0.02,
+                                                     "train.max_steps": 120}), "chosen_falls"),
+    Trial("scores-at-random", lambda rng: pairs(rng, true=False),
+          _objective("reward", **{"train.learning_rate": 1e-4, "train.max_steps": 120}), "chance"),
+    Trial("one-class", lopsided, _classes(**{"train.learning_rate": 3e-4}), "one_class"),
+    Trial("rate-low-distill", chats, _objective("distill", **{
+        **TAUGHT, "objective.on_policy": 0, "train.learning_rate": 1e-8, "train.max_steps": 120,
+    }), "learning_rate_low", teacher="full"),
 )
 
 
 def record(trial: Trial, home: Path) -> dict[str, Any]:
     """Train it in the background as a user would, and read what its events say."""
-    rng = random.Random(trial.name)
     rows = home / f"{trial.name}.jsonl"
-    rows.write_text("\n".join(json.dumps(row) for row in trial.rows(rng)))
+    rows.write_text("\n".join(json.dumps(row) for row in trial.rows(random.Random(trial.name))))
+    (home / "rewards.py").write_text(REWARDS)
+    settings = {**COMMON, **trial.settings}
+    if trial.teacher:
+        settings["objective.teacher"] = str(_result(trial.teacher, home))
     words = [
-        f"--set={path}={value if isinstance(value, str) else json.dumps(value)}"
-        for path, value in {**COMMON, **trial.settings}.items()
+        f"--set={path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in settings.items()
     ]
     done = subprocess.run(
         [sys.executable, "-m", "ftui.cli.main", "launch", "--model", "demo", "--data", str(rows), "--name", trial.name,
          *words, "--force", "--wait", "--json"],
-        capture_output=True, text=True, env=os.environ | {"FTUI_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+        capture_output=True, text=True, cwd=home,
+        env=os.environ | {"FTUI_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )
     from ftui.diagnosis.doctor import newest
     from ftui.errors import FtuiError
@@ -262,10 +345,29 @@ def record(trial: Trial, home: Path) -> dict[str, Any]:
     }
 
 
+def _result(name: str, home: Path) -> Path:
+    """The folder of what a trial has made, which is trained for it where it hasn't been yet."""
+    from ftui.errors import FtuiError
+    from ftui.runs.folder import find
+
+    os.environ["FTUI_HOME"] = str(home)
+    try:
+        return find(name).output
+    except FtuiError:
+        record(next(trial for trial in TRIALS if trial.name == name), home)
+        return find(name).output
+
+
 def _anywhere(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe without the folder in which its rows lay."""
+    """The recipe without the folder in which its rows, its rewards and its teacher lay."""
     sources = [{**source, "path": Path(source["path"]).name} for source in recipe["data"]["sources"]]
-    return {**recipe, "data": {**recipe["data"], "sources": sources}}
+    objective = {
+        name: Path(value).parent.name if name == "teacher" and value else value
+        for name, value in recipe["objective"].items()
+    }
+    if "rewards" in objective:
+        objective["rewards"] = [text.rpartition("/")[2] for text in objective["rewards"]]
+    return {**recipe, "data": {**recipe["data"], "sources": sources}, "objective": objective}
 
 
 def _short(value: Any) -> Any:

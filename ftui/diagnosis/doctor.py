@@ -49,12 +49,12 @@ class Doctor:
 
     def __init__(self, case: Case, told: Iterable[str] = ()) -> None:
         """`told` names what earlier attempts have said already."""
-        from ftui.diagnosis import fit, machine, order, rewards, stability
+        from ftui.diagnosis import fit, machine, order, preferences, rewards, stability
 
         self.case, self.chart = case, Chart()
         self.told = set(told)
         self._rules: dict[str, tuple[Rule, ...]] = {
-            "metric": stability.RULES + machine.RULES + rewards.RULES + order.RULES,
+            "metric": stability.RULES + machine.RULES + rewards.RULES + preferences.RULES + order.RULES,
             "evaluation": fit.RULES,
         }
         self._standing: dict[str, int] = {}

@@ -16,6 +16,9 @@ FELL = 0.03
 """How far the training loss must have fallen meanwhile."""
 LOOKS = 4
 """Evaluations without a better one before a run is said to stand still."""
+EXACT = 1e-3
+"""How near to a whole number of labels accuracy and F1 must come, as they are written with five digits; of other
+predictions one in some hundred does by chance, and three in a row none."""
 STILL = 0.003
 """As a share of what the run has gained, or of the loss where that is more: less is no progress."""
 
@@ -69,6 +72,36 @@ def standing_still(case: Case, chart: Chart) -> Finding | None:
     )
 
 
+def one_class(case: Case, chart: Chart) -> Finding | None:
+    """A classifier gives every text the same label.
+
+    Accuracy and macro F1 tell it together: of one label given alone, accuracy p is its share of the rows, its F1 is
+    2p / (1 + p), and all others have 0, so that 2p / (1 + p) over F1 is the number of labels, a whole one.
+    """
+    scores = [(step, values) for step, values in chart.evaluations if {"accuracy", "f1"} <= values.keys()]
+    if case.objective != "classify" or len(scores) < LOOKS or getattr(case.recipe.objective, "multi_label", False):
+        return None
+    if not all(_gives_one(values["accuracy"], values["f1"]) for _, values in scores[-LOOKS + 1 :]):
+        return None
+    accuracy = scores[-1][1]["accuracy"]
+    weights = getattr(case.recipe.objective, "class_weights", "balanced")
+    change: dict[str, Any] = {"objective.class_weights": "balanced"} if weights == "none" else case.slower(3)
+    return Finding(
+        "one_class",
+        f"Every held-out text gets the same label: the accuracy, {accuracy:.3g}, is that label's share of them.",
+        "Weighing the labels by how rare they are makes the others count; check that the labels belong to their texts."
+        if weights == "none" else "A third of the learning rate; check that the labels belong to their texts.",
+        {"accuracy": accuracy, "f1": scores[-1][1]["f1"], "since": float(scores[-LOOKS + 1][0])}, change, "grave",
+    )
+
+
+def _gives_one(accuracy: float, f1: float) -> bool:
+    if not 0 < accuracy < 1 or f1 <= 0:
+        return False
+    labels = 2 * accuracy / (1 + accuracy) / f1
+    return labels > 1.5 and abs(labels - round(labels)) < EXACT * labels
+
+
 def _shorter(case: Case, step: int) -> dict[str, Any]:
     """So many epochs or steps that the run ends about there."""
     train = case.recipe.train
@@ -104,4 +137,4 @@ def _words(case: Case, change: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-RULES = (overfitting, standing_still)
+RULES = (overfitting, standing_still, one_class)

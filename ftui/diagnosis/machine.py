@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
-from ftui.diagnosis.case import Case
+from ftui.diagnosis.case import ONLINE, Case
 from ftui.diagnosis.doctor import Chart
 from ftui.diagnosis.finding import Finding
 from ftui.diagnosis.track import Track, slope
@@ -16,6 +17,10 @@ SLOWER = 0.75
 """Of the usual speed."""
 HOT = 80.0
 """Degrees Celsius from which NVIDIA's cards may slow down by themselves, a few below their limits of 83 to 90."""
+MOST_WORKERS = 8
+"""Processes that make batches; where so many don't suffice it is the disk."""
+SAVE_MINUTES = 15.0
+"""Between two checkpoints of a run that will run out of memory: so much is lost then at most."""
 LEAST_GROWTH = 256 << 20
 """Bytes in the second half of what was seen: less is caches that fill."""
 
@@ -32,9 +37,16 @@ def input_bound(case: Case, chart: Chart) -> Finding | None:
     return Finding(
         "input_bound",
         f"The GPU waits {share:.0%} of each step for its rows and is busy {busy:.0%} of the time.",
-        "The disk or the processor is too slow for it: put the data on a local disk, or raise the micro-batch.",
-        {"waiting": share, "utilization": busy},
+        "The disk or the processor is too slow for it: more processes that make batches (compute.data_workers), or the "
+        "data on a local disk.",
+        {"waiting": share, "utilization": busy}, _more_workers(case),
     )
+
+
+def _more_workers(case: Case) -> dict[str, Any]:
+    """Twice as many processes beside the training, two at least; online objectives draw their own batches."""
+    workers = case.recipe.compute.data_workers
+    return {} if case.objective in ONLINE or workers >= MOST_WORKERS else {"compute.data_workers": max(2, 2 * workers)}
 
 
 def slower(case: Case, chart: Chart) -> Finding | None:
@@ -89,9 +101,14 @@ def _growth(case: Case, track: Track, step: int, limit: int, what: str) -> Findi
         "memory_grows",
         f"The {what}'s memory grows by {gib(rate * 1000)} in 1,000 steps and is at {gib(track.now())}: the "
         f"{gib(limit)} there are last for about {max(left, 0):,.0f} more steps.",
-        "Save often (train.save_steps), and resume after the end: a fresh process starts small.",
-        {"bytes_per_step": rate, "now": track.now(), "limit": float(limit)},
+        "Save often (train.save_minutes), and resume after the end: a fresh process starts small.",
+        {"bytes_per_step": rate, "now": track.now(), "limit": float(limit)}, _saved_often(case), "grave",
     )
+
+
+def _saved_often(case: Case) -> dict[str, Any]:
+    minutes = case.recipe.train.save_minutes
+    return {} if minutes is not None and minutes <= SAVE_MINUTES else {"train.save_minutes": SAVE_MINUTES}
 
 
 RULES = (input_bound, slower, memory_grows)

@@ -22,8 +22,16 @@ LONG = 3.0
 """Times the gradients around it: as long is a spike's."""
 NEAR = 0.03
 """As a share of the loss of pure chance: nearer than this is chance."""
+ACCURACY = {"dpo": "rewards/accuracies", "orpo": "rewards/accuracies", "cpo": "rewards/accuracies",
+            "reward": "accuracy"}
+"""What the share of pairs is called of which the better answer is known; only where the data has the pairs."""
+TOSSES, COIN = 40, 0.05
+"""Logged accuracies, and how near to one half their mean must be, that of either half of them twice as near: a
+preference that is being learnt passes one half on its way, and is at 0.6 and more after a third of a run."""
 SPIKES = 3
 """So many spikes among the newest losses are no accident."""
+FLAT = 0.002
+"""As a share of the first losses: evaluations of the same rows that differ by less have seen no progress."""
 CLIPPED = 10.0
 """Gradients so many times as long as they may be: nearly all of each step is cut off."""
 
@@ -39,7 +47,10 @@ def rising(case: Case, chart: Chart) -> Finding | None:
     high = max(BURST * start, 1.2 * max(loss.first(3)))
     burst = start > 0 and sum(one > high for one in loss.newest(16)) >= 5
     later = loss.count >= LEAST
-    lost = later and start > lowest and loss.now(16) > max(lowest + LOST * (start - lowest), 1.2 * lowest)
+    # What it writes itself is another text as it learns, and no harder or easier than before.
+    written = getattr(case.recipe.objective, "on_policy", 0) > 0
+    fell = start > lowest and loss.now(16) > max(lowest + LOST * (start - lowest), 1.2 * lowest)
+    lost = later and not written and fell
     above = later and chart.step > case.warmup_steps and loss.now(16) > 1.02 * start + spread(loss.newest(32))
     if not (burst or lost or above):
         return None
@@ -51,7 +62,7 @@ def rising(case: Case, chart: Chart) -> Finding | None:
             f"The training diverges: the loss fell from {start:.3g} to {lowest:.3g} and stands at {now:.3g}.",
             f"Stop, and start again with a third of the learning rate ({_rate(change)}) and a longer warm-up; the best "
             "checkpoint so far is kept.",
-            evidence, change,
+            evidence, change, "grave",
         )
     change = case.slower(5) | _longer_warmup(case)
     return Finding(
@@ -59,7 +70,7 @@ def rising(case: Case, chart: Chart) -> Finding | None:
         f"The loss rises from the start, from {start:.3g} to {now:.3g}: the learning rate of "
         f"{case.recipe.train.learning_rate:g} is too high.",
         f"Stop, and start again with a fifth of it: {_rate(change)}.",
-        evidence, change,
+        evidence, change, "grave",
     )
 
 
@@ -91,7 +102,8 @@ def spikes(case: Case, chart: Chart) -> Finding | None:
         return None
     newest, step = found[-1], chart["loss"].steps(128)[found[-1]]
     limit = case.recipe.train.max_grad_norm
-    tighter = rounded(min(limit or math.inf, 2 * lengths[newest]))
+    # Twice what is usual here, or tighter than what lets them through now.
+    tighter = rounded(min(limit / 2 if limit else math.inf, 2 * lengths[newest]))
     return Finding(
         "spikes",
         f"{len(found)} of the newest {len(loss)} losses are spikes, lately {loss[newest]:.3g} at step {step:,} where "
@@ -130,32 +142,58 @@ def clipped(case: Case, chart: Chart) -> Finding | None:
 
 
 def at_chance(case: Case, chart: Chart) -> Finding | None:
-    """The loss is that of a model that guesses, long after the start."""
-    if case.chance is None or not chart.has("loss", 40) or (case.steps and case.share(chart.step) < 0.15):
+    """The loss is that of a model that guesses, long after the start; of two answers it is right every other time."""
+    if not chart.has("loss", 40) or (case.steps and case.share(chart.step) < 0.15):
         return None
+    if case.chance is None:
+        return _coin(case, chart)
     now = chart["loss"].now(16)
     if case.objective == "sft":
         if now < 0.85 * case.chance:
             return None
     elif abs(now - case.chance) > NEAR * case.chance or _tells_apart(case, chart):
-        return None
+        return _coin(case, chart)
     what = {
         "sft": "Check the chat template and the tokenizer (`ftui data preview`): text in a foreign template looks so.",
         "classify": "Check that the labels belong to their texts, and raise the learning rate or the rank.",
     }.get(case.objective, "Check that chosen and rejected are the right way round, and raise the learning rate.")
-    faster = {"train.learning_rate": rounded(3 * float(case.recipe.train.learning_rate))}
-    change = {} if case.objective == "sft" else faster
+    own = {} if case.recipe.data.template == "auto" else {"data.template": "auto"}
+    change = own if case.objective == "sft" else _faster(case)
     return Finding(
         "chance",
         f"The loss, {now:.3g}, is that of guessing ({case.chance:.3g}): nothing was learnt in {chart.step:,} steps.",
-        what, {"loss": now, "chance": case.chance}, change,
+        what, {"loss": now, "chance": case.chance}, change, "grave",
     )
 
 
 def _tells_apart(case: Case, chart: Chart) -> bool:
     """Whether the better answer is known more often than by chance, though the loss hardly shows it."""
-    name = "rewards/accuracies" if case.objective == "dpo" else "accuracy"
+    name = ACCURACY.get(case.objective, "")
     return case.objective in PAIRED and chart.has(name, 8) and chart[name].now(16) >= 0.6
+
+
+def _coin(case: Case, chart: Chart) -> Finding | None:
+    """The better answer is known as often as by tossing a coin, after a third of the run, whatever the loss says."""
+    name = ACCURACY.get(case.objective, "")
+    if not chart.has(name, TOSSES) or case.share(chart.step) < 1 / 3:
+        return None
+    newest = chart[name].newest(TOSSES)
+    right = math.fsum(newest) / len(newest)
+    halves = [math.fsum(half) / len(half) for half in (newest[: TOSSES // 2], newest[TOSSES // 2 :])]
+    if abs(right - 0.5) > COIN or any(abs(half - 0.5) > 2 * COIN for half in halves):
+        return None
+    return Finding(
+        "chance",
+        f"Of two answers the model knows the better one {right:.0%} of the time, as by tossing a coin, after "
+        f"{chart.step:,} steps.",
+        "Check that chosen and rejected are the right way round and differ in what you want, and raise the learning "
+        "rate.",
+        {"accuracy": right}, _faster(case), "grave",
+    )
+
+
+def _faster(case: Case) -> dict[str, float]:
+    return {"train.learning_rate": rounded(3 * float(case.recipe.train.learning_rate))}
 
 
 def learns_nothing(case: Case, chart: Chart) -> Finding | None:
@@ -164,11 +202,14 @@ def learns_nothing(case: Case, chart: Chart) -> Finding | None:
         return None
     loss = chart["loss"]
     start, now = loss.start(16), loss.now(32)
-    if start <= 0 or now < 0.98 * start or now > 1.02 * start or now < 0.05:
+    if start <= 0 or now < 0.05:
         return None
-    steep, error = slope(((s.first + s.last) / 2, s.mean) for s in loss.stretches(case.warmup_steps))
-    if steep + 2 * error < -0.02 * start / max(chart.step, 1):
-        return None
+    if not _flat(chart, start):
+        if now < 0.98 * start or now > 1.02 * start:
+            return None
+        steep, error = slope(((s.first + s.last) / 2, s.mean) for s in loss.stretches(case.warmup_steps))
+        if steep + 2 * error < -0.02 * start / max(chart.step, 1):
+            return None
     rate = float(case.recipe.train.learning_rate)
     change = {"train.learning_rate": rounded(10 * rate)}
     return Finding(
@@ -180,6 +221,13 @@ def learns_nothing(case: Case, chart: Chart) -> Finding | None:
     )
 
 
+def _flat(chart: Chart, start: float) -> bool:
+    """Whether the held-out loss, which no choice of rows makes noisy, stands where the training began."""
+    losses = [values["loss"] for _, values in chart.evaluations if "loss" in values]
+    noise = spread(chart["loss"].first(32))
+    return len(losses) >= 3 and max(losses) - min(losses) <= FLAT * start and abs(losses[0] - start) <= noise
+
+
 def dead(case: Case, chart: Chart) -> Finding | None:
     """Loss and gradient are exactly zero: there is nothing left in the rows to train on."""
     if not case.falls or not chart.has("loss", 12):
@@ -187,11 +235,12 @@ def dead(case: Case, chart: Chart) -> Finding | None:
     losses, norms = chart["loss"].newest(8), chart["grad_norm"].newest(8)
     if any(abs(loss) > 1e-9 for loss in losses) or not norms or any(norms):
         return None
+    length = case.recipe.data.max_length
     return Finding(
         "dead",
         "The loss and its gradient have been exactly zero for several steps: no token of these rows is trained.",
         "The answers may lie beyond data.max_length, or the mask leaves nothing: `ftui data preview` shows it.",
-        {"loss": 0.0, "gradient": 0.0},
+        {"loss": 0.0, "gradient": 0.0}, {"data.max_length": 2 * length} if isinstance(length, int) else {}, "grave",
     )
 
 
