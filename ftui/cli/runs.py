@@ -30,6 +30,7 @@ SORT = typer.Option(
     "age", "--sort", "-s",
     help="By age, state, name, model, method, step, loss, eval, best, speed, took, tag, kind, preset or id.",
 )
+NOTE_WIDTH = 60
 REVERSE = typer.Option(False, "--reverse", "-r", help="The other end first.")
 
 
@@ -241,6 +242,8 @@ def _below(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
+    from textwrap import shorten
+
     from rich.console import Console
     from rich.table import Table
 
@@ -257,7 +260,9 @@ def _table(rows: list[dict[str, Any]]) -> None:
         step = "" if row["step"] is None else f"{row['step']:,}" + (f"/{row['total']:,}" if row["total"] else "")
         values = numbers(telling(row["metrics"]))
         made = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
-        said = (plain("  ".join(filter(None, (" ".join(row["tags"]), row["note"])))),) if noted else ()
+        # Of a long note its beginning; `ftui runs show` has the whole.
+        note = shorten(row["note"], NOTE_WIDTH, placeholder=" …")
+        said = (plain("  ".join(filter(None, (" ".join(row["tags"]), note)))),) if noted else ()
         table.add_row(plain(row["run"]), row["kind"], row["status"], step, values, made, *said)
     # A pipe has no width of its own: lines stay whole.
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200).print(table)

@@ -82,6 +82,9 @@ def test_a_row_tells_base_method_best_tags_and_note(ftui_: Ftui, three: list[Run
     shown = ftui_("runs")[1]
     assert "tags and note" in shown
     assert "good  as hoped" in shown
+    notes.note(three[0], "as hoped\n" + "and much more " * 20)
+    assert "good  as hoped and much more" in ftui_("runs")[1]
+    assert ftui_("runs")[1].count("more") < 6
     assert "as hoped" in ftui_("runs", "show", "one")[1]
     assert json.loads(ftui_("runs", "show", "one", "--json")[1])["tags"] == ["good"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from screens_help import drawn as text
 from screens_help import until_drawn as until
+from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -20,6 +21,7 @@ from ftui.runs.facts import Depth
 from ftui.runs.folder import Run, list_runs
 from ftui.screens.app import FtuiApp
 from ftui.screens.monitor import MonitorScreen
+from ftui.screens.page import Page
 from ftui.screens.runs import RunsScreen
 from ftui.screens.runs_list import BATCH, RunsList
 from ftui.screens.widgets.run_table import RunTable
@@ -286,6 +288,16 @@ async def test_the_bar_shows_at_most_six_keys_with_the_way_back(own_home: Path, 
         bar = (await until(pilot, "r Resume")).rstrip().splitlines()[-1]
         assert len(bar.strip().split("   ")) <= shown
         assert bar.rstrip().endswith("esc Back   ? Help")
+
+
+async def test_where_a_page_has_too_many_keys_its_own_give_way() -> None:
+    class Many(Page[None]):
+        BINDINGS = [Binding(key, f"do_{key}", f"Do {key}") for key in "abcdefg"]
+
+    async with FtuiApp().run_test(size=(120, 24)) as pilot:
+        await pilot.app.push_screen(Many())
+        shown = await until(pilot, "a Do a   b Do b   c Do c   d Do d   esc Back   ? Help")
+        assert "Do e" not in shown
 
 
 def test_columns_give_way_where_the_room_is_short_but_never_the_one_that_is_sorted_by() -> None:
