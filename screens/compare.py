@@ -84,6 +84,8 @@ class CompareScreen(Page[None]):
         self._behind = True
         """Whether some of the past is still to be read."""
         self._tab = TABS[0]
+        self._wrong: dict[str, str] = {}
+        """What could not be read of a run, by its letter."""
 
     def compose_body(self) -> ComposeResult:
         yield TabLine(TABS, id="tabs")
@@ -121,15 +123,15 @@ class CompareScreen(Page[None]):
         try:
             drawn, behind = 0.0, True
             while behind:
-                behind = changed = False
+                behind = False
                 for lane in self._lanes:
                     found = await attempt(lane.look)
                     if not self.app.is_running:
                         return
                     if isinstance(found, Problem):
-                        self.notify(f"{found.what} {found.hint}", severity="error", markup=False)
-                        return
-                    changed |= lane.fold(found)
+                        self._complain(lane, found)
+                        continue
+                    lane.fold(found)
                     behind |= found.behind
                 self._behind = behind
                 if self.is_current and (not behind or time.monotonic() - drawn > LOOK_SECONDS):
@@ -137,6 +139,12 @@ class CompareScreen(Page[None]):
                     drawn = time.monotonic()
         finally:
             self._looking = False
+
+    def _complain(self, lane: Lane, problem: Problem) -> None:
+        """Say once what is wrong with a run; the others are followed all the same."""
+        if self._wrong.get(lane.letter) != problem.what:
+            self._wrong[lane.letter] = problem.what
+            self.notify(problem.hint, title=f"{lane.letter}: {problem.what}", severity="error", markup=False)
 
     def on_screen_resume(self) -> None:
         if self._lanes:

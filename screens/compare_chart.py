@@ -20,9 +20,9 @@ from .monitor_series import Series
 from .monitor_words import SIGNS
 from .widgets.plot import Plot
 
-COLUMNS = {"state": 11, "step": 8, "now": 8, "best": 9, "at": 8, "tokens/s": 9, "took": 8, "peak": 10}
+COLUMNS = {"state": 11, "step": 8, "now": 8, "best": 9, "at": 8, "tokens/s": 9, "took": 9, "peak": 10}
 """Cells of what is said of each run, the most telling first; the name before them takes what is left."""
-LEAST_NAME = 14
+LEAST_NAME = 13
 
 
 def curves_on_offer(metrics: Set[str]) -> list[Panel]:

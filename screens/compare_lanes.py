@@ -104,13 +104,12 @@ class Lane:
         items = self._follower.take(PIECE_BYTES)
         return Found(items, self._follower.behind, self._follower.restarts)
 
-    def fold(self, found: Found) -> bool:
-        """Take in what a look has brought; whether that was anything."""
+    def fold(self, found: Found) -> None:
+        """Take in what a look has brought."""
         if found.restarts > self._restarts:
             self._restarts = found.restarts
             self._begin()
         self.side.take(found.items)
-        return bool(found.items)
 
     def curve(self, name: str, axis: Axis) -> Series:
         """This run's curve over the axis."""

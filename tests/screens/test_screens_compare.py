@@ -187,6 +187,27 @@ async def test_a_run_that_is_gone_is_a_sentence(pair: list[Run]) -> None:
         await until_drawn(pilot, "There is no run")
 
 
+async def test_a_run_whose_folder_goes_stops_nobody_else_and_is_said_once(
+    pair: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, said = create("train", "late", command="x", recipe=RECIPE), list[str]()
+    monkeypatch.setattr(CompareScreen, "notify", lambda screen, hint, title, **more: said.append(title))
+    async with app_on([pair[0], late]).run_test(size=(80, 24)) as pilot:
+        await until_drawn(pilot, "Without loss yet: B.")
+        write(late, falling(3))
+        shutil.rmtree(pair[0].path)
+
+        def broken() -> None:
+            raise OSError(5, "Input/output error", str(pair[0].events))
+
+        monkeypatch.setattr(overlay(pilot).lanes[0], "look", broken)
+        await until_drawn(pilot, "1.980")
+        assert last_places(pilot) == [40, 3]
+        write(late, falling(6), first=3)
+        await until(pilot, lambda: last_places(pilot)[1] == 8)
+        assert [title[:22] for title in said] == ["A: Input/output error "]
+
+
 async def test_eight_runs_and_all_that_is_said_of_them_fit_a_small_screen(own_home: Path) -> None:
     runs = [trained(f"run {number}", falling(20 + number)) for number in range(8)]
     async with app_on(runs).run_test(size=(80, 24)) as pilot:
