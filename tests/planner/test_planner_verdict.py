@@ -212,6 +212,10 @@ def test_the_machines_own_risks_are_said(
     shape = shapes["llama3-8b"]
     half = boxes["half"]
     gpu = half.gpus[0].model_copy(update={"processes": (GpuProcess(pid=7, name="python"),)})
+    busy = gpu.model_copy(update={"used_bytes": 0, "free_bytes": gpu.total_bytes, "utilization": 0.97})
+    assert said(half.model_copy(update={"gpus": (busy,)}), shape, rows())["compute.gpus"].endswith(
+        "are held by others (python), and it is 97% busy with that."
+    )
     assert "held by others (python)" in said(half.model_copy(update={"gpus": (gpu,)}), shape, rows())["compute.gpus"]
     assert "The run needs about" in said(box(disk=0.01), shape, rows())["train.keep_checkpoints"]
     volatile = box().disks[0].model_copy(update={"volatile": True})

@@ -54,6 +54,24 @@ def test_a_calibration_that_is_stopped_keeps_nothing() -> None:
     assert not calibration.folder().exists()
 
 
+@pytest.mark.usefixtures("random_demo")
+def test_what_is_expected_after_a_recovery_is_less_by_what_the_formula_says(resolved: Callable[..., Any]) -> None:
+    from ftui import data, models
+    from ftui.recipe import assign
+    from ftui.worker.expected import peak
+
+    recipe = resolved(compute__gpus=0, compute__threads=1, train__micro_batch=4)
+    shape = models.describe("demo")
+    plan = planner.plan(hardware.probe(), shape, data.profile(recipe.data.sources, shape), recipe)
+    run = create("train", "t", command="x", recipe=recipe, plan=plan)
+    planned, half = peak(run, recipe), peak(run, assign(recipe, {"train.micro_batch": 2}))
+    assert planned == plan.recommendation.memory
+    assert half is not None
+    assert half.process_bytes < planned.process_bytes
+    assert half.low_bytes <= half.process_bytes <= half.high_bytes
+    assert peak(create("train", "t", command="x", recipe=recipe), recipe) is None, "nothing was planned"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel keeps no such figure")
 def test_the_peak_on_a_cpu_is_not_that_of_the_attempt_before_the_exec() -> None:
     again = "from ftui.worker.memory import peak_bytes; print(peak_bytes('cpu'))"

@@ -251,7 +251,11 @@ def test_a_recipe_that_never_waits_has_the_batch_halved_at_once_and_is_told_who_
     taken_at(shared, 2, monkeypatch)
     ran = train(recovery__wait_minutes=0)
     assert [event.data["change"] for event in ran.of("recovery")] == [{"train.micro_batch": 2}]
-    assert HELD in ran.of("recovery")[0].data["text"]
+    said = ran.of("recovery")[0].data
+    assert HELD in said["text"]
+    assert "(planned 10.0 GiB)" in said["text"]
+    assert said["expected_bytes"] == NEEDS
+    assert said["measured_bytes"] > 0
     assert not [event for event in ran.of("status") if event.data["state"] == "paused"]
 
 
