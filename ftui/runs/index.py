@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftui import __version__
 from ftui.files import write_atomic
 from ftui.runs.folder import Run
 from ftui.runs.index_pages import BYTES, PageFile
 
-FORMAT = 1
-"""Counted up whenever what is written, or what its numbers mean, changes: an index of another format is made anew."""
+FORMAT = f"1 of ftui {__version__}"
+"""Counted up whenever what is written, or what its numbers mean, changes between two versions of ftui: an index of
+another format is made anew."""
 LEAST_BYTES = 8 << 20
 """Fewer events, or fewer new ones, are read in a tenth of a second and not worth an index."""
 WITNESS_BYTES = 4096

@@ -193,7 +193,7 @@ def test_an_index_that_does_not_fit_is_made_anew(own_home: Path, what: str, pars
         case "replaced by a longer one":
             run.events.write_bytes(text.replace(b'"loss": 0.', b'"loss": 10.'))
         case "another format":
-            (cache / "index").write_bytes((cache / "index").read_bytes().replace(b'"format": 1', b'"format": 0'))
+            (cache / "index").write_bytes((cache / "index").read_bytes().replace(b'"format": "1', b'"format": "0'))
         case "garbage":
             (cache / "index").write_bytes(b"\xff" * 500)
         case "no pages":
