@@ -203,7 +203,7 @@ class MonitorScreen(RunActions, Page[None]):
             return self._tab == "charts" and bool(self._picture.metrics)
         if action == "stage":
             return self._stage is not None
-        return self._tab == "samples" if action == "sample" else super().check_action(action, parameters)
+        return self._tab == "samples" if action in ("sample", "prompt") else super().check_action(action, parameters)
 
     def action_stage(self) -> None:
         if self._stage is not None:
@@ -249,6 +249,9 @@ class MonitorScreen(RunActions, Page[None]):
 
     def action_sample(self, by: int) -> None:
         self.query_one(SampleView).turn(by)
+
+    def action_prompt(self, by: int) -> None:
+        self.query_one(SampleView).go(by)
 
     def _view(self, **changes: Any) -> None:
         pane = self.query_one(ChartsPane)

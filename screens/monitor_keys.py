@@ -41,6 +41,8 @@ TABLE = (
     (TAB, "3", "tab('events')", "Events", "Evaluations, checkpoints, warnings, what was done about them"),
     (TAB, "4", "tab('log')", "Log", "What the worker wrote to its terminal"),
     (TAB, "5", "tab('plan')", "Plan", "What was expected and what is measured; the recipe"),
+    (TAB, "n", "prompt(1)", "Next prompt", "The samples of the next prompt"),
+    (TAB, "N", "prompt(-1)", "Previous prompt", "The samples of the prompt before"),
     (TAB, "left_square_bracket", "sample(-1)", "Earlier", "The samples of the evaluation before"),
     (TAB, "right_square_bracket", "sample(1)", "Later", "The samples of the evaluation after"),
 )

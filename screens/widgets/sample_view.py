@@ -36,7 +36,7 @@ class SampleView(Vertical):
     SampleView { height: 1fr; }
     SampleView #sample-title { height: 1; padding: 0 1; }
     SampleView VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-    SampleView #sample-text { height: auto; }
+    SampleView .sample { height: auto; }
     """
 
     def __init__(self, id: str | None = None) -> None:
@@ -45,11 +45,12 @@ class SampleView(Vertical):
         self._step: int | None = None
         """The evaluation that was chosen; None follows the newest."""
         self._drawn: object = None
+        self._shown: list[Static] = []
+        """A text for each sample, so that keys can go from one to the next."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="sample-title")
-        with VerticalScroll(can_focus=True):
-            yield Static(id="sample-text")
+        yield VerticalScroll(can_focus=True)
 
     def show(self, picture: Picture) -> None:
         """Draw the chosen evaluation of this picture."""
@@ -66,6 +67,15 @@ class SampleView(Vertical):
         self._step = None if place == len(steps) - 1 else steps[place]
         self._draw()
 
+    def go(self, by: int) -> None:
+        """Scroll to the prompt after (1) or before (-1) the one at the top; to its own beginning, if that is above."""
+        scroll = self.query_one(VerticalScroll)
+        tops = [shown.virtual_region.y for shown in self._shown]
+        here = scroll.scroll_offset.y
+        beyond = [top for top in tops if (top > here if by > 0 else top < here)]
+        if beyond:
+            scroll.scroll_to(y=beyond[0] if by > 0 else beyond[-1], animate=False, immediate=True)
+
     def on_resize(self) -> None:
         self._drawn = None
         self._draw()
@@ -80,40 +90,59 @@ class SampleView(Vertical):
         if state == self._drawn:
             return
         self._drawn = state
-        title, text = self.query_one("#sample-title", Static), self.query_one("#sample-text", Static)
+        title = self.query_one("#sample-title", Static)
         if step is None:
             title.update("")
-            over = self._picture.end is not None
-            text.update(NONE_AT_ALL if over else NONE_YET)
+            self._fill([NONE_AT_ALL if self._picture.end is not None else NONE_YET])
             return
         losses = self._picture.series.get("eval_loss")
         loss = dict(losses).get(step) if losses is not None else None
         title.update(Content.assemble(
             (f"step {step:,}", "bold"), f" · evaluation {steps.index(step) + 1} of {len(steps)}",
-            f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later", "dim"),
+            f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later   n next", "dim"),
         ))
-        text.update(answers(samples, self.size.width))
+        drawn = _beside if self.size.width >= SIDE_BY_SIDE else _stacked
+        self._fill([drawn(sample, f"{at} of {len(samples)}") for at, sample in enumerate(samples, 1)])
+
+    def _fill(self, texts: Sequence[RenderableType]) -> None:
+        """Show one text below the other; those that are there already stay where they are."""
+        scroll = self.query_one(VerticalScroll)
+        for shown in self._shown[len(texts) :]:
+            shown.remove()
+        del self._shown[len(texts) :]
+        for shown, text in zip(self._shown, texts, strict=False):
+            shown.update(text)
+        fresh = [Static(text, classes="sample") for text in texts[len(self._shown) :]]
+        self._shown += fresh
+        scroll.mount(*fresh)
 
 
-def answers(samples: Sequence[Sample], width: int) -> RenderableType:
-    """Each prompt with the base model's answer beside the tuned one's, or above it where there is little room."""
-    shown = _beside if width >= SIDE_BY_SIDE else _stacked
-    return Group(*(shown(sample) for sample in samples))
-
-
-def _beside(sample: Sample) -> RenderableType:
+def _beside(sample: Sample, place: str) -> RenderableType:
+    """The prompt, and below it the base model's answer beside the tuned one's."""
     table = Table.grid(padding=(0, 2), expand=True)
-    table.add_column(ratio=1)
-    table.add_column(ratio=1)
+    # What has no spaces is broken anywhere: cut off, a part of the answer would be lost.
+    table.add_column(ratio=1, overflow="fold")
+    table.add_column(ratio=1, overflow="fold")
     table.add_row(Text("base model", "dim"), Text("tuned", "bold"))
-    table.add_row(Text(plain(sample.base or "(not asked)"), "dim"), Text(plain(sample.text)))
-    return Group(_prompt(sample), table, Text())
+    table.add_row(Text(_said(sample.base), "dim"), Text(_said(sample.text)))
+    return Group(_prompt(sample, place), table, Text())
 
 
-def _stacked(sample: Sample) -> RenderableType:
-    base = Text.assemble(("base   ", "dim"), (plain(sample.base or "(not asked)"), "dim"))
-    return Group(_prompt(sample), base, Text.assemble(("tuned  ", "bold"), plain(sample.text)), Text())
+def _stacked(sample: Sample, place: str) -> RenderableType:
+    """The two answers one below the other, where there is little room."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(width=5)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_row(Text("base", "dim"), Text(_said(sample.base), "dim"))
+    table.add_row(Text("tuned", "bold"), Text(_said(sample.text)))
+    return Group(_prompt(sample, place), table, Text())
 
 
-def _prompt(sample: Sample) -> Text:
-    return Text.assemble(("▸ ", "bold"), (plain(sample.prompt), "bold"))
+def _prompt(sample: Sample, place: str) -> Text:
+    return Text.assemble(("▸ ", "bold"), (plain(sample.prompt), "bold"), (f"  {place}", "dim"))
+
+
+def _said(answer: str | None) -> str:
+    if answer is None:
+        return "(not asked)"
+    return plain(answer) if answer.strip() else "(no words)"

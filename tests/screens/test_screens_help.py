@@ -37,7 +37,8 @@ async def test_help_names_every_action_that_makes_sense_and_no_other(own_home: P
         await until(pilot, "t Stop")
         groups = grouped(pilot.app.screen, pilot.app)
         named = {entry.description for name in ("This run", "Charts", "Tabs") for entry in groups[name]}
-        hidden = {"Fix and rerun", "Resume", "Try it", "Report", "Earlier", "Later", "View stage"}
+        hidden = {"Fix and rerun", "Resume", "Try it", "Report", "Earlier", "Later", "View stage", "Next prompt",
+                  "Previous prompt"}
         assert named == {description for _, _, _, description, _ in TABLE} - hidden
         assert {"Back", "Help"} <= {entry.description for entry in groups["Everywhere"]}
         zoom = next(entry for entry in groups["Charts"] if entry.description == "Zoom in")
