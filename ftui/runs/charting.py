@@ -31,6 +31,7 @@ WIDTH, FIRST_HEIGHT, NEXT_HEIGHT = 6.5, 3.4, 2.1
 """Inches: a paper's text width, the first panel with a row of its legend, each further one."""
 ROW_HEIGHT, LEGEND_LETTERS = 0.17, 104
 """Inches of a row of the legend, and how many letters have room in it."""
+NAME_LETTERS = 70
 GENERAL = ("evaluation", "best evaluation", "not a number")
 """What the legend of several runs says of all of them."""
 DPI = 200
@@ -78,7 +79,7 @@ def chart(
     names = list(dict.fromkeys(curves)) or [name for name in ("loss", "eval_loss") if name in measured] or ["loss"]
     if unknown := next((name for name in names if name not in measured), None):
         raise not_measured(unknown, sides)
-    told, notes = labels(runs), []
+    told, notes = [_cut(label) for label in labels(runs)], []
     for side, label in zip(sides, told, strict=True):
         lacking = [name for name in names if not side.placed(name, axis)[0]]
         if lacking:
@@ -296,10 +297,14 @@ def _axis(sides: Sequence[Side], axis: Axis) -> tuple[float, str]:
     return unit, f"time trained ({name})"
 
 
+def _cut(name: str) -> str:
+    """A name that has room in a picture."""
+    return name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
+
+
 def _heading(sides: Sequence[Side], parts: Collection[tuple[str, ...]]) -> str:
     if len(sides) == 1:
-        name = plain(sides[0].run.info.name).replace("\n", " ")
-        return name if len(name) <= 70 else f"{name[:69]}…"
+        return _cut(plain(sides[0].run.info.name).replace("\n", " "))
     return f"{len(sides)} runs: {', '.join(title(part[0])[0].split(' (')[0] for part in parts)}"
 
 
