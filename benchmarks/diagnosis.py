@@ -228,6 +228,8 @@ TRIALS = (
     ),
     Trial("rate-high-full", chats, {**FULL, "train.learning_rate": 0.3}, "learning_rate_high"),
     Trial("rate-high-lora", chats, {"train.learning_rate": 0.5}, "learning_rate_high"),
+    Trial("rate-high-short", chats, {"train.learning_rate": 0.3, "train.max_steps": 80}, "learning_rate_high"),
+    Trial("diverging-warmed", chats, {"train.learning_rate": 0.2, "train.warmup": 0.2}, "diverging"),
     Trial(
         "diverging-full", chats,
         {**FULL, "train.learning_rate": 0.1, "train.warmup": 0.5, "train.max_grad_norm": 0}, "diverging",

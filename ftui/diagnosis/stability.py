@@ -28,6 +28,11 @@ ACCURACY = {"dpo": "rewards/accuracies", "orpo": "rewards/accuracies", "cpo": "r
 TOSSES, COIN = 40, 0.05
 """Logged accuracies, and how near to one half their mean must be, that of either half of them twice as near: a
 preference that is being learnt passes one half on its way, and is at 0.6 and more after a third of a run."""
+THROWN, STUCK, DIED = 1.5, 0.6, 0.1
+"""Times the first losses, the share of them at which it has stayed, and the share of the first gradients that is left:
+a loss that falls has none of the first, and who has learnt as little has gradients yet."""
+EXPLODED = 1e4
+"""Times the first gradients: of 26 recorded healthy runs none had a gradient of 13 times those."""
 SPIKES = 3
 """So many spikes among the newest losses are no accident."""
 FLAT = 0.002
@@ -71,6 +76,31 @@ def rising(case: Case, chart: Chart) -> Finding | None:
         f"{case.recipe.train.learning_rate:g} is too high.",
         f"Stop, and start again with a fifth of it: {_rate(change)}.",
         evidence, change, "grave",
+    )
+
+
+def thrown_off(case: Case, chart: Chart) -> Finding | None:
+    """Early steps threw the weights to where nothing is learnt any more, or gradients explode."""
+    if not case.falls or not chart.has("loss", LEAST) or not chart.has("grad_norm", LEAST):
+        return None
+    loss, norm = chart["loss"], chart["grad_norm"]
+    start, now, usual, lately = loss.start(4), loss.now(16), norm.start(4), median(norm.newest(16))
+    high = [one for one in loss.first(32) if one > THROWN * start]
+    exploded = [one for one in norm.newest(64) if one > EXPLODED * max(median(norm.first(16)), NEAR)]
+    rate, change = float(case.recipe.train.learning_rate), case.slower(10) | _longer_warmup(case)
+    evidence = {"first": start, "now": now, "gradient": lately, "learning_rate": rate}
+    if len(high) >= 2 and now > STUCK * start and lately < DIED * usual:
+        said = (f"The first steps threw the loss from {start:.3g} to {max(high):.3g}, and it stands at {now:.3g} with "
+                f"gradients of {lately:.2g}, which were {usual:.2g}")
+        evidence["highest"] = max(high)
+    elif len(exploded) >= SPIKES:
+        said = f"Gradients explode: {len(exploded)} of the newest {len(norm.newest(64))} reach {max(exploded):.2g}"
+        evidence["longest"] = max(exploded)
+    else:
+        return None
+    return Finding(
+        "learning_rate_high", f"{said}: the learning rate of {rate:g} is too high.",
+        f"Stop, and start again with a tenth of it: {_rate(change)}.", evidence, change, "grave",
     )
 
 
@@ -253,4 +283,4 @@ def _rate(change: dict[str, float]) -> str:
     return f"{change['train.learning_rate']:g}"
 
 
-RULES = (rising, spikes, clipped, at_chance, learns_nothing, dead)
+RULES = (rising, thrown_off, spikes, clipped, at_chance, learns_nothing, dead)

@@ -169,3 +169,17 @@ def test_a_line_has_its_slope() -> None:
     steep, error = slope([(x, 3 * x + 1) for x in range(10)])
     assert steep == pytest.approx(3)
     assert error == pytest.approx(0, abs=1e-9)
+
+
+def test_a_loss_that_early_steps_threw_is_named_with_what_is_left_of_its_gradients() -> None:
+    high = {4: 4.9, 5: 4.6, 6: 4.4, 7: 3.0}
+    found = said(Doctor(case()), loss=lambda step: high.get(step, 2.4 if step < 4 else 2.3),
+                 grad_norm=lambda step: 0.5 if step < 8 else 0.01)  # fmt: skip
+    assert "threw the loss from 2.4 to 4.9" in found["learning_rate_high"][1].text
+    assert found["learning_rate_high"][1].change["train.learning_rate"] == 2e-5
+
+
+def test_gradients_that_explode_are_named_though_the_loss_bears_it() -> None:
+    found = said(Doctor(case()), grad_norm=lambda step: 4e9 if step > 100 and step % 9 == 0 else 0.5)
+    assert "Gradients explode" in found["learning_rate_high"][1].text
+    assert found["learning_rate_high"][0] < 140
