@@ -8,10 +8,13 @@ tmux swallows them, and what a terminal that doesn't know them does with the tex
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from ftui.files import write_atomic
 from ftui.paths import state_file
-from ftui.runs.status import RunStatus
+
+if TYPE_CHECKING:
+    from ftui.runs.status import RunStatus
 
 BELL = "\a"
 FILE = "bell.json"
