@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from ftui.runs.document import MAIN_VALUES, Event
 from ftui.runs.folder import Run
 from ftui.runs.follow import Follower
 from ftui.runs.lines import backwards
-from ftui.runs.status import RunStatus
+from ftui.runs.status import RunStatus, status
 from ftui.units import clock, plain
 
 LOOKED_BACK = 20_000
@@ -22,6 +23,24 @@ PAUSE_SECONDS = 600.0
 MOST_LETTERS = 600
 """Of a sentence: Discord takes 2,000 in all."""
 SIGNS = {"finished": "✓", "stopped": "■", "failed": "✗", "crashed": "✗"}
+
+
+@dataclass(frozen=True)
+class About:
+    """The run that a message is about: its id, its name, and the machine that it was made on."""
+
+    id: str
+    name: str
+    host: str
+
+
+NO_RUN = About("no run yet", "ftui", socket.gethostname())
+"""For a trial before there is any."""
+
+
+def about(run: Run) -> About:
+    """What a message says of `run`."""
+    return About(run.id, run.info.name, run.info.host)
 
 
 @dataclass(frozen=True)
@@ -39,28 +58,28 @@ class Notice:
     best_by: str | None = None
     seconds: float | None = None
 
-    def message(self, run: Run) -> dict[str, Any]:
+    def message(self, run: About) -> dict[str, Any]:
         """The JSON that is sent.  `text` is what Slack, Mattermost and others show, `content` what Discord does."""
         said = self._text(run)
         return {
             "text": said, "content": said,
             # Discord's own way to say that an @everyone in an error calls nobody.
             "allowed_mentions": {"parse": []},
-            "title": f"{run.info.name}: {self.state if self.event == 'end' else self.event}",
-            "event": self.event, "run": run.id, "name": run.info.name, "host": run.info.host, "state": self.state,
+            "title": f"{run.name}: {self.state if self.event == 'end' else self.event}",
+            "event": self.event, "run": run.id, "name": run.name, "host": run.host, "state": self.state,
             "sentence": _short(self.sentence), "hint": _short(self.hint) if self.hint else None, "step": self.step,
             "steps": self.total, "loss": self.loss, "best": self.best, "best_by": self.best_by,
             "seconds": None if self.seconds is None else round(self.seconds, 1),
         }
 
-    def _text(self, run: Run) -> str:
+    def _text(self, run: About) -> str:
         sign = SIGNS.get(self.state, "") if self.event == "end" else "!" if self.event == "attention" else "(test)"
-        head = f"{sign} {run.info.name} {self.state}: {self.sentence}".strip()
+        head = f"{sign} {run.name} {self.state}: {self.sentence}".strip()
         numbers = [f"step {self.step:,}" + (f" of {self.total:,}" if self.total else "")] if self.step else []
         numbers += [f"loss {self.loss:.4g}"] if self.loss is not None else []
         numbers += [f"best {self.best_by} {self.best:.4g}"] if self.best is not None else []
         numbers += [clock(self.seconds)] if self.seconds is not None else []
-        lines = [_short(head), " · ".join([*numbers, run.id, run.info.host])]
+        lines = [_short(head), " · ".join([*numbers, run.id, run.host])]
         if self.hint:
             lines.insert(1, _short(self.hint))
         return _calm("\n".join(lines))
@@ -74,8 +93,11 @@ def at_end(run: Run, now: RunStatus, began: float | None = None) -> Notice:
                   best_by, seconds)
 
 
-def trial(run: Run, now: RunStatus) -> Notice:
-    """The same with what is known at this moment, to see whether it arrives."""
+def trial(run: Run | None) -> Notice:
+    """The same with what is known of `run` at this moment, to see whether it arrives."""
+    if run is None:
+        return Notice("test", "test", "Messages about your runs will arrive here.")
+    now = status(run)
     step, total, loss, best, best_by = _numbers(run, now)
     return Notice("test", now.state, "This is what a message about this run looks like.", None, step, total, loss, best,
                   best_by, None)

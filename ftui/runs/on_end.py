@@ -21,7 +21,7 @@ from ftui.errors import FtuiError, Refused
 from ftui.runs import heartbeat
 from ftui.runs.folder import Run
 from ftui.runs.lines import backwards
-from ftui.runs.notice import Attention, Notice, at_end
+from ftui.runs.notice import Attention, Notice, about, at_end
 from ftui.runs.process import Identity, whereabouts
 from ftui.runs.status import RunStatus, as_ended, status
 from ftui.runs.writer import RunWriter
@@ -99,7 +99,7 @@ def _send(run: Run, notice: Notice) -> list[FtuiError]:
     from ftui.runs import webhook
 
     try:
-        webhook.send(webhook.address(recipe.compute.webhook), notice.message(run))
+        webhook.send(webhook.address(recipe.compute.webhook), notice.message(about(run)))
     except FtuiError as error:
         return [error]
     return []

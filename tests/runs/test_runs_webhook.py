@@ -21,7 +21,7 @@ from ftui.recipe.document import Recipe
 from ftui.runs import control, heartbeat, queue, webhook
 from ftui.runs.folder import Run, create
 from ftui.runs.follow import history
-from ftui.runs.notice import Attention, at_end
+from ftui.runs.notice import Attention, about, at_end
 from ftui.runs.on_end import execute
 from ftui.runs.status import status
 from ftui.runs.writer import RunWriter
@@ -261,7 +261,7 @@ def test_a_message_calls_nobody_whatever_the_error_quotes(run: Run) -> None:
     with RunWriter(run.path) as writer:
         writer.emit("end", status="failed", text="ValueError: @everyone <!here> \x1b[31m" + "x" * 5000, hint=None,
                     metrics={"train_loss": 1.5}, output=None)
-    message = at_end(run, status(run)).message(run)
+    message = at_end(run, status(run)).message(about(run))
     assert "@everyone" not in message["text"]
     assert "<!here" not in message["text"]
     assert "\x1b" not in message["text"]
@@ -277,7 +277,7 @@ def test_the_best_evaluation_is_told_beside_the_last_loss(run: Run) -> None:
         writer.emit("metric", 20, loss=1.0)
         writer.emit("evaluation", 20, eval_loss=1.7, best=False)
         writer.emit("end", status="finished", text="Done.", hint=None, metrics={}, output=None)
-    message = at_end(run, status(run)).message(run)
+    message = at_end(run, status(run)).message(about(run))
     assert (message["loss"], message["best"], message["best_by"], message["step"]) == (1.0, 1.5, "loss", 20)
 
 
@@ -315,6 +315,20 @@ def test_the_message_is_tried_from_the_command_line(
         main(["runs", "notify", run.id])
     assert left.value.code == 2
     assert SECRET not in capsys.readouterr().err
+
+
+def test_it_is_tried_before_there_is_any_run(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ftui.cli.main import main
+
+    monkeypatch.setenv("TEST_HOOK", receiver.url)
+    with pytest.raises(SystemExit) as left:
+        main(["runs", "notify", "--webhook", "env:TEST_HOOK"])
+    assert left.value.code == 0
+    assert "has taken the message" in capsys.readouterr().out
+    (message,) = receiver.wait(1)
+    assert message["text"].startswith("(test) ftui")
 
 
 def test_a_launch_is_refused_where_the_address_cant_be_had(capsys: pytest.CaptureFixture[str]) -> None:
