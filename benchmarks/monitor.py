@@ -231,9 +231,9 @@ def opening(steps: int) -> dict[str, Any]:
             found[name]["beyond_start_s"] = round(found[name]["whole_s"] - found["start"]["whole_s"], 2)
         found["index_mb"] = sum(path.stat().st_size for path in (run.folder / "cache").iterdir()) >> 20
         expected = found["plain_reader"]["cpu_s"] * steps / found["plain_reader"]["steps"]
-        for name in ("first_time", "again"):
-            spent = max(found[name]["cpu_s"] - found["start"]["cpu_s"], 0.01)
-            found[name]["times_less_cpu_than_plain"] = round(expected / spent, 1)
+        # Of the second opening there is next to nothing beyond the app's start to be held against it.
+        spent = max(found["first_time"]["cpu_s"] - found["start"]["cpu_s"], 0.01)
+        found["first_time"]["times_less_cpu_than_plain"] = round(expected / spent, 1)
     return found
 
 

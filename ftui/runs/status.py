@@ -221,8 +221,7 @@ class _Tail:
         end = data.rfind(b"\n") + 1
         # Without a newline in sight the last line is a long one: it is read each time.
         self._offset, self._witness = (start + end, data[max(end - WITNESS_BYTES, 0) : end]) if end else (size, b"")
-        for event in reversed(_needed(backwards(path, self._offset))):
-            self._take(event)
+        self._take(_needed(backwards(path, self._offset))[::-1])
 
     def _go_on(self, path: Path) -> bool:
         """Take in what is new; False where this is another file by now."""
@@ -239,9 +238,7 @@ class _Tail:
         if not data.startswith(self._witness):
             return False
         end = data.rfind(b"\n") + 1
-        for line in data[len(self._witness) : end].split(b"\n"):
-            if event := parse_line(line):
-                self._take(event)
+        self._take([event for line in data[len(self._witness) : end].split(b"\n") if (event := parse_line(line))])
         self._offset += end - len(self._witness)
         self._witness = data[max(end - WITNESS_BYTES, 0) : end]
         return True
@@ -251,7 +248,19 @@ class _Tail:
         """The newest attempt that has an event; 0 without any."""
         return self.newest.attempt if self.newest else 0
 
-    def _take(self, event: Event) -> None:
+    def _take(self, events: list[Event]) -> None:
+        """Take in what came after the others, oldest first."""
+        newest: dict[str, Any] = {}
+        for event in reversed(events):
+            if event.kind in ("metric", "evaluation"):
+                for name, value in event.measured.items():
+                    if name not in newest and _number(value) is not None:
+                        newest[name] = value
+        self.metrics |= newest
+        for event in events:
+            self._take_one(event)
+
+    def _take_one(self, event: Event) -> None:
         if event.attempt != self.attempt:
             self.end = self.said = self.bar = None
             self._pace.clear()
@@ -264,8 +273,6 @@ class _Tail:
             self.bar = event
             if event.data.get("unit", "step") == "step":
                 self.steps = event
-        elif event.kind in ("metric", "evaluation"):
-            self.metrics |= _numbers(event.measured)
         if event.step is not None and event.kind in ("metric", "progress"):
             self.step = event.step
             self._pace.append((event.step, event.time))
@@ -314,10 +321,6 @@ def _needed(newest_first: Iterator[Event]) -> list[Event]:
         if counted and ((said and len(found) > RATE_EVENTS) or (ended and len(found) > ENDED_EVENTS)):
             break
     return found
-
-
-def _numbers(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if _number(value) is not None}
 
 
 def _number(value: Any) -> float | None:
