@@ -1,0 +1,31 @@
+"""The trackers that a recipe can send its curves to, each by one setting of `tracking`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One tracker: its setting under `tracking`, its name, the package it needs, and transformers' callback for it."""
+
+    setting: str
+    title: str
+    package: str
+    callback: str
+
+
+TRACKERS = (
+    Tracker("wandb", "Weights & Biases", "wandb", "WandbCallback"),
+    Tracker("tensorboard", "TensorBoard", "tensorboard", "TensorBoardCallback"),
+    Tracker("mlflow", "MLflow", "mlflow", "MLflowCallback"),
+    Tracker("trackio", "trackio", "trackio", "TrackioCallback"),
+)
+
+
+def installed(tracker: Tracker) -> bool:
+    """Whether its package can be imported here, without importing it."""
+    found = find_spec(tracker.package)
+    # A folder of that name with the results of earlier runs has no origin, and is no package.
+    return found is not None and found.origin is not None
