@@ -61,6 +61,13 @@ def overlay(pilot: Pilot[int]) -> Overlay:
     return pilot.app.screen.query_one(Overlay)
 
 
+async def read(pilot: Pilot[int]) -> None:
+    """Wait until all of the past is there and drawn."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+    screen = pilot.app.screen
+    await until(pilot, lambda: bool(screen._lanes) and not screen._behind)  # type: ignore[attr-defined]
+
+
 def last_places(pilot: Pilot[int]) -> list[int]:
     """Where each curve ends on the axis, in its own unit."""
     shown = overlay(pilot)
@@ -73,7 +80,8 @@ async def test_two_runs_lie_over_each_other_with_their_signs_and_a_line_each(
     pair: list[Run], size: tuple[int, int]
 ) -> None:
     async with app_on(pair).run_test(size=size) as pilot:
-        shown = await until_drawn(pilot, "2 runs", "loss by step", "A slow", "B fast", "✓ finished", "took")
+        await read(pilot)
+        shown = await until_drawn(pilot, " 2 runs ", "1.050", "loss by step", "A slow", "B fast", "✓ finished", "took")
         plot = "\n".join(line[6:] for line in shown.splitlines() if "│" in line or "┤" in line)
         assert "A" in plot
         assert "B" in plot
@@ -86,6 +94,7 @@ async def test_two_runs_lie_over_each_other_with_their_signs_and_a_line_each(
 
 async def test_x_lays_them_over_tokens_and_over_time_and_m_shows_the_next_curve(pair: list[Run]) -> None:
     async with app_on(pair).run_test(size=(80, 24)) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "curve 1 of 4", "✓ finished")
         assert last_places(pilot) == [40, 20]
         await pilot.press("x")
@@ -104,6 +113,7 @@ async def test_x_lays_them_over_tokens_and_over_time_and_m_shows_the_next_curve(
 
 async def test_a_runs_letter_hides_it_and_brings_it_back(pair: list[Run]) -> None:
     async with app_on(pair).run_test(size=(80, 24)) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "✓ finished", "B fast")
         assert overlay(pilot).ends == (1.0, 40.0)
         await pilot.press("a")
@@ -120,6 +130,7 @@ async def test_a_runs_letter_hides_it_and_brings_it_back(pair: list[Run]) -> Non
 
 async def test_what_differs_and_what_came_of_it_stand_in_the_table(pair: list[Run]) -> None:
     async with app_on(pair).run_test(size=(80, 24)) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "2 table 1", "✓ finished")
         await pilot.press("2")
         shown = await until_drawn(pilot, "adapter.rank", "A slow", "B fast", "best", "peak")
@@ -143,7 +154,7 @@ async def test_a_run_that_goes_on_is_followed(pair: list[Run], own_home: Path) -
         await until_drawn(pilot, "B late", "Without loss yet: B.")
         write(late, falling(7))
         await until_drawn(pilot, "1.94")
-        assert last_places(pilot) == [40, 7]
+        await until(pilot, lambda: last_places(pilot) == [40, 7])
 
 
 async def test_what_a_run_lacks_is_said_and_the_others_are_drawn(own_home: Path) -> None:
@@ -154,6 +165,7 @@ async def test_what_a_run_lacks_is_said_and_the_others_are_drawn(own_home: Path)
     judge = create("evaluate", "judge", command="x")
     uncounted = trained("uncounted", falling(10), tokens=None)
     async with app_on([resumed, judge, uncounted]).run_test(size=(80, 24)) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "A resumed", "Without loss", "B.", "×")
         assert last_places(pilot) == [24, -1, 10]
         await pilot.press("x")
@@ -202,6 +214,7 @@ async def test_a_run_whose_folder_goes_stops_nobody_else_and_is_said_once(
 
         monkeypatch.setattr(overlay(pilot).lanes[0], "look", broken)
         await until_drawn(pilot, "1.980")
+        await read(pilot)
         assert last_places(pilot) == [40, 3]
         write(late, falling(6), first=3)
         await until(pilot, lambda: last_places(pilot)[1] == 8)
@@ -211,7 +224,7 @@ async def test_a_run_whose_folder_goes_stops_nobody_else_and_is_said_once(
 async def test_eight_runs_and_all_that_is_said_of_them_fit_a_small_screen(own_home: Path) -> None:
     runs = [trained(f"run {number}", falling(20 + number)) for number in range(8)]
     async with app_on(runs).run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: all(len(lane.side.places.steps) for lane in overlay(pilot).lanes))
+        await read(pilot)
         shown = await until_drawn(pilot, " 8 runs ", *(f"{letter} run" for letter in "ABCDEFGH"))
         rows = shown.splitlines()
         assert sum("┤" in row or "│" in row for row in rows) >= 6
@@ -231,6 +244,7 @@ async def test_a_name_that_steers_a_terminal_is_shown_and_not_sent(own_home: Pat
 async def test_v_opens_a_runs_monitor_and_n_lays_one_more_over_them(pair: list[Run]) -> None:
     third = trained("third", falling(10))
     async with app_on(pair).run_test(size=(80, 24)) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "✓ finished")
         await pilot.press("n")
         await until_drawn(pilot, "Compare with which run?", "third")
@@ -254,6 +268,7 @@ async def test_w_writes_the_chart_in_sight_and_says_where(
     folder.mkdir()
     monkeypatch.chdir(folder)
     async with app_on(pair).run_test(size=(120, 40), notifications=True) as pilot:
+        await read(pilot)
         await until_drawn(pilot, "✓ finished")
         await pilot.press("x", "w")
         await until_drawn(pilot, "The chart is drawn", seconds=60)
