@@ -297,7 +297,7 @@ async def test_what_one_asks_of_a_run_lands_in_its_inbox(own_home: Path) -> None
             await pilot.press(key)
             for _ in range(100):
                 await pilot.pause(0.02)
-                if commands := take(run.folder):
+                if commands := take(run.folder).commands:
                     break
             assert [command.name for command in commands] == [name]
 
