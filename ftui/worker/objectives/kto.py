@@ -35,8 +35,10 @@ class KtoTrainer(ReferenceTrainer, KTOTrainer):
         args.per_device_train_batch_size = wanted
         strangers: bool = self.calculate_KL
         self.reference_names = REFERENCE_LABELLED if strangers else REFERENCE_LABELLED[:1]
-        self.train_dataset, self.eval_dataset = (
-            Mismatched(rows, wanted, args.seed, strangers=strangers) for rows in (prepared.train, prepared.validation)
+        self.train_dataset = Mismatched(prepared.train, wanted, args.seed, strangers=strangers)
+        # An evaluation may have smaller batches than a step, and its strangers come from within them, too.
+        self.eval_dataset = Mismatched(
+            prepared.validation, args.per_device_eval_batch_size, args.seed, strangers=strangers
         )
 
 
