@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from rich.console import Group
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -168,7 +169,7 @@ class TryScreen(Page[None]):
         self._draw()
 
     def _draw(self) -> None:
-        self.query_one("#answers", Static).update(answers(self._answers, self.size.width))
+        self.query_one("#answers", Static).update(Group(*answers(self._answers, self.size.width)))
 
     def on_resize(self) -> None:
         self._draw()

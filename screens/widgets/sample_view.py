@@ -101,8 +101,7 @@ class SampleView(Vertical):
             (f"step {step:,}", "bold"), f" · evaluation {steps.index(step) + 1} of {len(steps)}",
             f" · loss {short(loss)}" if loss is not None else "", ("   [ earlier   ] later   n next", "dim"),
         ))
-        drawn = _beside if self.size.width >= SIDE_BY_SIDE else _stacked
-        self._fill([drawn(sample, f"{at} of {len(samples)}") for at, sample in enumerate(samples, 1)])
+        self._fill(answers(samples, self.size.width))
 
     def _fill(self, texts: Sequence[RenderableType]) -> None:
         """Show one text below the other; those that are there already stay where they are."""
@@ -115,6 +114,13 @@ class SampleView(Vertical):
         fresh = [Static(text, classes="sample") for text in texts[len(self._shown) :]]
         self._shown += fresh
         scroll.mount(*fresh)
+
+
+def answers(samples: Sequence[Sample], width: int) -> list[RenderableType]:
+    """Each prompt with the base model's answer beside the tuned one's, or above it where there is little room."""
+    drawn = _beside if width >= SIDE_BY_SIDE else _stacked
+    places = [f"{at} of {len(samples)}" if len(samples) > 1 else "" for at in range(1, len(samples) + 1)]
+    return [drawn(sample, place) for sample, place in zip(samples, places, strict=True)]
 
 
 def _beside(sample: Sample, place: str) -> RenderableType:
