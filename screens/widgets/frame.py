@@ -95,9 +95,9 @@ class KeyBar(Widget):
             shown[binding.action] = label if enabled else label.stylize("dim")
             shared += binding.id in SHARED_KEYS
         keys = list(shown.values())
-        # Where there are too many, the page's own last ones give way: the way back and the help always stand.
+        # Where there are too many, the help gives way, which `?` opens all the same, and then the page's own last ones.
         own = len(keys) - shared
-        return Content("   ").join(keys[: min(own, SHOWN_KEYS - shared)] + keys[own:])
+        return Content("   ").join((keys[: min(own, SHOWN_KEYS - 1)] + keys[own:])[:SHOWN_KEYS])
 
     def on_click(self, event: Click) -> None:
         if key := event.style.meta.get("press"):
