@@ -64,6 +64,8 @@ class Watch:
         """What the events that were looked at have told; whoever looks folds them in."""
         self._pages: PageFile | None = None
         """Where the numbers of a long run go that has no index yet."""
+        self._unsafe = False
+        """Whether such a file was lost while it was in use: the numbers stay in memory then."""
         self._saved = 0
         """Up to which byte the events are in the index, or could not be put there."""
 
@@ -86,6 +88,9 @@ class Watch:
         """What is new since the last look."""
         run = self.run or self.open()
         now = time.monotonic()
+        if self.picture.file is not None and self.picture.file.lost and not self._unsafe:
+            self._unsafe = True
+            self._follower.restart()
         # The status before the events, so that no event that came before an end is missed.
         if self._status is None or (now - self._status_time >= STATUS_SECONDS and not self._follower.behind):
             self._status, self._status_time = status(run), now
@@ -94,7 +99,8 @@ class Watch:
                     StageSeen(each.id, str(each.info.args["name"]), each.status()) for each in run.stages()
                 )
         events = self._follower.take(PIECE_BYTES)
-        if self._pages is None and self._follower.size >= LEAST_BYTES and self.picture.file is None:
+        without = self._pages is None and self.picture.file is None and not self._unsafe
+        if without and self._follower.size >= LEAST_BYTES:
             self._pages = self._index.begin()
         if any(isinstance(event, Event) and event.kind in ("status", "end") for event in events):
             self.forget_status()

@@ -41,6 +41,12 @@ class Follower:
         self._reader: Reader | None = None
         self._inode: int | None = None
 
+    def restart(self) -> None:
+        """Begin anew, as if the file had been replaced."""
+        self.offset = self.garbage = 0
+        self._reader = None
+        self.restarts += 1
+
     def poll(self, limit_bytes: int = LIMIT_BYTES) -> list[Event]:
         """The events that came in since the last call, in their order; a last line without its end is left for later.
 
@@ -80,9 +86,7 @@ class Follower:
         with file:
             facts = os.fstat(file.fileno())
             if facts.st_size < self.offset or self._inode not in (None, facts.st_ino):
-                self.offset = self.garbage = 0
-                self._reader = None
-                self.restarts += 1
+                self.restart()
             self._inode, self.size = facts.st_ino, facts.st_size
             if facts.st_size == self.offset:
                 self.behind = False

@@ -46,13 +46,20 @@ class PageFile:
                 # Another one adds to it, or this filesystem knows no locks.
                 self.writable = False
         self.end = os.fstat(handle).st_size
+        self.lost = False
 
     def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes from `offset` on; raises OSError where the file has become shorter."""
-        data = os.pread(self._file.fileno(), size, offset)
+        """`size` bytes from `offset` on; zeros for what is gone, and then `lost` says so.
+
+        Somebody may empty a cache at any time, and who draws from it must not fail: who looks at the run begins anew.
+        """
+        try:
+            data = os.pread(self._file.fileno(), size, offset)
+        except OSError:
+            data = b""
         if len(data) < size:
-            raise OSError(f"{self.path} was cut")
-        return data
+            self.lost = True
+        return data.ljust(size, b"\0")
 
     def append(self, data: bytes) -> int | None:
         """Where `data` was put; None where it wasn't: it is another's to write, or the disk is full."""

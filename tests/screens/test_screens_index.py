@@ -85,6 +85,11 @@ def look(run: Run, *, save: bool = True) -> Watch:
     """Open a run as the monitor does, read it whole, and leave it."""
     watch = Watch(run.id)
     watch.open()
+    return look_on(watch, save=save)
+
+
+def look_on(watch: Watch, *, save: bool = True) -> Watch:
+    """Read all that there is now."""
     while True:
         found = watch.look()
         watch.fold(found)
@@ -223,6 +228,32 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(own_home: Path) -
     watch.fold(found)
     assert told(watch.picture) == told(slow(run))
     assert watch.picture.restarts == 1
+
+
+def test_pages_that_are_cut_while_they_are_drawn_are_read_anew_into_memory(own_home: Path) -> None:
+    run = long_run(own_home)
+    watch = look(run)
+    assert watch.picture.file is not None
+    os.truncate(watch.picture.file.path, 4096)
+    list(watch.picture.series["loss"].values)
+    assert watch.picture.file.lost
+    look_on(watch)
+    assert watch.picture.file is None
+    assert told(watch.picture) == told(slow(run))
+
+
+async def test_the_monitor_outlives_the_loss_of_its_index(own_home: Path) -> None:
+    run = long_run(own_home, 3000)
+    async with FtuiApp(open_run=run.id).run_test(size=(120, 40)) as pilot:
+        await until(pilot, "3,000 / 4,000 steps", "each step", "smoothed")
+        while not (run.path / "cache" / "index").exists():
+            await pilot.pause(0.05)
+        for path in (run.path / "cache").glob("pages-*"):
+            os.truncate(path, 0)
+        for key in ("l", "plus", "s", "m", "x", "0", "m"):
+            await pilot.press(key)
+        await until(pilot, "3,000 / 4,000 steps", "each step", "smoothed")
+        assert pilot.app.is_running
 
 
 def test_two_apps_on_one_run_share_the_index_and_do_not_disturb_each_other(own_home: Path) -> None:
