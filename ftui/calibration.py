@@ -161,7 +161,7 @@ def start_measure(layout: Layout, *, command: str) -> Run:
     from ftui.recipe import assign
     from ftui.runs.control import start
     from ftui.runs.folder import create
-    from ftui.runs.launch import obstacles
+    from ftui.runs.obstacles import obstacles
     from ftui.runs.on_end import SILENT
 
     spoken = layout.estimate.verdict.text

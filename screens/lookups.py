@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ftui.planner.document import Plan
     from ftui.recipe import Recipe
     from ftui.runs import Layout, Run
-    from ftui.runs.launch import Obstacle
+    from ftui.runs.obstacles import Obstacle
 
     from .wizard.checkup import Wanted
 
@@ -164,7 +164,7 @@ def other_values(layout: Layout, path: str) -> tuple[WhyNot, ...]:
 
 def obstacles(layout: Layout) -> list[Obstacle]:
     """What would make the run fail, the gravest first."""
-    from ftui.runs.launch import obstacles
+    from ftui.runs.obstacles import obstacles
 
     return list(obstacles(layout))
 

@@ -32,8 +32,9 @@ def command(
     """Plan what the recipe leaves open, check that it fits, and start it in a process that outlives this terminal."""
     from ftui.errors import Refused
     from ftui.runs.command import ask, launch_command
-    from ftui.runs.launch import launch, lay_out, obstacles, refuses
+    from ftui.runs.launch import launch, lay_out
     from ftui.runs.logout import survival
+    from ftui.runs.obstacles import obstacles, refuses
 
     flags: dict[str, Any] = {
         "model.base": model, "name": name, "compute.max_hours": max_hours, "compute.on_end": on_end

@@ -19,9 +19,11 @@ from ftui.recipe.document import Recipe
 from ftui.recipe.stages import STAGE, Stage, stages_of
 from ftui.recipe.start_combinations import TRAINING
 from ftui.runs import data_files
+from ftui.runs.absolute import with_absolute_paths
 from ftui.runs.control import start
 from ftui.runs.folder import Run, create
-from ftui.runs.launch import Layout, lay_out, never, obstacles, refreshed, with_absolute_paths
+from ftui.runs.launch import Layout, lay_out, refreshed
+from ftui.runs.obstacles import never, obstacles
 from ftui.runs.on_end import SILENT
 
 

@@ -6,7 +6,8 @@ from ftui import planner, trust
 from ftui.calibration import calibration
 from ftui.errors import FtuiError
 from ftui.recipe import Recipe, assign, differences
-from ftui.runs.launch import Layout, lay_out, with_absolute_paths
+from ftui.runs.absolute import with_absolute_paths
+from ftui.runs.launch import Layout, lay_out
 
 from .state import Moved, WizardState
 

@@ -131,7 +131,8 @@ def test_a_preset_trains(
 
     from ftui.runs.folder import create
     from ftui.runs.follow import history
-    from ftui.runs.launch import lay_out, obstacles
+    from ftui.runs.launch import lay_out
+    from ftui.runs.obstacles import obstacles
     from ftui.worker.__main__ import main
 
     base = str(make_llava(tmp_path / "llava")) if entry.name == "images-llava" else "demo"

@@ -263,7 +263,7 @@ def test_files_that_repairs_name_are_those_of_the_folder_that_a_run_was_launched
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ftui.recipe.document import Data, Recipe
-    from ftui.runs.launch import with_absolute_paths
+    from ftui.runs.absolute import with_absolute_paths
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "test.jsonl").write_text("{}\n")

@@ -15,9 +15,9 @@ from ftui.cli.main import main
 from ftui.models import demo
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
+from ftui.runs.absolute import with_absolute_paths
 from ftui.runs.companions import wrong_companions
 from ftui.runs.folder import list_runs
-from ftui.runs.launch import with_absolute_paths
 from ftui.runs.own_function import wrong_function
 
 

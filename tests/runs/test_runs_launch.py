@@ -28,10 +28,12 @@ from ftui.recipe import assign, get, read
 from ftui.recipe.document import Recipe
 from ftui.recipe.presets import presets
 from ftui.runs import data_files
+from ftui.runs.absolute import with_absolute_paths
 from ftui.runs.command import ask, launch_command
 from ftui.runs.control import wait
 from ftui.runs.folder import create
-from ftui.runs.launch import Layout, launch, lay_out, obstacles, with_absolute_paths
+from ftui.runs.launch import Layout, launch, lay_out
+from ftui.runs.obstacles import obstacles
 from ftui.units import GiB
 
 SHAPE = ModelShape(

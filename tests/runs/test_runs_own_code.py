@@ -15,7 +15,8 @@ from ftui.recipe import assign
 from ftui.recipe.document import Recipe
 from ftui.runs import list_runs
 from ftui.runs.agreed_code import with_agreed_commit
-from ftui.runs.launch import launch, lay_out, obstacles
+from ftui.runs.launch import launch, lay_out
+from ftui.runs.obstacles import obstacles
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ def test_a_torn_line_is_taken_in_once_its_end_has_come(run: Run) -> None:
 @given(st.lists(st.tuples(
     st.sampled_from(["metric", "status", "progress", "end", "evaluation", "warning"]), st.integers(0, 3),
     st.integers(0, 2)), max_size=14), st.integers(0, 13))
-def test_looking_twice_tells_all_that_looking_once_tells(run: Run, events: list[tuple[str, int, int]], cut: int) -> None:
+def test_looking_twice_tells_all_that_looking_once_does(run: Run, events: list[tuple[str, int, int]], cut: int) -> None:
     found, attempt = [], 1
     for kind, step, later in events:
         attempt += later == 2

@@ -54,7 +54,7 @@ async def test_what_is_launched_is_what_was_edited_however_long_the_planning_tak
 async def test_what_stands_in_the_way_is_asked_about_before_the_launch(
     launches: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftui.runs.launch import Obstacle
+    from ftui.runs.obstacles import Obstacle
 
     monkeypatch.setattr("ftui.screens.lookups.obstacles", lambda layout: [Obstacle("The disk is full.", "Free some.")])
     app = FtuiApp(demo=True)

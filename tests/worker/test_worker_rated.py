@@ -11,7 +11,8 @@ import pytest
 
 from ftui.data.rating import open_rating
 from ftui.recipe import parse
-from ftui.runs.launch import lay_out, obstacles
+from ftui.runs.launch import lay_out
+from ftui.runs.obstacles import obstacles
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.xdist_group("worker")]
 

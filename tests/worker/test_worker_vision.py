@@ -166,7 +166,8 @@ def test_the_plan_counts_their_tokens_and_a_model_that_reads_text_alone_is_refus
 ) -> None:
     from ftui.recipe import assign
     from ftui.recipe.document import Recipe
-    from ftui.runs.launch import lay_out, obstacles
+    from ftui.runs.launch import lay_out
+    from ftui.runs.obstacles import obstacles
 
     asked = assign(Recipe(), {"model.base": settings["model__base"], "data.sources": settings["data__sources"],
                               "compute.gpus": 0})
