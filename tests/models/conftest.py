@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import struct
@@ -159,7 +160,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if body:
-            self.wfile.write(data)
+            # A download that is stopped hangs up, which the server would print a traceback of.
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(data)
 
     def missing(self, body: bool) -> None:
         self.reply(401, b"{}", body, X_Error_Code="RepoNotFound", X_Error_Message="Repository not found")
