@@ -15,6 +15,7 @@ TAKES_DASHES = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
 def tag(
+    context: typer.Context,
     run_id: str = ID,
     words: list[str] = typer.Argument(None, metavar="TAG", help="TAG or +TAG adds it, -TAG takes it away."),
     as_json: bool = JSON,
@@ -23,6 +24,10 @@ def tag(
     from ftui.runs import notes
     from ftui.runs.folder import find
 
+    if run_id == "-h":
+        # No id begins with a dash; behind one this is the tag "h" that is taken away.
+        print(context.get_help())
+        return
     run = find(run_id)
     _show(run, notes.tag(run, words) if words else notes.read(run), as_json)
 

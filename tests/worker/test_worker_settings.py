@@ -156,7 +156,7 @@ def test_kernels_of_the_hub_are_asked_for_where_the_recipe_wants_them(
     monkeypatch.setattr(base, "_with_words", lambda folder, how: given.append(how) or tiny())
     plain = Precision("float32", "float32", "float32", None, "")
     for kernels in (False, True):
-        base.load_model(assign(Recipe(), {"model.kernels": kernels}), tmp_path, plain, "cpu")
+        base.load_model(assign(Recipe(), {"model.base": "demo", "model.kernels": kernels}), tmp_path, plain, "cpu")
     assert [how.get("use_kernels") for how in given] == [None, True]
 
 
