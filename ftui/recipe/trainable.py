@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from ftui.methods import ADAPTERS, OBJECTIVES
 from ftui.recipe.combinations import wrong_combinations
 from ftui.recipe.document import Recipe
-from ftui.recipe.trackers import TRACKERS, installed
 
 Only = tuple[str, str]
 """What can only be planned, and what to write to have it trained."""
@@ -26,7 +25,7 @@ def planned_only(recipe: Recipe) -> Only | None:
 
 
 def missing(recipe: Recipe, *, gpu: bool, fp8: bool = False) -> Only | None:
-    """What `recipe` needs and this machine or installation lacks for its loss, optimizer, operations or trackers; `gpu`
+    """What `recipe` needs and this machine or installation lacks for its loss, optimizer or operations; `gpu`
     says whether a GPU trains, `fp8` whether that multiplies 8-bit floats.
     """
     name = recipe.train.optimizer
@@ -47,10 +46,6 @@ def missing(recipe: Recipe, *, gpu: bool, fp8: bool = False) -> Only | None:
     if recipe.train.float8 and find_spec("torchao") is None:
         return ("train.float8 needs the package torchao, which is not installed.",
                 "Run pip install torchao, or write train.float8: false.")
-    for tracker in TRACKERS:
-        if getattr(recipe.tracking, tracker.setting) and not installed(tracker):
-            return (f"tracking.{tracker.setting} needs the package {tracker.package}, which is not installed.",
-                    f"Run pip install {tracker.package}, or leave tracking.{tracker.setting} out.")
     if recipe.train.loss != "liger":
         return None
     if not gpu:

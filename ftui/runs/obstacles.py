@@ -12,6 +12,7 @@ from ftui.errors import FtuiError
 from ftui.methods import LoraOptions, Targeted
 from ftui.paths import hub_cache_dir, runs_dir
 from ftui.recipe.picture_combinations import wrong_pictures
+from ftui.recipe.trackers import untracked
 from ftui.recipe.trainable import missing, planned_only
 from ftui.runs.absolute import NAMED
 from ftui.runs.added_tokens import untrained_tokens
@@ -58,6 +59,8 @@ def obstacles(layout: Layout) -> Iterator[Obstacle]:
         yield Obstacle(*untrainable)
     gpu = layout.hardware.gpu if layout.recipe.compute.gpus != 0 else None
     if found := missing(layout.recipe, gpu=gpu is not None, fp8=gpu is not None and gpu.fp8):
+        yield Obstacle(*found)
+    if found := untracked(layout.recipe):
         yield Obstacle(*found)
     yield from _torch_obstacles(layout)
     yield from _data_obstacles(layout)

@@ -32,6 +32,9 @@ def require_plain(folder: Path) -> None:
     """Raises Refused where a file or folder that a run writes is a link: it would be written, or emptied, elsewhere."""
     try:
         links = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
+    except (FileNotFoundError, NotADirectoryError):
+        # No run at all: whoever opens it says that.
+        return
     except OSError as error:
         raise Refused(f"The run folder {folder} can't be read: {error.strerror}.", "Check its permissions.") from error
     if links:

@@ -123,9 +123,11 @@ def _unattended(run: Run, tail: _Tail, common: dict[str, Any]) -> RunStatus:
         return RunStatus(state="crashed", text=error.what, hint=error.hint, **common)
     if parent is not None and tail.newest is None:
         return _next_stage(run, parent, common)
-    if tail.newest is None and abs(time.time() - created) < START_SECONDS:
+    # A heartbeat that is there and can't be read is what a power cut leaves of one.
+    if tail.newest is None and abs(time.time() - created) < START_SECONDS and not run.heartbeat.exists():
         return RunStatus(state="queued", text="Waiting for its worker to start.", since=created, **common)
-    text = "It was never started." if tail.newest is None else "Its worker is gone and left no trace."
+    never = tail.newest is None and not run.heartbeat.exists()
+    text = "It was never started." if never else "Its worker is gone and left no trace."
     return RunStatus(state="crashed", text=text, hint=f"Start it: ftui runs resume {run.id}", **common)
 
 

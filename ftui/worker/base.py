@@ -15,7 +15,7 @@ from ftui.models import demo
 from ftui.recipe.document import Recipe
 from ftui.worker.context import JobContext
 from ftui.worker.jobs.demo import ensure_weights
-from ftui.worker.own_code import admit
+from ftui.worker.own_code import admit_for
 from ftui.worker.precision import Precision
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def load_model(
     """
     import torch
 
-    admit(recipe.model.base, recipe.model.revision, recipe.model.trust_code)
+    admit_for(folder, recipe.model.base, recipe.model.revision, recipe.model.trust_code)
     attention = "sdpa" if recipe.model.attention == "auto" else recipe.model.attention
     given: dict[str, Any] = {
         "dtype": getattr(torch, precision.weights), "attn_implementation": attention, "trust_remote_code": False,

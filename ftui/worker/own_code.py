@@ -16,11 +16,19 @@ from typing import Any
 from ftui import paths
 from ftui.errors import BadInput, Refused
 from ftui.files import make_folder, write_atomic
-from ftui.models.own_code import COMMIT, OwnCode, check, look
+from ftui.models.config import read_json
+from ftui.models.own_code import COMMIT, OwnCode, check, look, needed
 from ftui.models.trusted import against
 
 _admitted: dict[str, str] = {}
 """Model type -> the hash of the code that stands for it in this process."""
+
+
+def admit_for(folder: Path, base: str, revision: str | None, hash: str | None) -> None:
+    """As `admit`, where the model in `folder`, which is `base` or was made of it, needs code of its own."""
+    config = folder / "config.json"
+    if config.is_file() and needed(read_json(config)):
+        admit(base, revision, hash)
 
 
 def admit(base: str, revision: str | None, hash: str | None) -> None:

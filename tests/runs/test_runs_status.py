@@ -181,9 +181,10 @@ def test_a_machine_that_was_started_again_has_killed_its_runs(run: Run) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff" * 50, b'{"pid": 1e999}'])
-def test_a_damaged_heartbeat_is_none(run: Run, content: bytes) -> None:
-    run.heartbeat.write_bytes(content)
+def test_a_damaged_heartbeat_says_that_there_was_a_worker_and_no_more(run: Run, content: bytes) -> None:
     assert status(run).state == "queued"
+    run.heartbeat.write_bytes(content)
+    assert (status(run).state, status(run).text) == ("crashed", "Its worker is gone and left no trace.")
 
 
 def test_the_status_of_a_long_run_reads_only_its_end(run: Run) -> None:

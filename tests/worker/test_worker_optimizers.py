@@ -102,7 +102,8 @@ def test_its_states_are_as_large_as_planned_and_it_learns(name: str, adapter: st
     first = stepped(model, optimizer)
     # Scales of 8-bit states come by whole blocks.
     assert held(optimizer) == pytest.approx(planned(recipe), rel=1e-4 if name.endswith("8bit") else 0)
-    assert stepped(model, optimizer, 8) < first - 0.1
+    # So many that no processor's rounding decides.
+    assert stepped(model, optimizer, 32) < first - 0.1
 
 
 @pytest.mark.slow

@@ -15,8 +15,7 @@ import pytest
 
 from ftui.recipe import assign
 from ftui.recipe.document import Recipe
-from ftui.recipe.trackers import TRACKERS
-from ftui.recipe.trainable import missing
+from ftui.recipe.trackers import TRACKERS, untracked
 from ftui.runs.folder import Run, create
 from ftui.runs.follow import history
 from ftui.runs.writer import RunWriter
@@ -133,7 +132,7 @@ def test_one_that_cant_keep_up_loses_values_and_memory_stays_bounded(
 def test_one_that_is_not_installed_is_named_before_the_launch(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ftui.recipe.trackers.find_spec", lambda name: None)
     recipe = assign(Recipe(), {"model.base": "demo", f"tracking.{setting}": SETTINGS[setting]})
-    found = missing(recipe, gpu=False)
+    found = untracked(recipe)
     assert found is not None
     assert f"needs the package {setting}" in found[0]
     assert f"pip install {setting}" in found[1]
@@ -142,7 +141,7 @@ def test_one_that_is_not_installed_is_named_before_the_launch(setting: str, monk
 def test_a_folder_of_old_curves_is_not_taken_for_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wandb").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert missing(assign(Recipe(), {"model.base": "demo", "tracking.wandb": "x"}), gpu=False) is not None
+    assert untracked(assign(Recipe(), {"model.base": "demo", "tracking.wandb": "x"})) is not None
 
 
 @pytest.mark.slow

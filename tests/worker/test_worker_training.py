@@ -153,7 +153,6 @@ def test_commands_are_obeyed_at_the_next_step(
 def test_trackers_that_are_missing_or_broken_cost_a_warning_and_nothing_else(
     train: Callable[..., Any], random_demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import importlib.util
     import types
 
     class Broken:
@@ -162,11 +161,9 @@ def test_trackers_that_are_missing_or_broken_cost_a_warning_and_nothing_else(
 
         on_log = on_train_end = on_train_begin
 
-    found = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec",
-        lambda name, *rest: None if name == "wandb" else types.SimpleNamespace() if name == "tensorboard"
-        else found(name, *rest),
+        "ftui.recipe.trackers.find_spec",
+        lambda name: types.SimpleNamespace(origin="here") if name == "tensorboard" else None,
     )
     monkeypatch.setattr("transformers.integrations.TensorBoardCallback", Broken)
     ran = train(
