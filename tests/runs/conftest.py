@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ftui.cli.main import main
 from ftui.runs import control
 from ftui.runs.folder import Run, create
 
@@ -35,3 +36,19 @@ def run(make_run: Callable[..., Run]) -> Run:
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that are started are real processes with the counting job."""
     monkeypatch.setattr(control, "WORKER", (sys.executable, str(COUNTING)))
+
+
+@pytest.fixture
+def ftui_(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main(words)
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        out = capfd.readouterr()
+        return code, out.out, out.err
+
+    return call

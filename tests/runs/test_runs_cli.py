@@ -17,7 +17,6 @@ import pytest
 
 import ftui.data
 from ftui.cli.lines import line
-from ftui.cli.main import main
 from ftui.data.document import DataProfile, Source
 from ftui.runs import control
 from ftui.runs.document import Event
@@ -26,22 +25,6 @@ from ftui.runs.status import status
 
 KEYS = ["run", "status", "folder", "output", "metrics"]
 Make = Callable[..., Run]
-
-
-@pytest.fixture
-def ftui_(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(words)
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        out = capfd.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

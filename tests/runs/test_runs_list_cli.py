@@ -11,28 +11,11 @@ from typing import Any
 import pytest
 import typer
 
-from ftui.cli.main import main
 from ftui.recipe import parse
 from ftui.runs import control, notes, trash
 from ftui.runs.folder import Run, create, list_runs
 
 Ftui = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ftui_(capfd: pytest.CaptureFixture[str]) -> Ftui:
-    """Run the command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(words)
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        out = capfd.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def made(name: str, loss: float, base: str = "Qwen/Qwen3-8B", status: str = "finished", **info: Any) -> Run:
