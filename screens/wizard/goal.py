@@ -87,8 +87,9 @@ class GoalStep(Step):
     def _leads(self) -> str:
         if self._kind is None:
             return "That leads to (no rows are read yet)"
-        rows = f"{self.state.profile.rows:,} " if self.state.profile else ""
-        return f"That leads to, with {rows}{KINDS[self._kind][1]}"
+        count = self.state.profile.rows if self.state.profile else 0
+        rows = f"{count:,} row{'' if count == 1 else 's'}: " if count else ""
+        return f"That leads to ({rows}{KINDS[self._kind][1]})"
 
     def _now(self, section: Section) -> str:
         """The objective or adapter that the recipe has, or will be given."""

@@ -68,7 +68,7 @@ async def test_the_wish_the_priority_and_what_they_lead_to_stand_on_one_page(
         shown = text(pilot.app)
         assert "What should the tuned model do?" in shown
         assert "Prefer A over B" in shown
-        assert "with 60 pairs of a better and a worse answer" in shown
+        assert "(60 rows: pairs of a better and a worse answer)" in shown
         assert "DPO" in shown
         assert all(len(row) <= size[0] for row in rows(pilot.app))
 
